@@ -1,0 +1,83 @@
+import type { JsonObject, JsonValue } from '../json.ts';
+import type { TaskEndState } from '../engine/states.ts';
+
+/**
+ * A workflow definition as the engine sees it: every short form expanded, every default folded into its task, every
+ * duration in milliseconds. It is what a version stores and what its content hash covers.
+ */
+export interface WorkflowDefinition {
+  readonly name: string;
+  readonly project: string;
+  readonly title?: string;
+  readonly description?: string;
+  readonly owner?: string;
+  readonly labels: Readonly<Record<string, string>>;
+  /** IANA zone; the only trigger's when the file names none, else UTC. */
+  readonly timezone: string;
+  readonly params: Readonly<Record<string, ParamDefinition>>;
+  /** Globs relative to the definition file, as written. */
+  readonly files: readonly string[];
+  readonly triggers: readonly TriggerDefinition[];
+  readonly concurrency: { readonly policy: ConcurrencyPolicy };
+  readonly onFailure: FailureStrategy;
+  /** In the order of the file. */
+  readonly tasks: Readonly<Record<string, TaskDefinition>>;
+}
+
+export type ParamType = 'string' | 'integer' | 'number' | 'boolean' | 'date' | 'datetime' | 'json';
+
+export interface ParamDefinition {
+  readonly type: ParamType;
+  /** A literal, or a string with `${{ }}` that sees `run` only. Absent: the parameter is required at start. */
+  readonly default?: JsonValue;
+  readonly enum?: readonly JsonValue[];
+  readonly title?: string;
+  readonly description?: string;
+}
+
+export interface TriggerDefinition {
+  /** Given in the file, else a hash of the trigger's content. */
+  readonly id: string;
+  readonly cron: string;
+  readonly timezone: string;
+  readonly misfire: 'fire-once' | 'fire-all' | 'skip';
+  readonly params: JsonObject;
+}
+
+export type ConcurrencyPolicy = 'parallel' | 'serial-wait' | 'serial-discard' | 'serial-priority';
+export type FailureStrategy = 'continue' | 'end';
+
+export interface TaskDefinition {
+  readonly id: string;
+  readonly title?: string;
+  readonly description?: string;
+  readonly owner?: string;
+  readonly labels: Readonly<Record<string, string>>;
+  /** The task type: shell, python, node, http, sql, processor. */
+  readonly uses: string;
+  /** Input of the task type, expressions not yet evaluated. */
+  readonly with: JsonObject;
+  /** Upstream task id → the end states of it that this task accepts. */
+  readonly needs: Readonly<Record<string, readonly TaskEndState[]>>;
+  /** A bare expression, evaluated once the needs are met; false skips the task. */
+  readonly if?: string;
+  readonly env: Readonly<Record<string, string>>;
+  readonly retry: RetryPolicy;
+  /** Per attempt. */
+  readonly timeout?: { readonly afterMs: number; readonly action: 'fail' | 'warn' };
+  /** Wait between the moment the needs are met and the first attempt. */
+  readonly delayMs: number;
+  /** Higher starts first among ready tasks of a worker group; -100 to 100. */
+  readonly priority: number;
+  readonly workerGroup: string;
+  readonly allowFailure: boolean;
+}
+
+export interface RetryPolicy {
+  /** Retries after the first attempt. */
+  readonly max: number;
+  readonly delayMs: number;
+  readonly backoff: 'fixed' | 'exponential';
+  /** Upper bound of an exponential delay. */
+  readonly maxDelayMs: number;
+}

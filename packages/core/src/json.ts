@@ -1,0 +1,6 @@
+/** A value that survives `JSON.stringify` and back unchanged. */
+export type JsonValue = string | number | boolean | null | JsonValue[] | JsonObject;
+
+export interface JsonObject {
+  [key: string]: JsonValue;
+}

@@ -1,0 +1,154 @@
+/**
+ * The worker protocol, version 1: HTTP/JSON under `/worker/v1`, every exchange begun by the worker. See
+ * docs/worker-protocol.md for the walk; the schemas here are the law.
+ *
+ *   POST register   join token      registerRequest → registerResponse
+ *   POST poll       credential      pollRequest → pollResponse       long; one open at a time
+ *   POST report     credential      reportRequest → reportResponse   answered after the commit
+ *   POST renew      credential      renewRequest → renewResponse     on a connection of its own
+ *   POST log?token=…&offset=N       octets → 204                     a repeated offset is ignored
+ *   GET|PUT blobs/{sha256}          octets; PUT is idempotent and checks the hash
+ *   POST leave      credential      {} → 204                         clean end: what it still holds is lost now
+ *
+ * Errors are problem+json with a `code`. `lease-expired` and `unknown-incarnation` mean: kill everything, register anew.
+ */
+import { z } from 'zod';
+
+export const WORKER_PROTOCOL_VERSION = 1;
+
+const jsonValue = z.json();
+const jsonObject = z.record(z.string(), jsonValue);
+
+/** A token names one attempt of one task instance, held by one worker incarnation. Opaque to the worker. */
+const token = z.string().min(1).max(256);
+
+export const registerRequest = z.strictObject({
+  protocol: z.literal(WORKER_PROTOCOL_VERSION),
+  /** Unique among live workers: a second registration under a live name makes a new incarnation, the old one drains. */
+  name: z.string().min(1).max(128),
+  group: z.string().min(1).max(64),
+  slots: z.int().min(1).max(10_000),
+  /** Task types, and `processor:<name>` for each processor. */
+  capabilities: z.array(z.string().min(1).max(200)).max(10_000),
+  host: z.string().max(255),
+  pid: z.int(),
+  version: z.string().max(64),
+});
+export type RegisterRequest = z.infer<typeof registerRequest>;
+
+export const registerResponse = z.strictObject({
+  incarnation: z.string(),
+  /** Bearer for every later call of this incarnation; good for its own attempts only. */
+  credential: z.string(),
+  leaseMs: z.int(),
+  renewEveryMs: z.int(),
+});
+export type RegisterResponse = z.infer<typeof registerResponse>;
+
+export const renewRequest = z.strictObject({
+  /** Tokens that the worker holds: received, and their end not yet acknowledged. */
+  held: z.array(token),
+  /** What processors said of their progress since the last renewal. */
+  progress: z.array(z.strictObject({ token, fraction: z.number().min(0).max(1), message: z.string().max(500).optional() })).optional(),
+});
+export type RenewRequest = z.infer<typeof renewRequest>;
+
+export const killOrder = z.strictObject({ token, reason: z.enum(['stop', 'timeout', 'not-active', 'revoked']) });
+export type KillOrder = z.infer<typeof killOrder>;
+
+export const renewResponse = z.strictObject({
+  /** Counted by the worker from the moment it sent the request that this answers. */
+  leaseMs: z.int(),
+  kill: z.array(killOrder),
+});
+export type RenewResponse = z.infer<typeof renewResponse>;
+
+export const failureReason = z.strictObject({
+  code: z.string().max(64),
+  message: z.string().max(8192),
+  exitCode: z.int().optional(),
+  signal: z.string().max(32).optional(),
+});
+
+export const blobRef = z.strictObject({
+  path: z.string().min(1).max(1024),
+  sha256: z.string().regex(/^[0-9a-f]{64}$/),
+  size: z.int().min(0),
+  mode: z.int().min(0).max(0o777),
+});
+export type BlobRef = z.infer<typeof blobRef>;
+
+export const startedReport = z.strictObject({
+  kind: z.literal('started'),
+  token,
+  /** Milliseconds between the start and the sending of this report, by the worker's monotonic clock. */
+  startedAgoMs: z.number().min(0),
+});
+
+export const endedReport = z.strictObject({
+  kind: z.literal('ended'),
+  token,
+  end: z.enum(['succeeded', 'failed', 'stopped', 'lost']),
+  reason: failureReason.optional(),
+  outputs: z.record(z.string(), jsonValue).optional(),
+  artifacts: z.array(blobRef).max(10_000).optional(),
+  startedAgoMs: z.number().min(0),
+  endedAgoMs: z.number().min(0),
+  /** The last bytes of the log that no log call has carried yet (base64), at `offset`. */
+  log: z.strictObject({ offset: z.int().min(0), data: z.string() }).optional(),
+});
+export type StartedReport = z.infer<typeof startedReport>;
+export type EndedReport = z.infer<typeof endedReport>;
+
+export const report = z.discriminatedUnion('kind', [startedReport, endedReport]);
+export type Report = z.infer<typeof report>;
+
+export const reportRequest = z.strictObject({ reports: z.array(report).min(1).max(1000) });
+export type ReportRequest = z.infer<typeof reportRequest>;
+
+export const assignment = z.strictObject({
+  token,
+  /** Grows with every attempt; `KEELSON_FENCING_TOKEN`. */
+  fencingToken: z.string(),
+  instanceId: z.string(),
+  workflow: z.string(),
+  project: z.string(),
+  version: z.int(),
+  task: z.string(),
+  generation: z.int(),
+  attempt: z.int(),
+  /** RFC 3339 with the offset of the workflow's zone. */
+  runTime: z.string(),
+  uses: z.string(),
+  /** Rendered. */
+  input: jsonObject,
+  env: z.record(z.string(), z.string()),
+  /** Values to mask in the log. */
+  secrets: z.array(z.string()),
+  timeout: z.strictObject({ afterMs: z.number(), action: z.enum(['fail', 'warn']) }).optional(),
+  /** The version's files, to lie in the working directory. */
+  files: z.array(blobRef),
+  /** Artifacts of the upstream tasks in `needs`; `path` begins with the task's id. */
+  inputs: z.array(blobRef),
+});
+export type Assignment = z.infer<typeof assignment>;
+
+/** Answered after the reports' transaction is committed; carries the next tasks where there are some. */
+export const reportResponse = z.strictObject({
+  /** Reports with these tokens are settled, applied or not: the worker may forget them. */
+  acknowledged: z.array(token),
+  assignments: z.array(assignment),
+});
+export type ReportResponse = z.infer<typeof reportResponse>;
+
+export const pollRequest = z.strictObject({
+  held: z.array(token),
+  /** How long the gateway may hold the request open when there is nothing to say. */
+  waitMs: z.int().min(0).max(60_000),
+  /** True: hand out no new task. */
+  draining: z.boolean(),
+});
+export type PollRequest = z.infer<typeof pollRequest>;
+
+export const pollResponse = z.strictObject({ assignments: z.array(assignment), kill: z.array(killOrder) });
+export type PollResponse = z.infer<typeof pollResponse>;
