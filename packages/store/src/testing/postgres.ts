@@ -1,0 +1,57 @@
+import { randomBytes } from 'node:crypto';
+import pg from 'pg';
+import { ensureTemplate } from './template.ts';
+import { adminUrl, databaseUrl } from './shared-server.ts';
+
+/** What `testDatabase` needs of a test's context: its clean-up hook. */
+export type CleanUp = { after(action: () => Promise<void>): void };
+
+export type TestDatabaseOptions = {
+  /** Names the content of the template: a hash of what `prepare` does (of the migrations, say). */
+  template?: string;
+  /** Fills the template, once per server; every test database is then a copy of it. */
+  prepare?: (url: string) => Promise<void>;
+};
+
+export type TestDatabase = {
+  /** A database of its own, as superuser. */
+  url: string;
+  /** The server's database `postgres`, for what cannot be done inside the database. */
+  adminUrl: string;
+  /** Ends its connections and removes it. Any number of calls. */
+  drop(): Promise<void>;
+};
+
+/**
+ * Makes an empty database, or a copy of a template, on a real PostgreSQL. With a test's context it is dropped after
+ * the test; else call `drop`. The server is `KEELSON_TEST_DATABASE_URL` if that is set (a superuser's), else one that all
+ * test processes of this user share; it starts on first use, runs without fsync, and ends by itself when idle.
+ */
+export function testDatabase(test: CleanUp, options?: TestDatabaseOptions): Promise<TestDatabase>;
+export function testDatabase(options?: TestDatabaseOptions): Promise<TestDatabase>;
+export async function testDatabase(
+  first: CleanUp | TestDatabaseOptions = {},
+  second: TestDatabaseOptions = {},
+): Promise<TestDatabase> {
+  const test = 'after' in first ? first : undefined;
+  const options = 'after' in first ? second : first;
+  const server = await adminUrl();
+  const { template, prepare } = options;
+  const source = template === undefined ? undefined : await ensureTemplate(server, template, prepare);
+  const name = `test_${process.pid}_${randomBytes(6).toString('hex')}`;
+  await asAdmin(server, `create database ${name} ${source === undefined ? '' : `template ${source} strategy wal_log`}`);
+  let dropping: Promise<void> | undefined;
+  const drop = () => (dropping ??= asAdmin(server, `drop database if exists ${name} with (force)`));
+  test?.after(drop);
+  return { url: databaseUrl(server, name), adminUrl: server, drop };
+}
+
+async function asAdmin(url: string, statement: string): Promise<void> {
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  try {
+    await client.query(statement);
+  } finally {
+    await client.end();
+  }
+}
