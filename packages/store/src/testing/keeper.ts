@@ -2,14 +2,14 @@
  * A process of its own that owns the shared test server: it outlives the test files, and the server dies with it. It ends
  * when nobody has used the server for ten minutes, on SIGTERM, or, with `--while-stdin`, when its standard input closes.
  */
-import { appendFile, mkdir, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { appendFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
 import { acquireLock } from '../embedded/lock.ts';
 import { processIdentity } from '../embedded/process-identity.ts';
 import { discardEmbeddedPostgres, startEmbeddedPostgres } from '../embedded/start.ts';
-import { databaseUrl, meetingPlace, touch } from './shared-server.ts';
+import { claimFolder, databaseUrl, meetingPlace, touch } from './shared-server.ts';
 import type { Meeting, Published } from './shared-server.ts';
 
 const IDLE_LIMIT_MS = 10 * 60_000;
@@ -17,7 +17,7 @@ const IDLE_CHECK_MS = 5_000;
 const CONNECTIONS = '400';
 
 const place = meetingPlace();
-await mkdir(place.folder, { recursive: true });
+await claimFolder(place.folder);
 const lock = await acquireLock(join(place.folder, 'keeper.lock'));
 if (lock.taken) {
   await writeFile(place.keeperLog, '');

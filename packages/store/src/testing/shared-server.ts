@@ -16,8 +16,6 @@ export type Published = { adminUrl: string; keeper: ProcessIdentity };
 const START_LIMIT_MS = 60_000;
 const POLL_MS = 20;
 
-let known: string | undefined;
-
 /** The meeting place: `KEELSON_TEST_POSTGRES_DIR` (a test run with a server of its own), else one per user. */
 export function meetingPlace(): Meeting {
   const folder = process.env.KEELSON_TEST_POSTGRES_DIR ?? join(tmpdir(), `keelson-test-pg-${userInfo().uid}`);
@@ -35,10 +33,16 @@ export async function adminUrl(): Promise<string> {
   const outside = process.env.KEELSON_TEST_DATABASE_URL;
   if (outside !== undefined && outside !== '') return outside;
   const place = meetingPlace();
-  await mkdir(place.folder, { recursive: true });
+  await claimFolder(place.folder);
   await touch(place.lastUse);
-  known = (await published(place))?.adminUrl ?? (await startServer(place));
-  return known;
+  return (await published(place))?.adminUrl ?? (await startServer(place));
+}
+
+/** Makes the folder; one that another user put there is refused, since it names the server that tests connect to. */
+export async function claimFolder(folder: string): Promise<void> {
+  await mkdir(folder, { recursive: true });
+  const { uid } = await stat(folder);
+  if (uid !== userInfo().uid) throw new Error(`${folder} belongs to another user; set KEELSON_TEST_POSTGRES_DIR`);
 }
 
 /** The same server, another database. */

@@ -1,0 +1,98 @@
+import type { EarlierAttempt, FinishedTask } from './changes.ts';
+import { planned } from './draft.ts';
+import type { Draft } from './draft.ts';
+import { endTask } from './progress.ts';
+import type { Reason } from './reason.ts';
+import { MAX_LOSSES, retryDelayMs } from './retry.ts';
+import { assertTaskTransition } from './states.ts';
+import type { AttemptEnded } from './view.ts';
+
+/** An attempt has ended: its task ends with it, or waits for another attempt. */
+export function attemptEnded(draft: Draft, event: AttemptEnded): void {
+  const { attempt } = event;
+  draft.released.push(attempt.id);
+  switch (verdict(draft, event)) {
+    case 'retry':
+      return again(draft, event, retryDelayMs(planned(draft, attempt.task).definition.retry, attempt.task, failuresOf(event)));
+    case 'replace':
+      return again(draft, event, 0);
+    case 'succeeded':
+      return endTask(draft, attempt.state, { ...ranTo(event), state: 'succeeded', ...yields(event) });
+    case 'failed':
+      return endTask(draft, attempt.state, { ...ranTo(event), state: 'failed', reason: failureOf(event), ...yields(event) });
+    case 'stopped':
+      return endTask(draft, attempt.state, { ...ranTo(event), state: 'stopped', reason: event.reason ?? STOPPED });
+  }
+}
+
+const STOPPED: Reason = { code: 'stopped', message: 'stopped on request' };
+
+type Verdict = 'succeeded' | 'retry' | 'replace' | 'failed' | 'stopped';
+
+function verdict(draft: Draft, { attempt, end }: AttemptEnded): Verdict {
+  if (end === 'succeeded') return 'succeeded';
+  const windingUp = draft.live.state !== 'running' || draft.live.ending;
+  if (windingUp) return end === 'failed' ? 'failed' : 'stopped';
+  const failed = end === 'failed' || attempt.killReason === 'timeout';
+  if (failed) {
+    const { retry } = planned(draft, attempt.task).definition;
+    return attempt.attempt - attempt.losses <= retry.max ? 'retry' : 'failed';
+  }
+  // Lost with its worker, or stopped by a worker that shuts down: not the task's fault, so not counted as its failure.
+  return attempt.losses < MAX_LOSSES ? 'replace' : 'failed';
+}
+
+function again(draft: Draft, event: AttemptEnded, delayMs: number): void {
+  const { attempt } = event;
+  const lost = event.end !== 'failed' && attempt.killReason !== 'timeout';
+  const state: EarlierAttempt['state'] = lost ? (event.end === 'stopped' ? 'stopped' : 'lost') : 'failed';
+  const reason = lost ? event.reason : failureOf(event);
+  draft.earlier.push({ ...ranTo(event), attemptId: attempt.id, state, ...(reason === undefined ? {} : { reason }) });
+  draft.events.push({
+    type: 'attempt-ended',
+    task: attempt.task,
+    attempt: attempt.attempt,
+    attemptId: attempt.id,
+    end: state,
+    ...(reason === undefined ? {} : { reason }),
+  });
+  const next = { task: attempt.task, attempt: attempt.attempt + 1, losses: attempt.losses + (lost ? 1 : 0) };
+  if (delayMs > 0) {
+    assertTaskTransition(attempt.state, 'delayed');
+    draft.delayed.push({ ...next, cause: 'retry', delayMs });
+    draft.events.push({ type: 'task-delayed', task: next.task, attempt: next.attempt, cause: 'retry', delayMs });
+  } else {
+    assertTaskTransition(attempt.state, 'ready');
+    draft.ready.push(next);
+    draft.events.push({ type: 'task-ready', task: next.task, attempt: next.attempt });
+  }
+}
+
+/** Failures of the task so far, the one at hand included. */
+function failuresOf({ attempt }: AttemptEnded): number {
+  return Math.max(1, attempt.attempt - attempt.losses);
+}
+
+function failureOf({ attempt, end, reason }: AttemptEnded): Reason {
+  if (attempt.killReason === 'timeout' && end !== 'failed') return { code: 'timeout', message: 'ran longer than its timeout' };
+  if (end === 'lost') {
+    const why = reason === undefined ? '' : `: ${reason.message}`;
+    return { code: 'worker-lost', message: `lost with its worker ${attempt.losses + 1} times${why}` };
+  }
+  return reason ?? { code: 'failed', message: 'the task failed and gave no reason' };
+}
+
+function ranTo(event: AttemptEnded): Omit<FinishedTask, 'state'> {
+  const { attempt, startedAgoMs, endedAgoMs } = event;
+  return {
+    task: attempt.task,
+    attempt: attempt.attempt,
+    attemptId: attempt.id,
+    ...(startedAgoMs === undefined ? {} : { startedAgoMs }),
+    ...(endedAgoMs === undefined ? {} : { endedAgoMs }),
+  };
+}
+
+function yields({ outputs, artifacts }: AttemptEnded): Pick<FinishedTask, 'outputs' | 'artifacts'> {
+  return { ...(outputs === undefined ? {} : { outputs }), ...(artifacts === undefined ? {} : { artifacts }) };
+}

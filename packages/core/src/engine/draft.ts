@@ -1,0 +1,86 @@
+import type { PlannedTask } from '../definition/plan.ts';
+import type { AlertDraft, EarlierAttempt, FinishedTask, InstanceChanges, QueuedTask } from './changes.ts';
+import type { HistoryEvent } from './history.ts';
+import type { Reason } from './reason.ts';
+import type { InstanceEndState } from './states.ts';
+import type { InstanceView, LiveInstance, TaskRecord } from './view.ts';
+
+/** A decision under way: the view, overlaid by what the events at hand have changed so far. */
+export interface Draft {
+  readonly view: InstanceView;
+  live: LiveInstance;
+  end?: { readonly state: InstanceEndState; readonly reason: Reason | null };
+  readonly tasks: Map<string, TaskRecord>;
+  readonly finished: FinishedTask[];
+  readonly earlier: EarlierAttempt[];
+  readonly released: string[];
+  readonly ready: QueuedTask[];
+  readonly delayed: (QueuedTask & { readonly cause: 'delay' | 'retry'; readonly delayMs: number })[];
+  readonly counters: Map<string, number>;
+  readonly droppedCounters: string[];
+  withdraw?: 'settle' | 'skip';
+  endRemaining?: { readonly state: 'stopped'; readonly reason: Reason };
+  readonly alerts: AlertDraft[];
+  readonly events: HistoryEvent[];
+}
+
+export function newDraft(view: InstanceView): Draft {
+  return {
+    view,
+    live: { ...view.live, revision: view.live.revision + 1 },
+    tasks: new Map(),
+    finished: [],
+    earlier: [],
+    released: [],
+    ready: [],
+    delayed: [],
+    counters: new Map(),
+    droppedCounters: [],
+    alerts: [],
+    events: [],
+  };
+}
+
+export function changesOf(draft: Draft): InstanceChanges {
+  const { view: _view, tasks: _tasks, ...changes } = draft;
+  return changes;
+}
+
+/** Rows that a decision turned out to need and that were not loaded. */
+export interface Missing {
+  readonly tasks: readonly string[];
+  readonly activeAttempts: boolean;
+}
+
+/** Thrown inside a decision and caught by `decide`: never seen outside. */
+export class MissingRows extends Error {
+  readonly missing: Missing;
+  constructor(missing: Missing) {
+    super('rows missing from the view');
+    this.missing = missing;
+  }
+}
+
+export function planned(draft: Draft, task: string): PlannedTask {
+  const found = draft.view.plan.tasks.get(task);
+  if (found === undefined) throw new Error(`task ${task} is not in version ${draft.live.versionId}`);
+  return found;
+}
+
+const FRESH: TaskRecord = { met: 0 };
+
+/** A task with one need has no rows before that need ends, so there is nothing to load for it. */
+export function needsRecord(task: PlannedTask): boolean {
+  return task.needs.length > 1;
+}
+
+export function recordOf(draft: Draft, task: string): TaskRecord {
+  return draft.tasks.get(task) ?? draft.view.tasks.get(task) ?? FRESH;
+}
+
+/** Throws `MissingRows`, all of them at once, if one of these tasks' rows has not been loaded. */
+export function requireRecords(draft: Draft, tasks: Iterable<string>): void {
+  const missing: string[] = [];
+  for (const task of tasks) if (!draft.tasks.has(task) && !draft.view.tasks.has(task)) missing.push(task);
+  if (missing.length > 0) throw new MissingRows({ tasks: missing, activeAttempts: false });
+}

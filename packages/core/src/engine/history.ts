@@ -1,0 +1,32 @@
+import type { Reason } from './reason.ts';
+import type { AttemptEnd, InstanceEndState, TaskEndState } from './states.ts';
+
+/** What the history says. Folding an instance's events in order gives its rows again; `docs/history.md` lists them. */
+export type HistoryEvent =
+  | { readonly type: 'instance-started'; readonly tasks: number }
+  | { readonly type: 'stop-requested'; readonly by: string }
+  | { readonly type: 'failure-ends-instance'; readonly task: string }
+  | { readonly type: 'instance-ended'; readonly state: InstanceEndState; readonly reason?: Reason }
+  | { readonly type: 'task-delayed'; readonly task: string; readonly attempt: number; readonly cause: 'delay' | 'retry'; readonly delayMs: number }
+  | { readonly type: 'task-ready'; readonly task: string; readonly attempt: number }
+  | { readonly type: 'task-dispatched'; readonly task: string; readonly attempt: number; readonly attemptId: string; readonly incarnation: string }
+  | { readonly type: 'task-running'; readonly task: string; readonly attempt: number; readonly attemptId: string }
+  | {
+      readonly type: 'attempt-ended';
+      readonly task: string;
+      readonly attempt: number;
+      readonly attemptId: string;
+      readonly end: AttemptEnd;
+      readonly reason?: Reason;
+    }
+  | {
+      readonly type: 'task-ended';
+      readonly task: string;
+      readonly state: TaskEndState;
+      readonly attempt: number;
+      readonly attemptId?: string;
+      readonly reason?: Reason;
+    }
+  /** Every task that had not ended was ended with the instance. */
+  | { readonly type: 'remaining-ended'; readonly state: 'stopped' }
+  | { readonly type: 'command-parked'; readonly command: string; readonly reason: Reason };

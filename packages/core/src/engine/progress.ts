@@ -1,0 +1,158 @@
+import { downstream } from '../definition/plan.ts';
+import type { PlannedTask } from '../definition/plan.ts';
+import { ExpressionError } from '../expression/error.ts';
+import { evaluateCondition } from '../expression/condition.ts';
+import type { Scope } from '../expression/scope.ts';
+import type { JsonObject } from '../json.ts';
+import type { FinishedTask } from './changes.ts';
+import { needsRecord, planned, recordOf, requireRecords } from './draft.ts';
+import type { Draft } from './draft.ts';
+import type { Reason } from './reason.ts';
+import { assertTaskTransition } from './states.ts';
+import type { TaskEndState, TaskState } from './states.ts';
+
+/**
+ * Writes the end of a task and everything that follows from it at once: successors that become ready, delayed or
+ * skipped, and the successors of those. Iterative, so that a chain of any length can be skipped.
+ */
+export function endTask(draft: Draft, from: TaskState, ending: FinishedTask): void {
+  recordEnd(draft, from, ending);
+  const ended: FinishedTask[] = [ending];
+  for (let next = ended.pop(); next !== undefined; next = ended.pop()) {
+    if (draft.live.state !== 'running') continue;
+    for (const successor of planned(draft, next.task).successors) {
+      const followUp = arrive(draft, planned(draft, successor), next);
+      if (followUp === undefined) continue;
+      recordEnd(draft, 'waiting', followUp);
+      ended.push(followUp);
+    }
+  }
+}
+
+/** One need of `task` has ended. Answers the task's own end if that decides it, or puts the task in line. */
+function arrive(draft: Draft, task: PlannedTask, need: FinishedTask): FinishedTask | undefined {
+  const id = task.definition.id;
+  if (needsRecord(task)) requireRecords(draft, [id]);
+  const record = recordOf(draft, id);
+  if (record.end !== undefined) return undefined;
+  const accepts = task.definition.needs[need.task] ?? [];
+  if (!accepts.includes(need.state)) return skipped(draft, id, needNotMet(need, accepts));
+  const met = record.met + 1;
+  if (met < task.needs.length) {
+    draft.tasks.set(id, { met });
+    draft.counters.set(id, met);
+    return undefined;
+  }
+  return admit(draft, task);
+}
+
+/** Every need of the task is met (or it has none): in line, skipped, or failed by its own condition. */
+export function admit(draft: Draft, task: PlannedTask): FinishedTask | undefined {
+  const { id, delayMs } = task.definition;
+  if (draft.live.ending && !acceptsFailure(task)) return skipped(draft, id, FAILURE_ENDS_INSTANCE);
+  const condition = conditionHolds(draft, task);
+  if (condition !== true) {
+    if (condition === false) return skipped(draft, id, { code: 'condition-false', message: `if: ${task.definition.if} is false` });
+    requireRecords(draft, downstreamRecords(draft, id));
+    return { task: id, state: 'failed', attempt: 0, reason: condition };
+  }
+  leaveWaiting(draft, task);
+  if (delayMs > 0) {
+    assertTaskTransition('waiting', 'delayed');
+    draft.delayed.push({ task: id, attempt: 1, losses: 0, cause: 'delay', delayMs });
+    draft.events.push({ type: 'task-delayed', task: id, attempt: 1, cause: 'delay', delayMs });
+  } else {
+    assertTaskTransition('waiting', 'ready');
+    draft.ready.push({ task: id, attempt: 1, losses: 0 });
+    draft.events.push({ type: 'task-ready', task: id, attempt: 1 });
+  }
+  return undefined;
+}
+
+export const FAILURE_ENDS_INSTANCE: Reason = {
+  code: 'failure-ends-instance',
+  message: 'another task failed and onFailure is end',
+};
+
+function skipped(draft: Draft, task: string, reason: Reason): FinishedTask {
+  requireRecords(draft, downstreamRecords(draft, task));
+  return { task, state: 'skipped', attempt: 0, reason };
+}
+
+function needNotMet(need: FinishedTask, accepts: readonly TaskEndState[]): Reason {
+  return {
+    code: 'need-not-met',
+    message: `needs ${need.task} to end ${accepts.join(' or ')}, but it ended ${need.state}`,
+  };
+}
+
+/** While `onFailure: end` winds an instance up, only such a task starts. */
+function acceptsFailure(task: PlannedTask): boolean {
+  return Object.values(task.definition.needs).some((accepts) => accepts.includes('failed'));
+}
+
+function recordEnd(draft: Draft, from: TaskState, ending: FinishedTask): void {
+  assertTaskTransition(from, ending.state);
+  const task = planned(draft, ending.task);
+  if (from === 'waiting') leaveWaiting(draft, task);
+  draft.tasks.set(ending.task, { met: 0, end: { state: ending.state, outputs: ending.outputs ?? {} } });
+  draft.finished.push(ending);
+  draft.live = {
+    ...draft.live,
+    unfinished: draft.live.unfinished - 1,
+    hasArtifacts: draft.live.hasArtifacts || (ending.artifacts?.length ?? 0) > 0,
+  };
+  draft.events.push({
+    type: 'task-ended',
+    task: ending.task,
+    state: ending.state,
+    attempt: ending.attempt,
+    ...(ending.attemptId === undefined ? {} : { attemptId: ending.attemptId }),
+    ...(ending.reason === undefined ? {} : { reason: ending.reason }),
+  });
+  if (ending.state === 'failed' && !task.definition.allowFailure) noteFailure(draft, ending);
+}
+
+function noteFailure(draft: Draft, ending: FinishedTask): void {
+  const reason = ending.reason ?? { code: 'failed', message: 'the task failed' };
+  const strikes = draft.view.plan.definition.onFailure === 'end' && !draft.live.ending && draft.live.state === 'running';
+  draft.live = {
+    ...draft.live,
+    failed: draft.live.failed + 1,
+    failure: draft.live.failure ?? { task: ending.task, reason },
+    ending: draft.live.ending || strikes,
+  };
+  if (!strikes) return;
+  draft.withdraw = 'skip';
+  draft.events.push({ type: 'failure-ends-instance', task: ending.task });
+}
+
+function leaveWaiting(draft: Draft, task: PlannedTask): void {
+  if (!needsRecord(task)) return;
+  draft.counters.delete(task.definition.id);
+  draft.droppedCounters.push(task.definition.id);
+}
+
+/** True, false, or the reason why the condition cannot be evaluated. */
+function conditionHolds(draft: Draft, task: PlannedTask): boolean | Reason {
+  if (task.condition === undefined) return true;
+  requireRecords(draft, task.conditionRefs);
+  const tasks: Record<string, { state: TaskState; outputs: JsonObject }> = {};
+  for (const ref of task.conditionRefs) tasks[ref] = recordOf(draft, ref).end ?? { state: 'waiting', outputs: {} };
+  const scope: Scope = { ...draft.view.scope, tasks };
+  try {
+    return evaluateCondition(task.condition, scope);
+  } catch (error) {
+    if (!(error instanceof ExpressionError)) throw error;
+    return { code: 'expression-error', message: `if: ${error.message}` };
+  }
+}
+
+/** Tasks below `task` whose rows a cascade of skips may touch. */
+function* downstreamRecords(draft: Draft, task: string): Generator<string> {
+  for (const id of downstream(draft.view.plan, task)) {
+    const below = planned(draft, id);
+    if (needsRecord(below)) yield id;
+    yield* below.conditionRefs;
+  }
+}

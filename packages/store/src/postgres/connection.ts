@@ -1,0 +1,52 @@
+import pg from 'pg';
+
+/** Every table lives in this schema, so that a database can be shared. */
+export const SCHEMA = 'keelson';
+
+/**
+ * Bounds on what a paused or cut-off process can hold up (milliseconds). The idle and the TCP timeouts are what frees the row
+ * locks of a process that was stopped between two statements, or that no longer reads; together they stay under 4 s.
+ */
+const SESSION_SETTINGS: Readonly<Record<string, string>> = {
+  search_path: SCHEMA,
+  statement_timeout: '15000',
+  lock_timeout: '3000',
+  idle_in_transaction_session_timeout: '2000',
+  tcp_user_timeout: '3000',
+  tcp_keepalives_idle: '2',
+  tcp_keepalives_interval: '1',
+  tcp_keepalives_count: '2',
+  timezone: 'UTC',
+  jit: 'off',
+};
+
+export interface ConnectionSettings {
+  readonly url: string;
+  readonly applicationName: string;
+  /** Overrides of the session settings, by their PostgreSQL name. */
+  readonly settings?: Readonly<Record<string, string>>;
+}
+
+export function clientConfig({ url, applicationName, settings }: ConnectionSettings): pg.ClientConfig {
+  const all = { ...SESSION_SETTINGS, ...settings };
+  return {
+    connectionString: url,
+    application_name: applicationName,
+    options: Object.entries(all)
+      .map(([name, value]) => `-c ${name}=${value}`)
+      .join(' '),
+    connectionTimeoutMillis: 5000,
+    keepAlive: true,
+  };
+}
+
+/**
+ * A pool for statements that stand alone. An error of an idle connection is the pool's business: it drops it and opens another.
+ *
+ * @param size most connections open at once
+ */
+export function openPool(settings: ConnectionSettings, size: number): pg.Pool {
+  const pool = new pg.Pool({ ...clientConfig(settings), max: size, idleTimeoutMillis: 30_000 });
+  pool.on('error', () => undefined);
+  return pool;
+}
