@@ -1,0 +1,110 @@
+import { z } from 'zod';
+import { definitionIssue } from './rest/issue.ts';
+
+export const PROBLEM_MEDIA_TYPE = 'application/problem+json';
+
+interface CatalogueEntry {
+  readonly status: number;
+  readonly title: string;
+  /** What the client can do about it; sent along as `advice`. */
+  readonly advice: string;
+}
+
+/** Every error that the REST API and the worker gateway answer with. A code never changes its meaning. */
+export const PROBLEMS = {
+  'malformed-body': { status: 400, title: 'The body cannot be read', advice: 'Send valid JSON in UTF-8.' },
+  'malformed-request': { status: 400, title: 'The request cannot be read', advice: 'Check the URL and the headers.' },
+  unauthenticated: { status: 401, title: 'No valid token', advice: 'Send `Authorization: Bearer TOKEN`; an admin makes tokens with `keelson token create`.' },
+  forbidden: { status: 403, title: 'The token may not do this', advice: 'Use a token of a role that has the permission named here.' },
+  'unknown-route': { status: 404, title: 'There is no such route', advice: 'See /api/v1/openapi.json for those that exist.' },
+  'unknown-project': { status: 404, title: 'There is no such project', advice: 'A project exists from the first `apply` on; `keelson workflows` lists what there is.' },
+  'unknown-workflow': { status: 404, title: 'There is no such workflow', advice: '`keelson workflows` lists those that exist.' },
+  'unknown-version': { status: 404, title: 'The workflow has no such version', advice: 'GET projects/{p}/workflows/{w}/versions lists them.' },
+  'unknown-instance': { status: 404, title: 'There is no such workflow instance', advice: '`keelson instances` lists them.' },
+  'unknown-task': { status: 404, title: 'The instance has no such task', advice: '`keelson show ID` lists its tasks.' },
+  'unknown-task-instance': { status: 404, title: 'There is no such task instance', advice: 'Take the id from the task list of its instance.' },
+  'unknown-attempt': { status: 404, title: 'The task has no such attempt', advice: 'Its attempts are listed in GET task-instances/{id}.' },
+  'unknown-artifact': { status: 404, title: 'The task has no such artifact', advice: 'Its artifacts are listed in GET task-instances/{id}.' },
+  'unknown-blob': { status: 404, title: 'There is no such blob', advice: 'Upload it with PUT blobs/{sha256}.' },
+  'unknown-secret': { status: 404, title: 'There is no such secret', advice: '`keelson secret list` lists the names.' },
+  'unknown-datasource': { status: 404, title: 'There is no such datasource', advice: '`keelson datasource list` lists the names.' },
+  'unknown-token': { status: 404, title: 'There is no such token', advice: 'GET tokens lists them.' },
+  'instance-ended': { status: 409, title: 'The instance has ended', advice: 'An ended instance never changes; start a new one.' },
+  'missing-blobs': { status: 409, title: 'Files are missing', advice: 'Upload the blobs named here with PUT blobs/{sha256}, then apply again.' },
+  'workflow-busy': { status: 409, title: 'The workflow has instances under way', advice: 'Stop them or wait for their end.' },
+  'body-too-large': { status: 413, title: 'The body is too large', advice: 'Keep within the limit named here.' },
+  'unsupported-media-type': { status: 415, title: 'The body has a media type that this route does not take', advice: 'Send one of the types named here.' },
+  'invalid-request': { status: 422, title: 'The request does not fit its schema', advice: 'Correct the fields named here; /api/v1/openapi.json has the schema.' },
+  'invalid-cursor': { status: 422, title: 'The cursor is not one of this list', advice: 'Use the `next` of a page, unchanged, or start without a cursor.' },
+  'invalid-definition': { status: 422, title: 'The workflow definition has errors', advice: 'Correct the issues listed here; nothing was stored.' },
+  'invalid-params': { status: 422, title: 'The parameters do not fit the workflow', advice: 'Correct the parameters named here; nothing was started.' },
+  'name-mismatch': { status: 422, title: 'The definition has another name than the URL', advice: 'Make them equal.' },
+  'duplicate-workflow': { status: 422, title: 'Two files of the bundle define the same workflow', advice: 'Give one of them another name.' },
+  'files-need-apply': { status: 422, title: 'The definition names files', advice: 'Use `keelson apply`, which uploads them.' },
+  'hash-mismatch': { status: 422, title: 'The content does not have the hash that names it', advice: 'Compute the SHA-256 of exactly the octets that you send.' },
+  'idempotency-key-conflict': { status: 422, title: 'The idempotency key was used for another request', advice: 'Use a new key for a new request.' },
+  'too-many-requests': { status: 429, title: 'Too much at once', advice: 'Wait a moment and try again.' },
+  internal: { status: 500, title: 'Something went wrong inside', advice: 'The server log has the cause under the id named here.' },
+  'database-unavailable': { status: 503, title: 'The database does not answer', advice: 'Try again; a start with an Idempotency-Key can be repeated safely.' },
+  'not-ready': { status: 503, title: 'The server is not ready', advice: 'Wait; the reason is named here.' },
+  'lease-expired': { status: 409, title: 'The lease of this worker incarnation has run out', advice: 'Kill everything and register anew.' },
+  'unknown-incarnation': { status: 410, title: 'There is no such worker incarnation', advice: 'Kill everything and register anew.' },
+  'unsupported-protocol': { status: 422, title: 'The worker speaks a protocol version that this server does not', advice: 'Use a worker of the server\'s release.' },
+} as const satisfies Record<string, CatalogueEntry>;
+
+export type ProblemCode = keyof typeof PROBLEMS;
+
+export const fieldError = z
+  .object({
+    /** Where: `body.params.day`, `query.limit`, `params.day`. */
+    path: z.string(),
+    code: z.string(),
+    message: z.string(),
+  })
+  .meta({ id: 'FieldError' });
+export type FieldError = z.infer<typeof fieldError>;
+
+/** An RFC 9457 problem. `code` is stable; `detail` is for people. */
+export const problem = z
+  .object({
+    type: z.string(),
+    title: z.string(),
+    status: z.int(),
+    code: z.string(),
+    detail: z.string().optional(),
+    advice: z.string().optional(),
+    /** For `invalid-request` and `invalid-params`. */
+    errors: z.array(fieldError).optional(),
+    /** For `invalid-definition`. */
+    issues: z.array(definitionIssue).optional(),
+    /** For `missing-blobs`. */
+    missing: z.array(z.string()).optional(),
+    /** For `internal`: also in the server's log. */
+    errorId: z.string().optional(),
+  })
+  .meta({ id: 'Problem' });
+export type Problem = z.infer<typeof problem>;
+
+export type ProblemExtra = Pick<Problem, 'errors' | 'issues' | 'missing' | 'errorId'>;
+
+/** An error that is an answer: thrown by a handler, sent as its problem+json. */
+export class ApiError extends Error {
+  override readonly name = 'ApiError';
+  readonly code: ProblemCode;
+  readonly problem: Problem;
+
+  constructor(code: ProblemCode, detail: string, extra: ProblemExtra = {}) {
+    super(detail);
+    this.code = code;
+    this.problem = makeProblem(code, detail, extra);
+  }
+
+  get status(): number {
+    return this.problem.status;
+  }
+}
+
+export function makeProblem(code: ProblemCode, detail?: string, extra: ProblemExtra = {}): Problem {
+  const { status, title, advice } = PROBLEMS[code];
+  return { type: `urn:keelson:problem:${code}`, title, status, code, ...(detail !== undefined && { detail }), advice, ...extra };
+}

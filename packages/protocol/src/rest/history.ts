@@ -1,0 +1,34 @@
+import { z } from 'zod';
+import { id, reason, time } from './scalar.ts';
+
+const task = z.string();
+const attempt = z.int();
+const attemptId = z.string();
+
+/** The engine's events as core's `HistoryEvent` has them. */
+export const historyEvent = z
+  .discriminatedUnion('type', [
+    z.object({ type: z.literal('instance-started'), tasks: z.int() }),
+    z.object({ type: z.literal('stop-requested'), by: z.string() }),
+    z.object({ type: z.literal('failure-ends-instance'), task }),
+    z.object({ type: z.literal('instance-ended'), state: z.enum(['stopped', 'failed', 'succeeded']), reason: reason.optional() }),
+    z.object({ type: z.literal('task-delayed'), task, attempt, cause: z.enum(['delay', 'retry']), delayMs: z.number() }),
+    z.object({ type: z.literal('task-ready'), task, attempt }),
+    z.object({ type: z.literal('task-dispatched'), task, attempt, attemptId, incarnation: z.string() }),
+    z.object({ type: z.literal('task-running'), task, attempt, attemptId }),
+    z.object({
+      type: z.literal('attempt-ended'), task, attempt, attemptId,
+      end: z.enum(['succeeded', 'failed', 'stopped', 'lost']), reason: reason.optional(),
+    }),
+    z.object({
+      type: z.literal('task-ended'), task, attempt, attemptId: attemptId.optional(),
+      state: z.enum(['succeeded', 'failed', 'skipped', 'stopped', 'lost']), reason: reason.optional(),
+    }),
+    z.object({ type: z.literal('remaining-ended'), state: z.literal('stopped') }),
+    z.object({ type: z.literal('command-parked'), command: z.string(), reason }),
+  ])
+  .meta({ id: 'HistoryEvent' });
+
+/** One step of the engine: everything that one transaction changed. `GET instances/{id}/history` lists them, oldest first. */
+export const historyEntry = z.object({ id, at: time, events: z.array(historyEvent) }).meta({ id: 'HistoryEntry' });
+export type HistoryEntry = z.infer<typeof historyEntry>;

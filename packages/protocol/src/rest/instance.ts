@@ -1,0 +1,66 @@
+import { z } from 'zod';
+import { pageQuery } from './page.ts';
+import { id, jsonObject, name, reason, time } from './scalar.ts';
+import { taskInstance } from './task-instance.ts';
+
+export const INSTANCE_STATES = ['queued', 'running', 'pausing', 'paused', 'stopping', 'stopped', 'failed', 'succeeded'] as const;
+export const instanceState = z.enum(INSTANCE_STATES);
+
+/** `POST projects/{p}/workflows/{w}/instances`, with an optional header `Idempotency-Key`. */
+export const startRequest = z.strictObject({
+  params: jsonObject.optional(),
+  /** The time the run is for: RFC 3339 with an offset or `Z`; default: now. */
+  runTime: z.iso.datetime({ offset: true }).optional(),
+  /** Default: the latest. */
+  version: z.int().min(1).optional(),
+  /** Higher starts first among ready tasks of a worker group. */
+  priority: z.int().min(-100).max(100).optional(),
+});
+export type StartRequest = z.infer<typeof startRequest>;
+
+export const idempotencyKey = z.string().regex(/^[\x21-\x7e]{1,255}$/, 'must be 1 to 255 visible ASCII characters');
+
+const instanceCore = z.object({
+  id,
+  project: name,
+  workflow: name,
+  version: z.int(),
+  generation: z.int(),
+  state: instanceState,
+  /** Why it failed or was stopped. */
+  reason: reason.nullable(),
+  runTime: time,
+  trigger: z.enum(['manual', 'schedule', 'backfill']),
+  priority: z.int(),
+  createdBy: z.string(),
+  createdAt: time,
+  endedAt: time.nullable(),
+  taskCount: z.int(),
+  /** Tasks that have not ended; 0 once the instance has. */
+  unfinished: z.int(),
+});
+
+export const instance = instanceCore.meta({ id: 'Instance' });
+export type Instance = z.infer<typeof instance>;
+
+/** `GET instances/{id}`. Tasks in the order of the definition, those without a row yet as `waiting`. */
+export const instanceDetail = instanceCore
+  .extend({
+    /** IANA zone that the run time is shown in. */
+    timezone: z.string(),
+    params: jsonObject,
+    tasks: z.array(taskInstance),
+  })
+  .meta({ id: 'InstanceDetail' });
+export type InstanceDetail = z.infer<typeof instanceDetail>;
+
+export const instanceListQuery = pageQuery.extend({
+  project: name.optional(),
+  workflow: name.optional(),
+  state: instanceState.optional(),
+});
+export type InstanceListQuery = z.infer<typeof instanceListQuery>;
+
+/** `POST instances/{id}/stop`; asking again is no error. */
+export const stopResponse = z.object({ id, outcome: z.enum(['requested', 'already-stopping']) });
+export type StopResponse = z.infer<typeof stopResponse>;

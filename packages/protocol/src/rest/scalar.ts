@@ -1,0 +1,21 @@
+import { z } from 'zod';
+
+/** Opaque to a client: compare it, never take it apart. */
+export const id = z.string().min(1).max(128);
+/** RFC 3339 in UTC. */
+export const time = z.iso.datetime();
+export const sha256 = z.string().regex(/^[0-9a-f]{64}$/, 'must be 64 hexadecimal digits, lower case');
+
+/** Names a project or a workflow. */
+export const name = z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'must match [a-z0-9][a-z0-9-]{0,62}');
+export const taskId = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]{0,63}$/, 'must match [A-Za-z_][A-Za-z0-9_]{0,63}');
+export const secretName = taskId;
+export const datasourceName = z.string().regex(/^[A-Za-z_][A-Za-z0-9_-]{0,63}$/, 'must match [A-Za-z_][A-Za-z0-9_-]{0,63}');
+
+export const jsonValue = z.json();
+export const jsonObject = z.record(z.string(), jsonValue);
+
+/** Why something ended as it did, or does not start. */
+export const reason = z
+  .object({ code: z.string(), message: z.string(), exitCode: z.int().optional(), signal: z.string().optional() })
+  .meta({ id: 'Reason' });

@@ -1,0 +1,65 @@
+import { z } from 'zod';
+import { id, jsonObject, jsonValue, reason, sha256, taskId, time } from './scalar.ts';
+
+export const TASK_STATES = [
+  'waiting', 'delayed', 'ready', 'dispatched', 'running', 'succeeded', 'failed', 'skipped', 'stopped', 'lost',
+] as const;
+export const taskState = z.enum(TASK_STATES);
+
+export const artifact = z.object({ path: z.string(), sha256, size: z.int(), mode: z.int() }).meta({ id: 'Artifact' });
+export type RestArtifact = z.infer<typeof artifact>;
+
+/** A time is null until it has happened. */
+export const taskInstance = z
+  .object({
+    /** Absent rows have an id too: it names instance, generation and task. */
+    id,
+    instanceId: id,
+    generation: z.int(),
+    task: taskId,
+    uses: z.string(),
+    needs: z.array(taskId),
+    state: taskState,
+    /** The current or last attempt; 0 when there has been none. */
+    attempt: z.int(),
+    maxAttempts: z.int(),
+    worker: z.string().nullable(),
+    /** For `delayed`: when it becomes ready. */
+    dueAt: time.nullable(),
+    readyAt: time.nullable(),
+    dispatchedAt: time.nullable(),
+    startedAt: time.nullable(),
+    endedAt: time.nullable(),
+    /** Why it failed, was skipped, stopped or lost; for `delayed` by a retry: why the attempt before failed. */
+    reason: reason.nullable(),
+    progress: z.object({ fraction: z.number(), message: z.string().optional() }).nullable(),
+  })
+  .meta({ id: 'TaskInstance' });
+export type TaskInstance = z.infer<typeof taskInstance>;
+
+export const attempt = z
+  .object({
+    attempt: z.int(),
+    attemptId: id,
+    state: z.enum(['dispatched', 'running', 'succeeded', 'failed', 'stopped', 'lost', 'skipped']),
+    worker: z.string().nullable(),
+    readyAt: time.nullable(),
+    dispatchedAt: time.nullable(),
+    startedAt: time.nullable(),
+    endedAt: time.nullable(),
+    reason: reason.nullable(),
+  })
+  .meta({ id: 'Attempt' });
+export type Attempt = z.infer<typeof attempt>;
+
+/** `GET task-instances/{id}` and `GET instances/{id}/tasks/{task}`. */
+export const taskInstanceDetail = taskInstance
+  .extend({
+    definition: jsonObject,
+    outputs: z.record(z.string(), jsonValue).nullable(),
+    artifacts: z.array(artifact),
+    /** In order, the current or last one included. */
+    attempts: z.array(attempt),
+  })
+  .meta({ id: 'TaskInstanceDetail' });
+export type TaskInstanceDetail = z.infer<typeof taskInstanceDetail>;
