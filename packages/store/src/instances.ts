@@ -1,0 +1,114 @@
+import type { Artifact, HistoryEvent, InstanceState, JsonObject, Reason, TaskState } from '@keelson/core';
+import type { WorkflowName } from './definitions.ts';
+import type { TaskInstanceKey } from './ids.ts';
+import type { Page, PageRequest } from './page.ts';
+
+export type InstanceTrigger = 'manual' | 'schedule' | 'backfill';
+
+/** Times are RFC 3339 in UTC. */
+export interface InstanceSummary {
+  readonly id: string;
+  readonly project: string;
+  readonly workflow: string;
+  readonly version: number;
+  readonly state: InstanceState;
+  readonly generation: number;
+  readonly trigger: InstanceTrigger;
+  readonly priority: number;
+  readonly runTime: string;
+  readonly createdBy: string;
+  readonly createdAt: string;
+  readonly endedAt: string | null;
+  /** Why it failed or stopped; of a live instance, the first failure so far. */
+  readonly reason: Reason | null;
+}
+
+export interface InstanceDetail extends InstanceSummary {
+  readonly versionId: string;
+  readonly params: JsonObject;
+  /** Tasks in each state; states without a task are left out. */
+  readonly counts: Readonly<Partial<Record<TaskState, number>>>;
+  readonly taskCount: number;
+}
+
+export interface InstanceFilter {
+  readonly project?: string | undefined;
+  readonly workflow?: string | undefined;
+  readonly state?: InstanceState | undefined;
+}
+
+/** One run of a task, as far as it has come. `attempt` 0: it has not run (yet). */
+export interface TaskInstance {
+  /** `<instance>.<generation>.<task>` */
+  readonly id: string;
+  readonly instanceId: string;
+  readonly generation: number;
+  readonly task: string;
+  readonly uses: string;
+  readonly state: TaskState;
+  readonly attempt: number;
+  /** Names the log of the current or last attempt. */
+  readonly attemptId: string | null;
+  readonly worker: string | null;
+  readonly workerGroup: string;
+  /** When a delay or a retry's delay ends. */
+  readonly dueAt: string | null;
+  readonly readyAt: string | null;
+  readonly dispatchedAt: string | null;
+  readonly startedAt: string | null;
+  readonly endedAt: string | null;
+  readonly killReason: 'stop' | 'timeout' | null;
+  readonly progress: JsonObject | null;
+  readonly reason: Reason | null;
+  readonly artifacts: readonly Artifact[];
+  /** Present only where they were asked for. */
+  readonly outputs?: JsonObject;
+}
+
+export interface TaskAttempt {
+  readonly attemptId: string;
+  readonly attempt: number;
+  readonly state: 'dispatched' | 'running' | 'succeeded' | 'failed' | 'stopped' | 'lost';
+  readonly worker: string | null;
+  readonly readyAt: string | null;
+  readonly dispatchedAt: string | null;
+  readonly startedAt: string | null;
+  readonly endedAt: string | null;
+  readonly reason: Reason | null;
+}
+
+/** Everything that one step changed. */
+export interface HistoryEntry {
+  readonly id: string;
+  readonly at: string;
+  readonly events: readonly HistoryEvent[];
+}
+
+export interface CommandError {
+  readonly commandId: string;
+  readonly kind: string;
+  readonly payload: JsonObject;
+  readonly tries: number;
+  readonly error: string;
+  readonly parkedAt: string;
+}
+
+/** Reading instances. An id that is no id answers like one that does not exist. */
+export interface Instances {
+  /** Newest first. */
+  list(filter: InstanceFilter, page: PageRequest): Promise<Page<InstanceSummary>>;
+  get(id: string): Promise<InstanceDetail | undefined>;
+  /** In the order of the definition, all from one snapshot; without outputs unless asked for. Empty for an unknown instance. */
+  tasks(id: string, options?: { readonly outputs?: boolean }): Promise<TaskInstance[]>;
+  /** With its outputs. */
+  task(key: TaskInstanceKey): Promise<TaskInstance | undefined>;
+  /** Oldest first, the current one last. */
+  attempts(key: TaskInstanceKey): Promise<TaskAttempt[]>;
+  /** Oldest first. */
+  history(id: string, page: PageRequest): Promise<Page<HistoryEntry>>;
+  commandErrors(id: string): Promise<CommandError[]>;
+  /** The task instance of the current generation; undefined when the definition has no such task. */
+  findTask(instanceId: string, task: string): Promise<TaskInstanceKey | undefined>;
+  /** To name the instance's workflow without reading more. */
+  workflowOf(id: string): Promise<WorkflowName | undefined>;
+}

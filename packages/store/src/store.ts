@@ -1,0 +1,31 @@
+import type { Alerts } from './alerts.ts';
+import type { BlobStore } from './blobs.ts';
+import type { Datasources } from './datasources.ts';
+import type { Definitions } from './definitions.ts';
+import type { Doctor } from './doctor.ts';
+import type { Engine } from './engine.ts';
+import type { Instances } from './instances.ts';
+import type { Logs } from './logs.ts';
+import type { Nodes } from './nodes.ts';
+import type { Projects } from './projects.ts';
+import type { Secrets } from './secrets.ts';
+import type { Tokens } from './tokens.ts';
+import type { Why } from './why.ts';
+
+/** Everything that outlives a process, in verbs of the domain. */
+export interface Store {
+  readonly engine: Engine;
+  readonly projects: Projects;
+  readonly definitions: Definitions;
+  readonly instances: Instances;
+  readonly why: Why;
+  readonly logs: Logs;
+  readonly blobs: BlobStore;
+  readonly secrets: Secrets;
+  readonly datasources: Datasources;
+  readonly tokens: Tokens;
+  readonly nodes: Nodes;
+  readonly alerts: Alerts;
+  readonly doctor: Doctor;
+  close(): Promise<void>;
+}

@@ -1,0 +1,33 @@
+export type TokenRole = 'admin' | 'operator' | 'viewer' | 'worker';
+export const TOKEN_ROLES: readonly TokenRole[] = ['admin', 'operator', 'viewer', 'worker'];
+
+export interface TokenHolder {
+  readonly id: string;
+  readonly name: string;
+  readonly role: TokenRole;
+}
+
+export interface TokenInfo extends TokenHolder {
+  readonly createdAt: string;
+  readonly expiresAt: string | null;
+  readonly revokedAt: string | null;
+}
+
+export interface TokenDraft {
+  readonly name: string;
+  readonly role: TokenRole;
+  /** RFC 3339. */
+  readonly expiresAt?: string | undefined;
+}
+
+/** Bearer tokens of the API and join tokens of workers. Only a hash is stored. */
+export interface Tokens {
+  /** The only time that the token itself is seen. */
+  create(draft: TokenDraft): Promise<{ readonly info: TokenInfo; readonly token: string }>;
+  /** Who holds the token; undefined for one that is unknown, expired or revoked. A revocation counts within 5 s. */
+  verify(token: string): Promise<TokenHolder | undefined>;
+  /** Newest first; expired and revoked ones too. */
+  list(): Promise<TokenInfo[]>;
+  /** False when there is no such token or it is revoked already. */
+  revoke(id: string): Promise<boolean>;
+}
