@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { pageQuery } from './page.ts';
 import { id, jsonObject, name, reason, time } from './scalar.ts';
-import { taskInstance } from './task-instance.ts';
+import { taskInstance, taskState } from './task-instance.ts';
 
 export const INSTANCE_STATES = ['queued', 'running', 'pausing', 'paused', 'stopping', 'stopped', 'failed', 'succeeded'] as const;
 export const instanceState = z.enum(INSTANCE_STATES);
@@ -27,7 +27,7 @@ const instanceCore = z.object({
   version: z.int(),
   generation: z.int(),
   state: instanceState,
-  /** Why it failed or was stopped. */
+  /** Why it failed or stopped; while it lives, the first failure so far. */
   reason: reason.nullable(),
   runTime: time,
   trigger: z.enum(['manual', 'schedule', 'backfill']),
@@ -35,16 +35,25 @@ const instanceCore = z.object({
   createdBy: z.string(),
   createdAt: time,
   endedAt: time.nullable(),
-  taskCount: z.int(),
-  /** Tasks that have not ended; 0 once the instance has. */
-  unfinished: z.int(),
 });
 
 export const instance = instanceCore.meta({ id: 'Instance' });
 export type Instance = z.infer<typeof instance>;
 
+/** The answer to a start: 201, or 200 when the key has started it before. `params` are the resolved ones. */
+export const startResponse = z
+  .object({ id, project: name, workflow: name, version: z.int(), runTime: time, priority: z.int(), params: jsonObject })
+  .meta({ id: 'StartResponse' });
+export type StartResponse = z.infer<typeof startResponse>;
+
+/** With the tasks counted: how many are in each state that some task is in. */
+export const countedInstance = instanceCore
+  .extend({ taskCount: z.int(), counts: z.partialRecord(taskState, z.int()) })
+  .meta({ id: 'CountedInstance' });
+export type CountedInstance = z.infer<typeof countedInstance>;
+
 /** `GET instances/{id}`. Tasks in the order of the definition, those without a row yet as `waiting`. */
-export const instanceDetail = instanceCore
+export const instanceDetail = countedInstance
   .extend({
     /** IANA zone that the run time is shown in. */
     timezone: z.string(),

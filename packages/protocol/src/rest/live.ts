@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { instance, instanceDetail } from './instance.ts';
+import { countedInstance, instanceDetail } from './instance.ts';
 import { taskInstance } from './task-instance.ts';
 
 /**
@@ -8,8 +8,8 @@ import { taskInstance } from './task-instance.ts';
  */
 export const liveEvent = z.discriminatedUnion('event', [
   z.object({ event: z.literal('snapshot'), data: instanceDetail }),
-  z.object({ event: z.literal('instance'), data: instance }),
+  z.object({ event: z.literal('instance'), data: countedInstance }),
   z.object({ event: z.literal('task'), data: taskInstance }),
-  z.object({ event: z.literal('end'), data: instance }),
+  z.object({ event: z.literal('end'), data: countedInstance }),
 ]);
 export type LiveEvent = z.infer<typeof liveEvent>;

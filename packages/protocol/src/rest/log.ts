@@ -24,7 +24,7 @@ export type LogQuery = z.infer<typeof logQuery>;
 
 export const LOG_HEADERS = {
   attempt: 'keelson-log-attempt',
-  /** Offset of the first octet of the answer. */
+  /** Offset of the first octet of the answer; above what was asked for when octets were lost. */
   from: 'keelson-log-from',
   /** Offset to go on from. */
   next: 'keelson-log-next',

@@ -1,32 +1,35 @@
 import { z } from 'zod';
+import { pageQuery } from './page.ts';
 import { id, jsonObject, time } from './scalar.ts';
 
-/** `GET doctor`: each check looks for rows that nothing drives; a healthy system has no finding. */
+/** `GET doctor`: one finding per rule that the data must keep; a healthy system has no rows in any. */
 export const doctorReport = z
   .object({
     healthy: z.boolean(),
-    checkedAt: time,
-    checks: z.array(
+    findings: z.array(
       z.object({
-        code: z.string(),
-        title: z.string(),
-        findings: z.array(z.object({ instanceId: id.nullable(), message: z.string() })),
+        name: z.string(),
+        explanation: z.string(),
+        /** Rows that break the rule, at most 100. */
+        rows: z.array(z.record(z.string(), z.unknown())),
       }),
     ),
   })
   .meta({ id: 'DoctorReport' });
 export type DoctorReport = z.infer<typeof doctorReport>;
 
-/** A command that could not be applied. Its instance failed with the same reason. */
+/** `GET instances/{id}/command-errors`: commands that could not be applied. The instance failed with the same reason. */
 export const commandError = z
-  .object({ id, instanceId: id, kind: z.string(), tries: z.int(), error: z.string(), parkedAt: time })
+  .object({ commandId: id, kind: z.string(), payload: jsonObject, tries: z.int(), error: z.string(), parkedAt: time })
   .meta({ id: 'CommandError' });
 export type CommandError = z.infer<typeof commandError>;
+
+export const alertListQuery = pageQuery.extend({ undelivered: z.stringbool().optional() });
 
 export const alert = z
   .object({
     id, kind: z.string(), instanceId: id.nullable(), payload: jsonObject, createdAt: time, tries: z.int(),
-    lastError: z.string().nullable(), deliveredAt: time.nullable(),
+    nextTryAt: time, lastError: z.string().nullable(), deliveredAt: time.nullable(),
   })
   .meta({ id: 'Alert' });
 export type Alert = z.infer<typeof alert>;

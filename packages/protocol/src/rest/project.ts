@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { jsonObject, name, time } from './scalar.ts';
 
-export const project = z.object({ name, createdAt: time }).meta({ id: 'Project' });
+export const project = z.object({ name, workflows: z.int(), createdAt: time }).meta({ id: 'Project' });
 export type Project = z.infer<typeof project>;
 
 /** The project's values for parameters: they stand below the workflow's own and below those of a start. */

@@ -22,17 +22,24 @@ export const taskInstance = z
     state: taskState,
     /** The current or last attempt; 0 when there has been none. */
     attempt: z.int(),
+    attemptId: id.nullable(),
+    /** The first attempt and the retries that its policy allows. */
     maxAttempts: z.int(),
     worker: z.string().nullable(),
-    /** For `delayed`: when it becomes ready. */
+    workerGroup: z.string(),
+    /** When a delay or a retry's delay ends. */
     dueAt: time.nullable(),
     readyAt: time.nullable(),
     dispatchedAt: time.nullable(),
     startedAt: time.nullable(),
     endedAt: time.nullable(),
-    /** Why it failed, was skipped, stopped or lost; for `delayed` by a retry: why the attempt before failed. */
+    /** Why a running attempt is being killed. */
+    killReason: z.enum(['stop', 'timeout']).nullable(),
+    /** Why it failed, was skipped, stopped or lost. */
     reason: reason.nullable(),
-    progress: z.object({ fraction: z.number(), message: z.string().optional() }).nullable(),
+    /** What a processor said last: `fraction` from 0 to 1, `message`. */
+    progress: jsonObject.nullable(),
+    artifactCount: z.int(),
   })
   .meta({ id: 'TaskInstance' });
 export type TaskInstance = z.infer<typeof taskInstance>;
@@ -41,7 +48,7 @@ export const attempt = z
   .object({
     attempt: z.int(),
     attemptId: id,
-    state: z.enum(['dispatched', 'running', 'succeeded', 'failed', 'stopped', 'lost', 'skipped']),
+    state: z.enum(['dispatched', 'running', 'succeeded', 'failed', 'stopped', 'lost']),
     worker: z.string().nullable(),
     readyAt: time.nullable(),
     dispatchedAt: time.nullable(),

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { definitionIssue } from './issue.ts';
+import { pageQuery } from './page.ts';
 import { jsonObject, name, sha256, time } from './scalar.ts';
 
 /** A file that belongs to a version: uploaded before `apply` as a blob, laid into every attempt's working directory. */
@@ -21,11 +22,14 @@ export const workflow = z
     version: z.int(),
     hash: z.string(),
     title: z.string().nullable(),
-    taskCount: z.int(),
-    createdAt: time,
+    description: z.string().nullable(),
+    owner: z.string().nullable(),
+    labels: z.record(z.string(), z.string()),
+    timezone: z.string(),
+    crons: z.array(z.string()),
     /** When the latest version was applied, and by whom. */
-    updatedAt: time,
-    updatedBy: z.string(),
+    appliedAt: time,
+    appliedBy: z.string(),
   })
   .meta({ id: 'Workflow' });
 export type Workflow = z.infer<typeof workflow>;
@@ -36,9 +40,12 @@ export const workflowVersion = z
 export type WorkflowVersion = z.infer<typeof workflowVersion>;
 
 /** `GET projects/{p}/workflows/{w}`: one version, whole. */
-export const workflowDetail = workflow
+export const workflowDetail = workflowVersion
   .extend({
-    latestVersion: z.int(),
+    project: name,
+    name,
+    latest: z.boolean(),
+    taskCount: z.int(),
     /** Normalised: every short form expanded, every default folded into its task. */
     definition: jsonObject,
     /** As it was applied. */
@@ -48,7 +55,10 @@ export const workflowDetail = workflow
   .meta({ id: 'WorkflowDetail' });
 export type WorkflowDetail = z.infer<typeof workflowDetail>;
 
-export const workflowQuery = z.strictObject({ version: z.coerce.number().int().min(1).optional() });
+/** `search` is a part of the name. */
+export const workflowListQuery = pageQuery.extend({ search: z.string().max(64).optional() });
+
+export const workflowVersionQuery = z.strictObject({ version: z.coerce.number().int().min(1).optional() });
 
 /** `PUT projects/{p}/workflows/{w}` takes the source itself (YAML or JSON) as its body and answers this. */
 export const putWorkflowResponse = z
