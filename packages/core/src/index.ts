@@ -1,6 +1,7 @@
 export type { JsonObject, JsonValue } from './json.ts';
 export { closest, didYouMean } from './suggest.ts';
 
+export { cronProblem, nextCronTime } from './time/cron.ts';
 export { DURATION_PATTERN, MAX_DURATION_MS, formatDuration, parseDuration } from './time/duration.ts';
 export { formatTime } from './time/format.ts';
 export { shiftTime } from './time/shift.ts';
@@ -16,9 +17,27 @@ export type { RunContext, Scope } from './expression/scope.ts';
 export { RUN_FIELDS, runContext } from './expression/scope.ts';
 export { hasExpression } from './expression/template.ts';
 
+export { canonicalJson } from './definition/canonical-json.ts';
 export type { DefinitionIssue } from './definition/issue.ts';
 export type {
   ConcurrencyPolicy, FailureStrategy, ParamDefinition, ParamType, RetryPolicy, TaskDefinition, TriggerDefinition, WorkflowDefinition,
 } from './definition/model.ts';
+export type { ParamIssue, ParamSources } from './definition/params.ts';
+export { resolveParams } from './definition/params.ts';
 export type { TaskPlan, WorkflowPlan } from './definition/plan.ts';
 export { compileWorkflow } from './definition/plan.ts';
+
+export type { CommandFacts, TaskExplanation, TaskFacts, UnmetNeed, WaitCode, WaitFacts, WorkerFacts } from './engine/why.ts';
+export { explain } from './engine/why.ts';
+export type { AlertDraft, EarlierAttempt, FinishedTask, InstanceChanges, QueuedTask } from './engine/changes.ts';
+export type { Decision } from './engine/decide.ts';
+export { decide, firstDemand } from './engine/decide.ts';
+export type { Missing } from './engine/draft.ts';
+export type { HistoryEvent } from './engine/history.ts';
+export type { Reason } from './engine/reason.ts';
+export { MAX_LOSSES, retryDelayMs } from './engine/retry.ts';
+export type { AttemptEnd, AttemptState, InstanceEndState, InstanceLiveState, InstanceState, TaskEndState, TaskState } from './engine/states.ts';
+export { IllegalTransition, INSTANCE_END_STATES, INSTANCE_TRANSITIONS, TASK_END_STATES, TASK_TRANSITIONS } from './engine/states.ts';
+export type {
+  ActiveAttempt, Artifact, AttemptEnded, EngineEvent, InstanceFailure, InstanceView, LiveInstance, TaskRecord, WithdrawnTask,
+} from './engine/view.ts';

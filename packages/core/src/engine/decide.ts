@@ -1,4 +1,4 @@
-import { downstream } from '../definition/plan.ts';
+import { downstream } from './downstream.ts';
 import type { WorkflowPlan } from '../definition/plan.ts';
 import { attemptEnded } from './attempt.ts';
 import type { InstanceChanges } from './changes.ts';

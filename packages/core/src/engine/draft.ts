@@ -1,4 +1,4 @@
-import type { PlannedTask } from '../definition/plan.ts';
+import type { TaskPlan } from '../definition/plan.ts';
 import type { AlertDraft, EarlierAttempt, FinishedTask, InstanceChanges, QueuedTask } from './changes.ts';
 import type { HistoryEvent } from './history.ts';
 import type { Reason } from './reason.ts';
@@ -61,7 +61,7 @@ export class MissingRows extends Error {
   }
 }
 
-export function planned(draft: Draft, task: string): PlannedTask {
+export function planned(draft: Draft, task: string): TaskPlan {
   const found = draft.view.plan.tasks.get(task);
   if (found === undefined) throw new Error(`task ${task} is not in version ${draft.live.versionId}`);
   return found;
@@ -70,7 +70,7 @@ export function planned(draft: Draft, task: string): PlannedTask {
 const FRESH: TaskRecord = { met: 0 };
 
 /** A task with one need has no rows before that need ends, so there is nothing to load for it. */
-export function needsRecord(task: PlannedTask): boolean {
+export function needsRecord(task: TaskPlan): boolean {
   return task.needs.length > 1;
 }
 

@@ -3,6 +3,7 @@ import type { AttemptEnd, InstanceEndState, TaskEndState } from './states.ts';
 
 /** What the history says. Folding an instance's events in order gives its rows again; `docs/history.md` lists them. */
 export type HistoryEvent =
+  | { readonly type: 'instance-created'; readonly by: string; readonly version: string }
   | { readonly type: 'instance-started'; readonly tasks: number }
   | { readonly type: 'stop-requested'; readonly by: string }
   | { readonly type: 'failure-ends-instance'; readonly task: string }
@@ -11,6 +12,7 @@ export type HistoryEvent =
   | { readonly type: 'task-ready'; readonly task: string; readonly attempt: number }
   | { readonly type: 'task-dispatched'; readonly task: string; readonly attempt: number; readonly attemptId: string; readonly incarnation: string }
   | { readonly type: 'task-running'; readonly task: string; readonly attempt: number; readonly attemptId: string }
+  | { readonly type: 'timeout-passed'; readonly task: string; readonly attempt: number; readonly attemptId: string; readonly action: 'fail' | 'warn' }
   | {
       readonly type: 'attempt-ended';
       readonly task: string;

@@ -1,7 +1,7 @@
-import { downstream } from '../definition/plan.ts';
-import type { PlannedTask } from '../definition/plan.ts';
-import { ExpressionError } from '../expression/error.ts';
-import { evaluateCondition } from '../expression/condition.ts';
+import { downstream } from './downstream.ts';
+import type { TaskPlan } from '../definition/plan.ts';
+import { ExpressionError } from '../expression/expression-error.ts';
+import { evaluateCondition } from '../expression/evaluate.ts';
 import type { Scope } from '../expression/scope.ts';
 import type { JsonObject } from '../json.ts';
 import type { FinishedTask } from './changes.ts';
@@ -30,7 +30,7 @@ export function endTask(draft: Draft, from: TaskState, ending: FinishedTask): vo
 }
 
 /** One need of `task` has ended. Answers the task's own end if that decides it, or puts the task in line. */
-function arrive(draft: Draft, task: PlannedTask, need: FinishedTask): FinishedTask | undefined {
+function arrive(draft: Draft, task: TaskPlan, need: FinishedTask): FinishedTask | undefined {
   const id = task.definition.id;
   if (needsRecord(task)) requireRecords(draft, [id]);
   const record = recordOf(draft, id);
@@ -47,7 +47,7 @@ function arrive(draft: Draft, task: PlannedTask, need: FinishedTask): FinishedTa
 }
 
 /** Every need of the task is met (or it has none): in line, skipped, or failed by its own condition. */
-export function admit(draft: Draft, task: PlannedTask): FinishedTask | undefined {
+export function admit(draft: Draft, task: TaskPlan): FinishedTask | undefined {
   const { id, delayMs } = task.definition;
   if (draft.live.ending && !acceptsFailure(task)) return skipped(draft, id, FAILURE_ENDS_INSTANCE);
   const condition = conditionHolds(draft, task);
@@ -87,7 +87,7 @@ function needNotMet(need: FinishedTask, accepts: readonly TaskEndState[]): Reaso
 }
 
 /** While `onFailure: end` winds an instance up, only such a task starts. */
-function acceptsFailure(task: PlannedTask): boolean {
+function acceptsFailure(task: TaskPlan): boolean {
   return Object.values(task.definition.needs).some((accepts) => accepts.includes('failed'));
 }
 
@@ -127,14 +127,14 @@ function noteFailure(draft: Draft, ending: FinishedTask): void {
   draft.events.push({ type: 'failure-ends-instance', task: ending.task });
 }
 
-function leaveWaiting(draft: Draft, task: PlannedTask): void {
+function leaveWaiting(draft: Draft, task: TaskPlan): void {
   if (!needsRecord(task)) return;
   draft.counters.delete(task.definition.id);
   draft.droppedCounters.push(task.definition.id);
 }
 
 /** True, false, or the reason why the condition cannot be evaluated. */
-function conditionHolds(draft: Draft, task: PlannedTask): boolean | Reason {
+function conditionHolds(draft: Draft, task: TaskPlan): boolean | Reason {
   if (task.condition === undefined) return true;
   requireRecords(draft, task.conditionRefs);
   const tasks: Record<string, { state: TaskState; outputs: JsonObject }> = {};

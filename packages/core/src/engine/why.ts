@@ -1,6 +1,7 @@
 import type { ConcurrencyPolicy } from '../definition/model.ts';
 import type { JsonObject } from '../json.ts';
 import type { Reason } from './reason.ts';
+import { TASK_END_STATES } from './states.ts';
 import type { InstanceState, TaskEndState, TaskState } from './states.ts';
 
 /** What is known about an instance's unfinished tasks, all read at one moment. Times are RFC 3339 in UTC. */
@@ -12,7 +13,7 @@ export interface WaitFacts {
     readonly policy: ConcurrencyPolicy;
     readonly reason: Reason | null;
   };
-  /** In the order of the definition; tasks that succeeded are left out. */
+  /** In the order of the definition, without those that succeeded. Empty while nothing is wrong with an ended instance. */
   readonly tasks: readonly TaskFacts[];
   /** Steps of the engine that are still to be made for this instance, oldest first. */
   readonly commands: readonly CommandFacts[];
@@ -43,7 +44,7 @@ export type TaskFacts =
       readonly progress: JsonObject | null;
       readonly worker: { readonly name: string; readonly state: 'live' | 'draining' | 'dead'; readonly leaseUntil: string };
     }
-  | { readonly task: string; readonly state: Exclude<TaskEndState, 'succeeded'>; readonly reason: Reason | null };
+  | { readonly task: string; readonly state: Exclude<TaskEndState, 'succeeded'>; readonly reason: Reason | null; readonly endedAt: string };
 
 export interface UnmetNeed {
   readonly task: string;
@@ -91,26 +92,37 @@ export interface TaskExplanation {
   /** Null: it holds for the instance as a whole. */
   readonly task: string | null;
   readonly state: TaskState | InstanceState;
+  /** Since when the task has been in its state, where that is recorded. */
+  readonly since: string | null;
   /** A `WaitCode`; for a task that has ended without success, the code of its reason. */
   readonly code: string;
   readonly message: string;
+  /** The figures behind the words. */
+  readonly details: JsonObject;
 }
 
-/** One explanation for each task in `facts`, behind those that hold for the whole instance. */
+/** What holds for the instance as a whole, then one explanation for each task of the facts. */
 export function explain(facts: WaitFacts): TaskExplanation[] {
-  const explained: TaskExplanation[] = [];
-  const { id: _id, state } = facts.instance;
-  for (const { kind, tries, error } of facts.parked) {
-    explained.push({ task: null, state, code: 'command-parked', message: `the step "${kind}" was given up after ${times(tries)}: ${error}` });
-  }
-  for (const task of facts.tasks) explained.push({ task: task.task, state: task.state, ...explainTask(facts, task) });
-  return explained;
+  const { state } = facts.instance;
+  const parked = facts.parked.map(({ kind, tries, error, at }) => ({
+    task: null,
+    state,
+    since: at,
+    code: 'command-parked',
+    message: `the step "${kind}" was given up after it failed ${times(tries)}: ${error}`,
+    details: { kind, tries },
+  }));
+  return [...parked, ...facts.tasks.map((task) => ({ task: task.task, state: task.state, since: sinceOf(task), details: {}, ...explainTask(facts, task) }))];
 }
 
 interface Words {
   readonly code: string;
   readonly message: string;
+  readonly details?: JsonObject;
 }
+
+type WaitWords = Words & { readonly code: WaitCode };
+type Of<State extends TaskState> = Extract<TaskFacts, { readonly state: State }>;
 
 function explainTask(facts: WaitFacts, task: TaskFacts): Words {
   switch (task.state) {
@@ -124,12 +136,17 @@ function explainTask(facts: WaitFacts, task: TaskFacts): Words {
     case 'running':
       return withWorker(facts, task);
     default:
-      return task.reason ?? { code: task.state, message: `ended ${task.state}, without a reason` };
+      return { code: task.reason?.code ?? task.state, message: task.reason?.message ?? `ended ${task.state}, without a reason` };
   }
 }
 
+function sinceOf(task: TaskFacts): string | null {
+  if ('since' in task) return task.since;
+  return 'endedAt' in task ? task.endedAt : null;
+}
+
 /** What holds the whole instance back also holds back each task that no worker has yet. */
-function held({ instance, tasks }: WaitFacts): Words | undefined {
+function held({ instance, tasks }: WaitFacts): WaitWords | undefined {
   switch (instance.state) {
     case 'queued':
       return { code: 'serial-policy', message: `an earlier instance of the workflow has not ended, and its policy is ${instance.policy}` };
@@ -138,70 +155,78 @@ function held({ instance, tasks }: WaitFacts): Words | undefined {
       return { code: 'paused', message: `the instance is ${instance.state}: resume it` };
     case 'stopping': {
       const active = tasks.filter(({ state }) => state === 'dispatched' || state === 'running').length;
-      return { code: 'stopping', message: `the instance is stopping, ${active} running ${active === 1 ? 'task' : 'tasks'} to go; this task will not start` };
+      return { code: 'stopping', message: `the instance is stopping and will not start this task; ${active} of its tasks still run`, details: { active } };
     }
     default:
       return undefined;
   }
 }
 
-function waiting(facts: WaitFacts, unmet: readonly UnmetNeed[]): Words {
+function waiting(facts: WaitFacts, unmet: readonly UnmetNeed[]): WaitWords {
   const open = unmet.filter(({ state }) => !ENDED.has(state));
   if (open.length > 0) {
     const names = open.slice(0, NAMED).map(({ task, state }) => `${task} (${state})`).join(', ');
     const more = open.length > NAMED ? ` and ${open.length - NAMED} more` : '';
-    return { code: 'waiting-for-upstream', message: `waits for ${names}${more}` };
+    const upstream = open.map(({ task, state }) => ({ task, state }));
+    return { code: 'waiting-for-upstream', message: `waits for ${names}${more}`, details: { upstream } };
   }
   const command = facts.commands[0];
   if (command === undefined) {
     return { code: 'no-driver', message: 'nothing is under way that could start it: this is a bug; keelson doctor says more' };
   }
-  const step = `its next step ("${command.kind}") has waited ${ago(facts, command.createdAt)} for a master`;
-  if (command.tries === 0) return { code: 'command-waiting', message: step };
-  const next = command.notBefore === null ? '' : `, tried again ${inTime(facts, command.notBefore)}`;
-  return { code: 'command-retrying', message: `${step}; it failed ${times(command.tries)}${next}: ${command.lastError ?? 'the master died over it'}` };
+  const { kind, tries, notBefore, lastError } = command;
+  const step = `its next step ("${kind}") has waited ${ago(facts, command.createdAt)} for a master`;
+  if (tries === 0) return { code: 'command-waiting', message: step, details: { kind } };
+  const next = notBefore === null ? '' : ` and is tried again ${inTime(facts, notBefore)}`;
+  const error = lastError ?? 'the master ended over it';
+  return { code: 'command-retrying', message: `${step}; it failed ${times(tries)}${next}: ${error}`, details: { kind, tries, notBefore } };
 }
 
-const ENDED: ReadonlySet<TaskState> = new Set(['succeeded', 'failed', 'skipped', 'stopped', 'lost'] as const);
+const ENDED: ReadonlySet<TaskState> = new Set(TASK_END_STATES);
 const NAMED = 5;
 
-function delayed(facts: WaitFacts, task: Extract<TaskFacts, { state: 'delayed' }>): Words {
-  const due = `${task.dueAt} (${inTime(facts, task.dueAt)})`;
-  if (task.cause === 'retry') return { code: 'retry-delay', message: `attempt ${task.attempt - 1} failed; the next one may start at ${due}` };
-  return { code: 'delayed', message: `its delay ends at ${due}` };
+function delayed(facts: WaitFacts, { cause, attempt, dueAt }: Of<'delayed'>): WaitWords {
+  const due = `${dueAt} (${inTime(facts, dueAt)})`;
+  const details = { dueAt, attempt };
+  if (cause === 'delay') return { code: 'delayed', message: `its delay ends at ${due}`, details };
+  return { code: 'retry-delay', message: `attempt ${attempt - 1} has failed; attempt ${attempt} may start at ${due}`, details };
 }
 
-function inLine(facts: WaitFacts, { group, capability, position, since }: Extract<TaskFacts, { state: 'ready' }>): Words {
+function inLine(facts: WaitFacts, { group, capability, position, since }: Of<'ready'>): WaitWords {
   const workers = facts.groups[group] ?? [];
-  if (workers.length === 0) return { code: 'no-worker-in-group', message: `no live worker in group ${group}` };
+  if (workers.length === 0) return { code: 'no-worker-in-group', message: `no live worker in group ${group}`, details: { group } };
   const able = workers.filter(({ capabilities }) => capabilities.includes(capability));
   if (able.length === 0) {
     const names = workers.slice(0, NAMED).map(({ name }) => name).join(', ');
-    return { code: 'no-worker-with-capability', message: `no live worker in group ${group} can run ${capability} (it has ${names})` };
+    const message = `no live worker in group ${group} can run ${capability} (there ${workers.length === 1 ? 'is' : 'are'} ${names})`;
+    return { code: 'no-worker-with-capability', message, details: { group, capability, workers: workers.length } };
   }
   const slots = able.reduce((sum, worker) => sum + worker.slots, 0);
   const inUse = able.reduce((sum, worker) => sum + Math.min(worker.inUse, worker.slots), 0);
+  const details = { group, capability, slots, inUse, position };
   if (inUse >= slots) {
-    return { code: 'group-full', message: `group ${group} is full: ${inUse} of ${slots} slots for ${capability} in use; position ${position} in line` };
+    return { code: 'group-full', message: `group ${group} is full: ${inUse} of ${slots} slots for ${capability} in use; position ${position} in line`, details };
   }
-  return { code: 'about-to-start', message: `ready for ${ago(facts, since)}, position ${position} in line; ${slots - inUse} of ${slots} slots free in group ${group}` };
+  const free = `${slots - inUse} of ${slots} slots free in group ${group}`;
+  return { code: 'about-to-start', message: `ready for ${ago(facts, since)}, position ${position} in line; ${free}`, details };
 }
 
-function withWorker(facts: WaitFacts, task: Extract<TaskFacts, { state: 'dispatched' | 'running' }>): Words {
-  const { worker, killReason, progress } = task;
+function withWorker(facts: WaitFacts, { state, since, worker, killReason, progress }: Of<'dispatched' | 'running'>): WaitWords {
+  const details = { worker: worker.name, leaseUntil: worker.leaseUntil };
   if (worker.state === 'dead' || Date.parse(worker.leaseUntil) <= Date.parse(facts.now)) {
-    return { code: 'worker-lost', message: `worker ${worker.name} has not renewed its lease, which ended ${ago(facts, worker.leaseUntil)} ago` };
+    const message = `worker ${worker.name} does not renew its lease, which ended ${ago(facts, worker.leaseUntil)} ago`;
+    return { code: 'worker-lost', message, details };
   }
   if (killReason !== null) {
-    const why = killReason === 'timeout' ? 'it ran longer than its timeout' : 'it is to stop';
-    return { code: 'stopping', message: `${why}; worker ${worker.name} has not confirmed its end yet` };
+    const why = killReason === 'timeout' ? 'it ran longer than its timeout' : 'it was asked to stop';
+    return { code: 'stopping', message: `${why}; worker ${worker.name} has not confirmed its end yet`, details: { ...details, killReason } };
   }
-  if (task.state === 'dispatched') {
-    return { code: 'dispatched', message: `handed to worker ${worker.name} ${ago(facts, task.since)} ago, which has not confirmed the start` };
+  if (state === 'dispatched') {
+    return { code: 'dispatched', message: `handed to worker ${worker.name} ${ago(facts, since)} ago, which has not confirmed the start`, details };
   }
   const fraction = typeof progress?.fraction === 'number' ? `, ${Math.floor(progress.fraction * 100)} % done` : '';
   const said = typeof progress?.message === 'string' ? ` (${progress.message})` : '';
-  return { code: 'running', message: `runs on worker ${worker.name} for ${ago(facts, task.since)}${fraction}${said}` };
+  return { code: 'running', message: `has run on worker ${worker.name} for ${ago(facts, since)}${fraction}${said}`, details };
 }
 
 function times(count: number): string {

@@ -1,0 +1,155 @@
+import type { AttemptEnd, Decision, InstanceChanges, EngineEvent, JsonObject, LiveInstance, QueuedTask, Reason, Artifact, TaskRecord } from '@keelson/core';
+
+/** Decisions and what follows from them: the part of the store that the masters live on. */
+export interface Engine {
+  /**
+   * One decision transaction over a batch of instances: lock, read, decide, write. Reports of an instance that another
+   * transaction holds, or whose version the mind does not know, are handed back in `postponed`.
+   */
+  step(input: StepInput, mind: StepMind): Promise<StepOutcome>;
+  /** Gives tasks in line to free slots. The slots' incarnations must be alive at that moment. */
+  claim(request: ClaimRequest): Promise<BoundAttempt[]>;
+  /** Notes that attempts run. Unknown or ended ones are ignored. */
+  started(reports: readonly StartedAttempt[]): Promise<void>;
+  /** Attempts bound to these incarnations, for reconciling with what their workers hold. */
+  activeOf(incarnations: readonly string[]): Promise<ActiveOfIncarnation[]>;
+  /** Immutable facts of instances, for rendering what is handed to a worker. */
+  facts(instanceIds: readonly string[]): Promise<ReadonlyMap<string, InstanceFacts>>;
+  /** Outputs and artifacts of finished tasks, for rendering. */
+  results(keys: readonly TaskKey[]): Promise<TaskResultRow[]>;
+  /** Versions of the instances that have commands due, so that their plans can be at hand before anything is locked. */
+  pendingVersions(limit: number): Promise<string[]>;
+  /** Commits one more try for these instances' due commands, before it is made. Answers each command's count. */
+  countTry(instanceIds: readonly string[]): Promise<CountedCommand[]>;
+  /** Puts these commands off, with the reason for the next reader. */
+  putOff(commandIds: readonly string[], delayMs: number, error: string): Promise<void>;
+  /** Gives up: parks the instance's due commands and fails the instance with that reason. */
+  park(instanceId: string, reason: Reason): Promise<boolean>;
+  /** Makes reports durable as commands, for reports that could not be applied at once. */
+  deferReports(reports: readonly ReportedEnd[], error: string): Promise<void>;
+}
+
+export interface TaskKey {
+  readonly instanceId: string;
+  readonly generation: number;
+  readonly task: string;
+}
+
+export interface ReportedEnd extends TaskKey {
+  readonly attemptId: string;
+  readonly incarnationId: string;
+  readonly nonce: string;
+  readonly end: AttemptEnd;
+  readonly reason?: Reason;
+  readonly outputs?: JsonObject;
+  readonly artifacts?: readonly Artifact[];
+  readonly startedAgoMs: number;
+  readonly endedAgoMs: number;
+}
+
+export interface StepInput {
+  readonly reports: readonly ReportedEnd[];
+  /** Task rows that the reports will most likely need. */
+  readonly demand: readonly TaskKey[];
+  /** Claim commands of at most this many instances; 0 for none. */
+  readonly commandLimit: number;
+  /** Only this instance's commands. */
+  readonly only?: string;
+}
+
+/** Immutable facts of an instance. */
+export interface InstanceFacts {
+  readonly id: string;
+  readonly workflowId: string;
+  readonly versionId: string;
+  readonly params: JsonObject;
+  /** RFC 3339, UTC. */
+  readonly runTime: string;
+  readonly createdBy: string;
+}
+
+export interface LoadedInstance {
+  readonly live: LiveInstance;
+  readonly facts: InstanceFacts;
+  readonly events: readonly EngineEvent[];
+  readonly tasks: ReadonlyMap<string, TaskRecord>;
+  readonly activeAttempts?: number;
+}
+
+/** What the master brings to a step: knowledge of versions, the pure core, and the workers that wait at it. */
+export interface StepMind {
+  knowsVersion(versionId: string): boolean;
+  decide(instance: LoadedInstance): Decision;
+  /** Offers each ready task to a waiting worker; undefined leaves it in line. */
+  place(instance: LoadedInstance, changes: InstanceChanges): readonly Placement[];
+  /** Group, capability and priority of these tasks, offered to nobody. */
+  describe(instance: LoadedInstance, tasks: readonly QueuedTask[]): readonly Placement[];
+  taskNames(versionId: string): readonly string[];
+}
+
+export interface Placement extends QueuedTask {
+  readonly workerGroup: string;
+  readonly capability: string;
+  readonly priority: number;
+  readonly offer?: { readonly incarnationId: string; readonly nonce: string };
+}
+
+export interface BoundAttempt extends TaskKey {
+  readonly attemptId: string;
+  readonly attempt: number;
+  readonly incarnationId: string;
+  readonly nonce: string;
+  readonly versionId: string;
+  readonly hasArtifacts: boolean;
+}
+
+export interface StepOutcome {
+  /** Instances that were decided about. */
+  readonly decided: readonly string[];
+  /** Reports whose attempt is not active: applied before, or overtaken. Settled all the same. */
+  readonly settled: readonly ReportedEnd[];
+  readonly postponed: readonly ReportedEnd[];
+  readonly unknownVersions: readonly string[];
+  readonly bound: readonly BoundAttempt[];
+  /** Worker groups with tasks left in line. */
+  readonly waitingGroups: readonly string[];
+  /** Some task was delayed: a timer may be due earlier than before. */
+  readonly delayed: boolean;
+  /** Commands were written or may be left: look again. */
+  readonly moreCommands: boolean;
+  /** Instances whose active attempts were asked to end. */
+  readonly killing: readonly string[];
+  readonly ended: readonly string[];
+  readonly alerts: boolean;
+}
+
+export interface ClaimRequest {
+  readonly workerGroup: string;
+  readonly capabilities: readonly string[];
+  readonly slots: readonly { readonly incarnationId: string; readonly nonce: string }[];
+}
+
+export interface StartedAttempt {
+  readonly attemptId: string;
+  readonly incarnationId: string;
+  readonly nonce: string;
+  readonly startedAgoMs: number;
+  readonly timeout?: { readonly afterMs: number; readonly action: 'fail' | 'warn' };
+}
+
+export interface ActiveOfIncarnation extends BoundAttempt {
+  readonly killReason: 'stop' | 'timeout' | null;
+  readonly dispatchedAgoMs: number;
+}
+
+export interface TaskResultRow extends TaskKey {
+  readonly state: string;
+  readonly outputs: JsonObject;
+  readonly artifacts: readonly Artifact[];
+}
+
+export interface CountedCommand {
+  readonly id: string;
+  readonly instanceId: string;
+  readonly tries: number;
+}

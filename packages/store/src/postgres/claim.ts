@@ -1,0 +1,98 @@
+import type { ActiveOfIncarnation, BoundAttempt, ClaimRequest, StartedAttempt } from '../engine.ts';
+import { call } from './session.ts';
+import type { Call, Rows } from './session.ts';
+import { boundFrom } from './step/step.ts';
+
+/**
+ * Tasks in line → free slots. Locks: the slots' incarnations FOR KEY SHARE (an expiry excludes it), then ready rows with SKIP
+ * LOCKED, so that it waits for nobody in line. It takes no instance lock: it changes who runs a task, not what runs next.
+ */
+const CLAIM = {
+  name: 'claim',
+  text: `with alive as (
+           select id from worker_incarnation
+            where id = any($4::bigint[]) and state = 'live' and lease_until > clock_timestamp() for key share
+         ), slot as (
+           select s.incarnation_id, s.nonce, row_number() over (order by s.position) as number
+             from unnest($3::bigint[], $5::text[]) with ordinality as s(incarnation_id, nonce, position)
+             join alive on alive.id = s.incarnation_id
+         ), picked as (
+           select * from ready where worker_group = $1 and capability = any($2::text[])
+            order by priority desc, seq limit (select count(*) from slot) for update skip locked
+         ), numbered as (
+           select p.*, row_number() over (order by p.priority desc, p.seq) as number from picked p
+         ), gone as (
+           delete from ready r using picked p where r.instance_id = p.instance_id and r.task = p.task
+         ), bound as (
+           insert into active (instance_id, task, generation, attempt, losses, incarnation_id, nonce, ready_at)
+           select n.instance_id, n.task, n.generation, n.attempt, n.losses, s.incarnation_id, s.nonce, n.ready_at
+             from numbered n join slot s using (number)
+           returning id, instance_id, task, generation, attempt, incarnation_id, nonce
+         ), noted as (
+           insert into history (instance_id, events)
+           select instance_id, jsonb_agg(jsonb_build_object('type', 'task-dispatched', 'task', task, 'attempt', attempt,
+                                                            'attemptId', id::text, 'incarnation', incarnation_id::text))
+             from bound group by instance_id
+         )
+         select b.*, l.version_id, l.has_artifacts from bound b join live_instance l on l.id = b.instance_id`,
+};
+
+/** Locks: the attempts' rows, in id order, as every other statement that takes several of them. */
+const STARTED = {
+  name: 'started',
+  text: `with said as (
+           select * from unnest($1::bigint[], $2::bigint[], $3::text[], $4::float8[], $5::float8[], $6::text[])
+                  as u(id, incarnation_id, nonce, started_ago, timeout_ms, timeout_action)
+         ), held as (
+           select a.id from active a join said s on s.id = a.id and s.incarnation_id = a.incarnation_id and s.nonce = a.nonce
+            where a.state = 'dispatched' order by a.id for no key update of a
+         ), running as (
+           update active a
+              set state = 'running', started_at = clock_timestamp() - s.started_ago * interval '1 millisecond',
+                  timeout_at = clock_timestamp() + (s.timeout_ms - s.started_ago) * interval '1 millisecond', timeout_action = s.timeout_action
+             from said s where a.id = s.id and a.id in (select id from held)
+           returning a.id, a.instance_id, a.task, a.attempt
+         )
+         insert into history (instance_id, events)
+         select instance_id, jsonb_agg(jsonb_build_object('type', 'task-running', 'task', task, 'attempt', attempt, 'attemptId', id::text))
+           from running group by instance_id`,
+};
+
+const ACTIVE_OF = {
+  name: 'active-of',
+  text: `select a.id, a.instance_id, a.task, a.generation, a.attempt, a.incarnation_id, a.nonce, a.kill_reason,
+                extract(epoch from clock_timestamp() - a.dispatched_at) * 1000 as dispatched_ago, l.version_id, l.has_artifacts
+           from active a join live_instance l on l.id = a.instance_id
+          where a.incarnation_id = any($1::bigint[])`,
+};
+
+export function claimCall({ workerGroup, capabilities, slots }: ClaimRequest): Call {
+  const incarnations = slots.map(({ incarnationId }) => incarnationId);
+  return call(CLAIM, workerGroup, capabilities, incarnations, [...new Set(incarnations)], slots.map(({ nonce }) => nonce));
+}
+
+export function claimedFrom(rows: Rows): BoundAttempt[] {
+  return rows.map((row) => boundFrom(row, row.version_id, row.has_artifacts));
+}
+
+export function startedCall(reports: readonly StartedAttempt[]): Call {
+  return call(
+    STARTED,
+    reports.map(({ attemptId }) => attemptId),
+    reports.map(({ incarnationId }) => incarnationId),
+    reports.map(({ nonce }) => nonce),
+    reports.map(({ startedAgoMs }) => startedAgoMs),
+    reports.map(({ timeout }) => timeout?.afterMs ?? null),
+    reports.map(({ timeout }) => timeout?.action ?? null),
+  );
+}
+
+export const activeOfCall = (incarnations: readonly string[]): Call => call(ACTIVE_OF, incarnations);
+
+export function activeOfFrom(rows: Rows): ActiveOfIncarnation[] {
+  return rows.map((row) => ({
+    ...boundFrom(row, row.version_id, row.has_artifacts),
+    killReason: row.kill_reason,
+    dispatchedAgoMs: Number(row.dispatched_ago),
+  }));
+}

@@ -1,0 +1,80 @@
+import type { Engine, ReportedEnd } from '../engine.ts';
+import { activeOfCall, activeOfFrom, claimCall, claimedFrom, startedCall } from './claim.ts';
+import { openSession } from './session.ts';
+import type { Rows } from './session.ts';
+import type { ConnectionSettings } from './connection.ts';
+import { factsCache } from './step/facts.ts';
+import { factsFrom, instanceFacts } from './step/read.ts';
+import { runStep } from './step/step.ts';
+import { sessionLanes } from './lanes.ts';
+import { countTry, parkInstance, putOff } from './quarantine.ts';
+
+const PENDING_VERSIONS = {
+  name: 'pending-versions',
+  text: `select distinct l.version_id from (select instance_id from command where not_before <= clock_timestamp() order by id limit $1) c
+           join live_instance l on l.id = c.instance_id`,
+};
+
+const RESULTS = {
+  name: 'task-results',
+  text: `select f.instance_id, f.generation, f.task, f.state, f.outputs, f.artifacts
+           from unnest($1::bigint[], $2::int[], $3::text[]) as k(instance_id, generation, task)
+           join finished_task f on f.instance_id = k.instance_id and f.task = k.task and f.generation = k.generation`,
+};
+
+/** Locks: the live row FOR KEY SHARE, so that the instance cannot end between the look and the command. */
+const DEFER = {
+  name: 'defer-report',
+  text: `insert into command (instance_id, kind, payload, last_error)
+         select l.id, 'attempt-ended', u.payload::jsonb, $3 from unnest($1::bigint[], $2::text[]) as u(instance_id, payload)
+           join (select id from live_instance where id = any($1::bigint[]) for key share) l on l.id = u.instance_id`,
+};
+
+/**
+ * The engine over PostgreSQL. Steps, claims and notes each have connections of their own: a claim never queues behind a step.
+ *
+ * @param lanes decision transactions that may be under way at once
+ */
+export function createEngine(settings: ConnectionSettings, lanes = 2): Engine & { close(): Promise<void> } {
+  const steps = sessionLanes(settings, lanes);
+  const notes = openSession(settings);
+  const facts = factsCache();
+  const first = (rows: Rows[]): Rows => rows[0] ?? [];
+  return {
+    step: (input, mind) => steps.use((session) => runStep(session, facts, input, mind)),
+    claim: async (request) => claimedFrom(first(await notes.run([claimCall(request)]))),
+    started: async (reports) => void (await notes.run([startedCall(reports)])),
+    activeOf: async (incarnations) => activeOfFrom(first(await notes.run([activeOfCall(incarnations)]))),
+    facts: async (ids) => {
+      const strangers = ids.filter((id) => !facts.has(id));
+      if (strangers.length > 0) for (const row of first(await notes.run([instanceFacts(strangers)]))) facts.set(factsFrom(row));
+      return new Map(ids.flatMap((id) => facts.get(id) ?? []).map((known) => [known.id, known]));
+    },
+    results: async (keys) => {
+      const columns = [keys.map(({ instanceId }) => instanceId), keys.map(({ generation }) => generation), keys.map(({ task }) => task)];
+      return first(await notes.run([{ statement: RESULTS, values: columns }])).map((row) => ({
+        instanceId: row.instance_id,
+        generation: row.generation,
+        task: row.task,
+        state: row.state,
+        outputs: row.outputs ?? {},
+        artifacts: row.artifacts ?? [],
+      }));
+    },
+    pendingVersions: async (limit) => first(await notes.run([{ statement: PENDING_VERSIONS, values: [limit] }])).map((row) => row.version_id),
+    countTry: (instanceIds) => countTry(notes, instanceIds),
+    putOff: (commandIds, delayMs, error) => putOff(notes, commandIds, delayMs, error),
+    park: (instanceId, reason) => steps.use((session) => parkInstance(session, instanceId, reason)),
+    deferReports: async (reports, error) => {
+      const values = [reports.map(({ instanceId }) => instanceId), reports.map((report) => JSON.stringify(deferred(report))), error];
+      await notes.run([{ statement: DEFER, values }]);
+    },
+    close: async () => {
+      await Promise.all([steps.close(), notes.close()]);
+    },
+  };
+}
+
+function deferred({ attemptId, nonce, end, reason, outputs, artifacts, startedAgoMs, endedAgoMs }: ReportedEnd): object {
+  return { attemptId, nonce, end, reason, outputs, artifacts, startedAgoMs, endedAgoMs };
+}

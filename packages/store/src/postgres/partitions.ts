@@ -1,0 +1,69 @@
+import type pg from 'pg';
+import { SCHEMA } from './connection.ts';
+
+/** Instance ids per partition. */
+export const PARTITION_SPAN = 1_000_000n;
+
+const PARTITIONED = [
+  ['workflow_instance', 'fillfactor = 100'],
+  ['instance_end', 'fillfactor = 100'],
+  ['finished_task', 'fillfactor = 100'],
+  ['earlier_attempt', 'fillfactor = 100'],
+  ['history', 'fillfactor = 100'],
+  ['log_chunk', 'fillfactor = 100'],
+] as const;
+const PARTITION_LOCK = 7_305_114_211;
+
+/**
+ * Instance ids, taken in blocks. An id is only handed out once the partitions for it and for the block after it exist, so no
+ * insert ever meets a missing partition.
+ */
+export function instanceIds(pool: pg.Pool, blockSize = 100): () => Promise<string> {
+  let block: string[] = [];
+  let refill: Promise<void> | undefined;
+  let ensured = -1n;
+  const fill = async (): Promise<void> => {
+    const { rows } = await pool.query<{ id: string }>("select nextval('instance_id') as id from generate_series(1, $1)", [blockSize]);
+    const fresh = rows.map(({ id }) => id);
+    const last = BigInt(fresh.at(-1) ?? '0') / PARTITION_SPAN;
+    if (last > ensured) {
+      await ensurePartition(pool, last);
+      await ensurePartition(pool, last + 1n);
+      ensured = last;
+    }
+    block = fresh.toReversed();
+  };
+  return async () => {
+    for (;;) {
+      const id = block.pop();
+      if (id !== undefined) return id;
+      refill ??= fill().finally(() => (refill = undefined));
+      await refill;
+    }
+  };
+}
+
+/**
+ * Creates the partitions for ids from `index`·span on. Made apart and then attached, which does not lock out readers and writers of
+ * the other partitions.
+ */
+async function ensurePartition(pool: pg.Pool, index: bigint): Promise<void> {
+  const client = await pool.connect();
+  try {
+    await client.query('begin');
+    await client.query('select pg_advisory_xact_lock($1)', [PARTITION_LOCK]);
+    for (const [table, storage] of PARTITIONED) {
+      const name = `${table}_${index}`;
+      const { rows } = await client.query('select to_regclass($1) is not null as exists', [`${SCHEMA}.${name}`]);
+      if (rows[0]?.exists === true) continue;
+      await client.query(`create table ${name} (like ${table} including defaults including constraints including storage including generated) with (${storage})`);
+      await client.query(`alter table ${table} attach partition ${name} for values from (${index * PARTITION_SPAN}) to (${(index + 1n) * PARTITION_SPAN})`);
+    }
+    await client.query('commit');
+  } catch (error) {
+    await client.query('rollback').catch(() => undefined);
+    throw error;
+  } finally {
+    client.release();
+  }
+}

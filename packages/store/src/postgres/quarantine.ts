@@ -1,0 +1,83 @@
+import type { Reason } from '@keelson/core';
+import type { CountedCommand } from '../engine.ts';
+import { call } from './session.ts';
+import type { Session } from './session.ts';
+
+const COUNT_TRY = {
+  name: 'count-try',
+  text: `update command set tries = tries + 1 where instance_id = any($1::bigint[]) and not_before <= clock_timestamp()
+         returning id, instance_id, tries`,
+};
+
+const PUT_OFF = {
+  name: 'put-off',
+  text: `update command set not_before = clock_timestamp() + $2::float8 * interval '1 millisecond', last_error = $3 where id = any($1::bigint[])`,
+};
+
+/** Locks: the live row, as a step does. */
+const LOCK = { name: 'park-lock', text: 'select generation from live_instance where id = $1 for no key update' };
+
+const PARK_COMMANDS = {
+  name: 'park-commands',
+  text: `with parked as (delete from command where instance_id = $1 returning id, instance_id, kind, payload, tries)
+         insert into command_error (command_id, instance_id, kind, payload, tries, error)
+         select id, instance_id, kind, payload, tries, $2 from parked on conflict (command_id) do nothing`,
+};
+const PARK_LINE = { name: 'park-line', text: 'delete from ready where instance_id = $1' };
+const PARK_DELAYED = { name: 'park-delayed', text: 'delete from delayed where instance_id = $1' };
+const PARK_COUNTERS = { name: 'park-counters', text: 'delete from need_counter where instance_id = $1' };
+/** Their holders are told to kill them as soon as they say that they hold them. */
+const PARK_ACTIVE = {
+  name: 'park-active',
+  text: `with gone as (delete from active where instance_id = $1 returning *)
+         insert into finished_task (instance_id, generation, task, state, attempt, attempt_id, incarnation_id, ready_at, dispatched_at, started_at, ended_at, reason)
+         select instance_id, generation, task, 'stopped', attempt, id, incarnation_id, ready_at, dispatched_at, started_at, clock_timestamp(), $2::jsonb from gone`,
+};
+const PARK_END = {
+  name: 'park-end',
+  text: `with gone as (delete from live_instance where id = $1 returning id, generation)
+         insert into instance_end (instance_id, generation, state, reason) select id, generation, 'failed', $2::jsonb from gone`,
+};
+const PARK_NOTE = {
+  name: 'park-note',
+  text: `with noted as (insert into history (instance_id, events) values ($1, $2::jsonb))
+         insert into alert (kind, instance_id, payload) values ('command-parked', $1, $3::jsonb)`,
+};
+
+export async function countTry(session: Session, instanceIds: readonly string[]): Promise<CountedCommand[]> {
+  const [rows = []] = await session.run([call(COUNT_TRY, instanceIds)]);
+  return rows.map((row) => ({ id: row.id, instanceId: row.instance_id, tries: row.tries }));
+}
+
+export async function putOff(session: Session, commandIds: readonly string[], delayMs: number, error: string): Promise<void> {
+  await session.run([call(PUT_OFF, commandIds, delayMs, error)]);
+}
+
+/**
+ * Ends an instance that the core cannot move: plain SQL, so that nothing of what made it fail is run again.
+ *
+ * @returns false when the instance had ended already
+ */
+export async function parkInstance(session: Session, instanceId: string, reason: Reason): Promise<boolean> {
+  const transaction = session.begin();
+  const [locked = []] = await transaction.flight([call(LOCK, instanceId)]);
+  if (locked.length === 0) {
+    await transaction.rollback();
+    return false;
+  }
+  const text = JSON.stringify(reason);
+  const events = [
+    { type: 'command-parked', command: '', reason },
+    { type: 'instance-ended', state: 'failed', reason },
+  ];
+  await transaction.commit([
+    call(PARK_COMMANDS, instanceId, reason.message),
+    call(PARK_DELAYED, instanceId),
+    call(PARK_LINE, instanceId),
+    call(PARK_ACTIVE, instanceId, text),
+    call(PARK_COUNTERS, instanceId),
+    call(PARK_END, instanceId, text),
+    call(PARK_NOTE, instanceId, JSON.stringify(events), JSON.stringify({ message: reason.message })),
+  ]);
+  return true;
+}

@@ -1,0 +1,146 @@
+import type { ActiveAttempt, EngineEvent, LiveInstance, TaskRecord } from '@keelson/core';
+import { call } from '../session.ts';
+import type { Call, Rows } from '../session.ts';
+import type { InstanceFacts, ReportedEnd, TaskKey } from '../../engine.ts';
+
+const LIVE_COLUMNS = 'l.id, l.version_id, l.generation, l.revision, l.state, l.unfinished, l.failed, l.ending, l.has_artifacts, l.failure, l.priority';
+
+/** Locks: each instance's live row, for the whole step; one that is locked already is left to its holder. */
+const LOCK_INSTANCES = {
+  name: 'step-lock',
+  text: `select ${LIVE_COLUMNS} from live_instance l where l.id = any($1::bigint[]) order by l.id for no key update skip locked`,
+};
+
+/** Locks: as above, for instances that have commands due, oldest command first. The limit counts locked rows only. */
+const LOCK_COMMANDED = {
+  name: 'step-lock-commanded',
+  text: `select ${LIVE_COLUMNS} from command c join live_instance l on l.id = c.instance_id
+          where c.not_before <= clock_timestamp() and ($2::bigint is null or c.instance_id = $2)
+          order by c.id limit $1 for no key update of l skip locked`,
+};
+
+/** Read again under the instance's lock: what the locking statement saw of commands may be applied and gone by now. */
+const DUE_COMMANDS = {
+  name: 'step-commands',
+  text: `select id, instance_id, kind, payload from command
+          where instance_id = any($1::bigint[]) and not_before <= clock_timestamp() order by id`,
+};
+
+const ACTIVE_COLUMNS = 'a.id, a.instance_id, a.task, a.attempt, a.losses, a.state, a.kill_reason, a.incarnation_id, a.nonce';
+
+const ACTIVE_BY_ID = {
+  name: 'step-active',
+  text: `select ${ACTIVE_COLUMNS} from active a where a.id = any($1::bigint[])`,
+};
+
+const COUNTERS = {
+  name: 'step-counters',
+  text: `select n.instance_id, n.task, n.met from need_counter n
+           join unnest($1::bigint[], $2::text[]) as k(instance_id, task) on k.instance_id = n.instance_id and k.task = n.task`,
+};
+
+const FINISHED = {
+  name: 'step-finished',
+  text: `select f.instance_id, f.task, f.state, f.outputs from unnest($1::bigint[], $2::int[], $3::text[]) as k(instance_id, generation, task)
+           join finished_task f on f.instance_id = k.instance_id and f.task = k.task and f.generation = k.generation`,
+};
+
+const ACTIVE_COUNT = {
+  name: 'step-active-count',
+  text: 'select instance_id, count(*)::int as active from active where instance_id = any($1::bigint[]) group by instance_id',
+};
+
+const FACTS = {
+  name: 'instance-facts',
+  text: `select id, workflow_id, version_id, params, run_time, created_by from workflow_instance where id = any($1::bigint[])`,
+};
+
+export const lockInstances = (ids: readonly string[]): Call => call(LOCK_INSTANCES, ids);
+export const lockCommanded = (limit: number, only: string | undefined): Call => call(LOCK_COMMANDED, limit, only ?? null);
+export const dueCommands = (ids: readonly string[]): Call => call(DUE_COMMANDS, ids);
+export const activeById = (ids: readonly string[]): Call => call(ACTIVE_BY_ID, ids);
+export const activeCount = (ids: readonly string[]): Call => call(ACTIVE_COUNT, ids);
+export const instanceFacts = (ids: readonly string[]): Call => call(FACTS, ids);
+
+/** Two calls, in this order: counters, finished tasks. */
+export function taskRecords(keys: readonly TaskKey[]): [Call, Call] {
+  const ids = keys.map(({ instanceId }) => instanceId);
+  const tasks = keys.map(({ task }) => task);
+  return [call(COUNTERS, ids, tasks), call(FINISHED, ids, keys.map(({ generation }) => generation), tasks)];
+}
+
+export function liveFrom(row: Rows[number]): LiveInstance {
+  return {
+    id: row.id,
+    versionId: row.version_id,
+    generation: row.generation,
+    revision: Number(row.revision),
+    state: row.state,
+    unfinished: row.unfinished,
+    failed: row.failed,
+    ending: row.ending,
+    hasArtifacts: row.has_artifacts,
+    failure: row.failure,
+    priority: row.priority,
+  };
+}
+
+export function factsFrom(row: Rows[number]): InstanceFacts {
+  return {
+    id: row.id,
+    workflowId: row.workflow_id,
+    versionId: row.version_id,
+    params: row.params,
+    runTime: row.run_time.toISOString(),
+    createdBy: row.created_by,
+  };
+}
+
+export interface ActiveRow extends ActiveAttempt {
+  readonly instanceId: string;
+  readonly incarnationId: string;
+  readonly nonce: string;
+}
+
+export function activeFrom(row: Rows[number]): ActiveRow {
+  return {
+    id: row.id,
+    instanceId: row.instance_id,
+    task: row.task,
+    attempt: row.attempt,
+    losses: row.losses,
+    state: row.state,
+    killReason: row.kill_reason,
+    incarnationId: row.incarnation_id,
+    nonce: row.nonce,
+  };
+}
+
+/** Every key gets a record, so that "loaded and empty" differs from "not loaded". */
+export function recordsInto(into: Map<string, Map<string, TaskRecord>>, keys: readonly TaskKey[], counters: Rows, finished: Rows): void {
+  for (const { instanceId, task } of keys) recordsOf(into, instanceId).set(task, { met: 0 });
+  for (const row of counters) recordsOf(into, row.instance_id).set(row.task, { met: row.met });
+  for (const row of finished) {
+    recordsOf(into, row.instance_id).set(row.task, { met: 0, end: { state: row.state, outputs: row.outputs ?? {} } });
+  }
+}
+
+export function recordsOf(all: Map<string, Map<string, TaskRecord>>, instanceId: string): Map<string, TaskRecord> {
+  let records = all.get(instanceId);
+  if (records === undefined) all.set(instanceId, (records = new Map()));
+  return records;
+}
+
+/** What a report or an `attempt-ended` command says, once its attempt was found active. */
+export function endEvent(attempt: ActiveAttempt, said: Omit<ReportedEnd, keyof TaskKey | 'attemptId' | 'incarnationId' | 'nonce'>): EngineEvent {
+  return {
+    type: 'attempt-ended',
+    attempt,
+    end: said.end,
+    ...(said.reason === undefined ? {} : { reason: said.reason }),
+    ...(said.outputs === undefined ? {} : { outputs: said.outputs }),
+    ...(said.artifacts === undefined ? {} : { artifacts: said.artifacts }),
+    ...(said.startedAgoMs === undefined ? {} : { startedAgoMs: said.startedAgoMs }),
+    ...(said.endedAgoMs === undefined ? {} : { endedAgoMs: said.endedAgoMs }),
+  };
+}

@@ -1,0 +1,120 @@
+import { call, openSession } from './session.ts';
+import type { ConnectionSettings } from './connection.ts';
+import type { LiveIncarnation, Workers } from '../workers.ts';
+
+const DRAIN_NAMESAKE = {
+  name: 'worker-drain-namesake',
+  text: "update worker_incarnation set state = 'draining' where name = $1 and state = 'live'",
+};
+const ENSURE_GROUP = { name: 'worker-group', text: 'insert into worker_group (name) values ($1) on conflict do nothing' };
+const REGISTER = {
+  name: 'worker-register',
+  text: `insert into worker_incarnation (name, worker_group, slots, capabilities, credential_hash, host, pid, version, lease_ms, lease_until)
+         select $1, g.name, $3, $4, $5, $6, $7, $8, g.lease_ms, clock_timestamp() + g.lease_ms * interval '1 millisecond'
+           from worker_group g where g.name = $2
+         returning id, lease_ms`,
+};
+const RENEW = {
+  name: 'worker-renew',
+  text: `update worker_incarnation set lease_until = clock_timestamp() + lease_ms * interval '1 millisecond'
+          where id = any($1::bigint[]) and state <> 'dead' and lease_until > clock_timestamp() returning id, lease_ms`,
+};
+const AUTHENTICATE = {
+  name: 'worker-authenticate',
+  text: `select id, name, worker_group, slots, capabilities, state, lease_ms from worker_incarnation
+          where id = $1 and credential_hash = $2 and state <> 'dead' and lease_until > clock_timestamp()`,
+};
+const DRAIN = { name: 'worker-drain', text: "update worker_incarnation set state = 'draining' where id = $1 and state = 'live'" };
+
+/**
+ * Expiry in two statements, because what was bound while the first one waited for the incarnation's lock must be seen by the
+ * second. Locks: the incarnation FOR UPDATE, against bindings, which hold it FOR KEY SHARE. Nothing expires within a lease of the
+ * server's start: nobody could renew before it.
+ */
+const EXPIRE = {
+  name: 'worker-expire',
+  text: `with over as (
+           select id from worker_incarnation
+            where state <> 'dead' and lease_until < clock_timestamp()
+              and clock_timestamp() > pg_postmaster_start_time() + lease_ms * interval '1 millisecond'
+            for update skip locked
+         )
+         update worker_incarnation w set state = 'dead', ended_at = clock_timestamp(), end_reason = 'lease-expired'
+           from over where w.id = over.id and w.lease_until < clock_timestamp() returning w.id, w.name, w.worker_group`,
+};
+const LEAVE = {
+  name: 'worker-leave',
+  text: `update worker_incarnation set state = 'dead', ended_at = clock_timestamp(), end_reason = 'left' where id = $1 and state <> 'dead'`,
+};
+const LOSE_ATTEMPTS = {
+  name: 'worker-lose-attempts',
+  text: `insert into command (instance_id, kind, payload)
+         select a.instance_id, 'attempt-ended',
+                jsonb_build_object('attemptId', a.id::text, 'end', 'lost',
+                                   'reason', jsonb_build_object('code', 'worker-lost', 'message', format('worker %s: %s', w.name, w.end_reason)))
+           from worker_incarnation w join active a on a.incarnation_id = w.id
+          where w.id = any($1::bigint[])`,
+};
+
+/** Locks: the attempts' rows, in id order. */
+const PROGRESS = {
+  name: 'worker-progress',
+  text: `with said as (
+           select * from unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[]) as u(id, incarnation_id, nonce, progress)
+         ), held as (
+           select a.id, s.progress from active a join said s on s.id = a.id and s.incarnation_id = a.incarnation_id and s.nonce = a.nonce
+            order by a.id for no key update of a
+         )
+         update active a set progress = held.progress::jsonb from held where a.id = held.id`,
+};
+
+/** Leases have a connection of their own: a renewal never queues behind reports. */
+export function createWorkers(settings: ConnectionSettings): Workers & { close(): Promise<void> } {
+  const session = openSession(settings);
+  return {
+    register: async (worker) => {
+      const { name, group, slots, capabilities, credentialHash, host, pid, version } = worker;
+      const transaction = session.begin();
+      const rows = await transaction.commit([
+        call(ENSURE_GROUP, group),
+        call(DRAIN_NAMESAKE, name),
+        call(REGISTER, name, group, slots, capabilities, credentialHash, host, pid, version),
+      ]);
+      const made = rows[2]?.[0];
+      if (made === undefined) throw new Error(`worker group ${group} vanished`);
+      return { id: made.id, leaseMs: made.lease_ms };
+    },
+    renew: async (ids) => {
+      const [rows = []] = await session.run([call(RENEW, ids)]);
+      return rows.map((row) => ({ id: row.id, leaseMs: row.lease_ms }));
+    },
+    authenticate: async (id, hash) => {
+      const [rows = []] = await session.run([call(AUTHENTICATE, id, hash)]);
+      const row = rows[0];
+      if (row === undefined) return undefined;
+      const { name, slots, capabilities, state } = row;
+      return { id: row.id, name, group: row.worker_group, slots, capabilities, state, leaseMs: row.lease_ms } satisfies LiveIncarnation;
+    },
+    drain: async (id) => void (await session.run([call(DRAIN, id)])),
+    leave: async (id) => {
+      await session.begin().commit([call(LEAVE, id), call(LOSE_ATTEMPTS, [id])]);
+    },
+    expire: async () => {
+      const transaction = session.begin();
+      const [rows = []] = await transaction.flight([call(EXPIRE)]);
+      if (rows.length === 0) {
+        await transaction.rollback();
+        return [];
+      }
+      await transaction.commit([call(LOSE_ATTEMPTS, rows.map(({ id }) => id))]);
+      return rows.map((row) => ({ id: row.id, name: row.name, group: row.worker_group }));
+    },
+    noteProgress: async (notes) => {
+      const progress = notes.map(({ fraction, message }) => JSON.stringify({ fraction, message }));
+      await session.run([
+        call(PROGRESS, notes.map(({ attemptId }) => attemptId), notes.map(({ incarnationId }) => incarnationId), notes.map(({ nonce }) => nonce), progress),
+      ]);
+    },
+    close: () => session.close(),
+  };
+}

@@ -1,0 +1,61 @@
+/** Worker incarnations and their leases, all on the database's clock. */
+export interface Workers {
+  /** Makes a new incarnation; a live one of the same name drains from now on. */
+  register(worker: WorkerRegistration): Promise<RegisteredIncarnation>;
+  /** Extends the leases of those that still have one. Who is not in the answer has lost its lease for good. */
+  renew(incarnationIds: readonly string[]): Promise<RenewedLease[]>;
+  /** Undefined when the incarnation is unknown, dead, or the hash is another one's. */
+  authenticate(incarnationId: string, credentialHash: string): Promise<LiveIncarnation | undefined>;
+  /** Takes no new tasks from now on. */
+  drain(incarnationId: string): Promise<void>;
+  /** A clean end: its attempts are lost at once, since nothing runs any more. */
+  leave(incarnationId: string): Promise<void>;
+  /** Declares dead whose lease has ended, and leaves an `attempt-ended` command for each attempt they held. */
+  expire(): Promise<ExpiredIncarnation[]>;
+  noteProgress(notes: readonly ProgressNote[]): Promise<void>;
+}
+
+export interface WorkerRegistration {
+  readonly name: string;
+  readonly group: string;
+  readonly slots: number;
+  readonly capabilities: readonly string[];
+  readonly credentialHash: string;
+  readonly host: string;
+  readonly pid: number;
+  readonly version: string;
+}
+
+export interface RegisteredIncarnation {
+  readonly id: string;
+  readonly leaseMs: number;
+}
+
+export interface RenewedLease {
+  readonly id: string;
+  readonly leaseMs: number;
+}
+
+export interface LiveIncarnation {
+  readonly id: string;
+  readonly name: string;
+  readonly group: string;
+  readonly slots: number;
+  readonly capabilities: readonly string[];
+  readonly state: 'live' | 'draining';
+  readonly leaseMs: number;
+}
+
+export interface ExpiredIncarnation {
+  readonly id: string;
+  readonly name: string;
+  readonly group: string;
+}
+
+export interface ProgressNote {
+  readonly attemptId: string;
+  readonly incarnationId: string;
+  readonly nonce: string;
+  readonly fraction: number;
+  readonly message?: string;
+}
