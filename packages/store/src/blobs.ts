@@ -7,7 +7,7 @@ export interface BlobStore {
   /**
    * Stores the bytes; a blob that is there already stays (the content is still read and checked). Answers its size.
    *
-   * @throws {StoreError} `blob-hash-mismatch`, `bad-blob-name`
+   * @throws {StoreError} `hash-mismatch`, `invalid-blob-name`
    */
   put(sha256: string, content: BlobContent): Promise<{ readonly size: number }>;
   get(sha256: string): Promise<Readable | undefined>;

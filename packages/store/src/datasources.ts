@@ -11,13 +11,13 @@ export interface DatasourceInfo {
 
 export interface DatasourceDraft {
   readonly config: JsonObject;
-  /** Absent: none, also when there was one, so that a password never follows its datasource to another host. */
+  /** Absent: a stored one stays, unless `host` or `port` changes: a password does not follow its datasource to another server. */
   readonly password?: string | undefined;
 }
 
 /** Databases that a project's tasks may use by name; the password is encrypted at rest like a secret. */
 export interface Datasources {
-  /** @throws {StoreError} `bad-datasource-name`, `password-in-config`, `no-secret-key` */
+  /** @throws {StoreError} `invalid-name`, `password-in-config`, `password-required`, `no-secret-key` */
   set(project: string, name: string, draft: DatasourceDraft, by: string): Promise<void>;
   get(project: string, name: string): Promise<DatasourceInfo | undefined>;
   list(project: string): Promise<DatasourceInfo[]>;

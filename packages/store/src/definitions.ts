@@ -55,14 +55,18 @@ export interface WorkflowSummary extends WorkflowName {
   readonly labels: Readonly<Record<string, string>>;
   readonly timezone: string;
   readonly crons: readonly string[];
+  readonly taskCount: number;
+  readonly createdAt: string;
   /** When and by whom the latest version was applied. */
-  readonly appliedBy: string;
-  readonly appliedAt: string;
+  readonly updatedAt: string;
+  readonly updatedBy: string;
 }
 
 export interface WorkflowVersion extends VersionSummary, WorkflowName {
   readonly workflowId: string;
-  readonly latest: boolean;
+  /** Of the workflow, when it was first applied. */
+  readonly workflowCreatedAt: string;
+  readonly latestVersion: number;
   readonly definition: WorkflowDefinition;
   readonly source: string;
   readonly files: readonly FileRef[];
@@ -79,7 +83,8 @@ export interface Definitions {
    * Publishes all of them or none. Content equal to the latest version makes no new one; older content, applied again,
    * does. Answers in the order asked.
    *
-   * @throws {StoreError} `unknown-blob` names the paths whose bytes were not uploaded; `duplicate-workflow`
+   * @throws {StoreError} `missing-blobs` names the paths whose bytes were not uploaded, their hashes in `missing`; `duplicate-workflow`;
+   * `invalid-name`
    */
   apply(drafts: readonly DefinitionDraft[]): Promise<Applied[]>;
   /** What `apply` would do, without doing it. */
@@ -95,7 +100,7 @@ export interface Definitions {
   /**
    * Takes the workflow out of sight; its versions and instances stay. Applying it again brings it back.
    *
-   * @throws {StoreError} `workflow-not-found`; `workflow-in-use` while instances of it live
+   * @throws {StoreError} `unknown-workflow`; `workflow-busy` while instances of it live
    */
   delete(workflow: WorkflowName): Promise<void>;
 }

@@ -21,14 +21,18 @@ export interface InstanceSummary {
   readonly endedAt: string | null;
   /** Why it failed or stopped; of a live instance, the first failure so far. */
   readonly reason: Reason | null;
+  readonly taskCount: number;
+  /** Tasks that have not ended; 0 once the instance has. */
+  readonly unfinished: number;
 }
 
 export interface InstanceDetail extends InstanceSummary {
   readonly versionId: string;
+  /** IANA zone that the run time is shown in. */
+  readonly timezone: string;
   readonly params: JsonObject;
   /** Tasks in each state; states without a task are left out. */
   readonly counts: Readonly<Partial<Record<TaskState, number>>>;
-  readonly taskCount: number;
 }
 
 export interface InstanceFilter {
@@ -45,8 +49,11 @@ export interface TaskInstance {
   readonly generation: number;
   readonly task: string;
   readonly uses: string;
+  readonly needs: readonly string[];
   readonly state: TaskState;
   readonly attempt: number;
+  /** With all its retries, and none lost. */
+  readonly maxAttempts: number;
   /** Names the log of the current or last attempt. */
   readonly attemptId: string | null;
   readonly worker: string | null;
@@ -59,6 +66,7 @@ export interface TaskInstance {
   readonly endedAt: string | null;
   readonly killReason: 'stop' | 'timeout' | null;
   readonly progress: JsonObject | null;
+  /** Why it ended so; between two attempts, why the attempt before did. */
   readonly reason: Reason | null;
   readonly artifacts: readonly Artifact[];
   /** Present only where they were asked for. */

@@ -4,7 +4,7 @@ export interface Page<Item> {
   readonly next: string | null;
 }
 
-/** A cursor is opaque, and good only for the list and the filters it came from; a text that is none throws `bad-cursor`. */
+/** A cursor is opaque, and good only for the list and the filters it came from; a text that is none throws `invalid-cursor`. */
 export interface PageRequest {
   readonly limit: number;
   readonly cursor?: string | undefined;

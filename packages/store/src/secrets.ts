@@ -9,7 +9,7 @@ export interface SecretInfo {
  * and `delete` throws `no-secret-key`.
  */
 export interface Secrets {
-  /** @throws {StoreError} `bad-secret-name` */
+  /** @throws {StoreError} `invalid-name` */
   set(project: string, name: string, value: string, by: string): Promise<void>;
   /** Names, never values. */
   list(project: string): Promise<SecretInfo[]>;

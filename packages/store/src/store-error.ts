@@ -12,9 +12,12 @@ export class StoreError extends Error {
   override readonly name = 'StoreError';
   readonly kind: StoreErrorKind;
   readonly code: string;
-  constructor(kind: StoreErrorKind, code: string, message: string, options?: ErrorOptions) {
+  /** What is not there, by name. */
+  readonly missing: readonly string[];
+  constructor(kind: StoreErrorKind, code: string, message: string, options: ErrorOptions & { readonly missing?: readonly string[] } = {}) {
     super(message, options);
     this.kind = kind;
     this.code = code;
+    this.missing = options.missing ?? [];
   }
 }
