@@ -27,7 +27,8 @@ create table workflow_version (
   workflow_id bigint not null references workflow,
   version     int not null,
   hash        text not null,                 -- sha-256 of the canonical definition and its files
-  definition  jsonb not null,                -- normalised
+  definition  json not null,                 -- normalised; json and not jsonb, which would lose the order of the tasks
+  task_count  int not null,
   source      text not null,                 -- as it was applied
   files       jsonb not null default '[]',   -- [{path, sha256, size, mode}]
   created_by  text not null,
