@@ -14,7 +14,7 @@ export const datasourceConfig = z.strictObject({
 });
 export type DatasourceConfig = z.infer<typeof datasourceConfig>;
 
-/** `PUT projects/{p}/datasources/{name}` → 204. Without `password` it has none, so that a password never follows its datasource to another host. */
+/** `PUT projects/{p}/datasources/{name}` → 204. Without `password` a stored one stays, unless host or port change. */
 export const putDatasourceRequest = datasourceConfig.extend({ password: z.string().max(4096).optional() });
 export type PutDatasourceRequest = z.infer<typeof putDatasourceRequest>;
 

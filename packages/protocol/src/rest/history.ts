@@ -8,6 +8,7 @@ const attemptId = z.string();
 /** The engine's events as core's `HistoryEvent` has them. */
 export const historyEvent = z
   .discriminatedUnion('type', [
+    z.object({ type: z.literal('instance-created'), by: z.string(), version: z.string() }),
     z.object({ type: z.literal('instance-started'), tasks: z.int() }),
     z.object({ type: z.literal('stop-requested'), by: z.string() }),
     z.object({ type: z.literal('failure-ends-instance'), task }),

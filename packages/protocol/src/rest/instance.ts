@@ -35,6 +35,9 @@ const instanceCore = z.object({
   createdBy: z.string(),
   createdAt: time,
   endedAt: time.nullable(),
+  taskCount: z.int(),
+  /** Tasks that have not ended; 0 once the instance has. */
+  unfinished: z.int(),
 });
 
 export const instance = instanceCore.meta({ id: 'Instance' });
@@ -48,7 +51,7 @@ export type StartResponse = z.infer<typeof startResponse>;
 
 /** With the tasks counted: how many are in each state that some task is in. */
 export const countedInstance = instanceCore
-  .extend({ taskCount: z.int(), counts: z.partialRecord(taskState, z.int()) })
+  .extend({ counts: z.partialRecord(taskState, z.int()) })
   .meta({ id: 'CountedInstance' });
 export type CountedInstance = z.infer<typeof countedInstance>;
 

@@ -35,7 +35,7 @@ export const taskInstance = z
     endedAt: time.nullable(),
     /** Why a running attempt is being killed. */
     killReason: z.enum(['stop', 'timeout']).nullable(),
-    /** Why it failed, was skipped, stopped or lost. */
+    /** Why it ended so; between two attempts, why the attempt before did. */
     reason: reason.nullable(),
     /** What a processor said last: `fraction` from 0 to 1, `message`. */
     progress: jsonObject.nullable(),

@@ -5,7 +5,7 @@ import { taskState } from './task-instance.ts';
 
 /** One reason, as a stable code and in words; `details` carries the figures behind the words. */
 export const whyReason = z
-  .object({ code: z.string(), message: z.string(), details: z.record(z.string(), jsonValue).optional() })
+  .object({ code: z.string(), message: z.string(), since: time.nullable(), details: z.record(z.string(), jsonValue) })
   .meta({ id: 'WhyReason' });
 export type WhyReason = z.infer<typeof whyReason>;
 
@@ -14,7 +14,7 @@ export const why = z
   .object({
     instance: z.object({ id, state: instanceState, reasons: z.array(whyReason) }),
     tasks: z.array(
-      z.object({ id, task: taskId, state: taskState, since: time.nullable(), reasons: z.array(whyReason).min(1) }),
+      z.object({ id, task: taskId, state: taskState, reasons: z.array(whyReason).min(1) }),
     ),
   })
   .meta({ id: 'Why' });

@@ -27,9 +27,11 @@ export const workflow = z
     labels: z.record(z.string(), z.string()),
     timezone: z.string(),
     crons: z.array(z.string()),
+    taskCount: z.int(),
+    createdAt: time,
     /** When the latest version was applied, and by whom. */
-    appliedAt: time,
-    appliedBy: z.string(),
+    updatedAt: time,
+    updatedBy: z.string(),
   })
   .meta({ id: 'Workflow' });
 export type Workflow = z.infer<typeof workflow>;
@@ -44,7 +46,7 @@ export const workflowDetail = workflowVersion
   .extend({
     project: name,
     name,
-    latest: z.boolean(),
+    latestVersion: z.int(),
     taskCount: z.int(),
     /** Normalised: every short form expanded, every default folded into its task. */
     definition: jsonObject,
