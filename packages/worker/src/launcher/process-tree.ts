@@ -1,0 +1,92 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { ATTEMPT_KEY } from './messages.ts';
+
+/** Sends a signal to a whole process group. False: the group is empty. */
+export function signalGroup(pgid: number, signal: NodeJS.Signals | 0): boolean {
+  try {
+    process.kill(-pgid, signal);
+    return true;
+  } catch (error) {
+    return error instanceof Error && 'code' in error && error.code === 'EPERM';
+  }
+}
+
+/**
+ * True while a process of the group runs. Zombies do not count: an orphan stays one until the machine's init reaps it,
+ * which in a container may be never.
+ */
+export function groupRuns(pgid: number): boolean {
+  if (!signalGroup(pgid, 0)) return false;
+  if (process.platform !== 'linux') return true;
+  return readdirSync('/proc').some((name) => {
+    if (!/^\d+$/.test(name)) return false;
+    const [state, , group] = statFields(name);
+    return group === String(pgid) && state !== 'Z' && state !== 'X';
+  });
+}
+
+/** State, parent and group of a process: the fields behind its name, which may itself hold spaces and brackets. */
+function statFields(pid: string): readonly string[] {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    return stat.slice(stat.lastIndexOf(')') + 2).split(' ', 3);
+  } catch {
+    return [];
+  }
+}
+
+/**
+ * The processes whose environment holds an attempt key that `matches`: also those that left their group by `setsid`.
+ * Linux only (elsewhere none are found); a process that cleared its environment is not found either.
+ */
+export function processesByKey(matches: (key: string) => boolean): number[] {
+  if (process.platform !== 'linux') return [];
+  const found: number[] = [];
+  for (const name of readdirSync('/proc')) {
+    const pid = Number(name);
+    if (!Number.isInteger(pid) || pid === process.pid) continue;
+    const key = attemptKeyOf(pid);
+    if (key !== undefined && matches(key)) found.push(pid);
+  }
+  return found;
+}
+
+/** Kills every process that `matches` finds, and looks again for what it forked meanwhile. Returns how many died. */
+export function killByKey(matches: (key: string) => boolean): number {
+  const killed = new Set<number>();
+  for (let round = 0; round < 10; round += 1) {
+    const found = processesByKey(matches);
+    const fresh = found.filter((pid) => !killed.has(pid));
+    if (fresh.length === 0) break;
+    for (const pid of fresh) {
+      killed.add(pid);
+      signalProcess(pid, 'SIGKILL');
+    }
+  }
+  return killed.size;
+}
+
+/** Sends a signal to one process. False: it is gone, or not ours. */
+export function signalProcess(pid: number, signal: NodeJS.Signals | 0): boolean {
+  try {
+    process.kill(pid, signal);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+const MARKER = `${ATTEMPT_KEY}=`;
+
+function attemptKeyOf(pid: number): string | undefined {
+  let environ: string;
+  try {
+    environ = readFileSync(`/proc/${pid}/environ`, 'latin1');
+  } catch {
+    return undefined;
+  }
+  const at = environ.startsWith(MARKER) ? 0 : environ.indexOf(`\0${MARKER}`) + 1;
+  if (at === 0 && !environ.startsWith(MARKER)) return undefined;
+  const end = environ.indexOf('\0', at);
+  return environ.slice(at + MARKER.length, end === -1 ? undefined : end);
+}

@@ -1,0 +1,119 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { closeSync, existsSync } from 'node:fs';
+import type { ProcessEnd } from '@keelson/tasks';
+import { capture, fromPipe, fromStreams, type Capture } from './capture.ts';
+import { ATTEMPT_KEY, type StartMessage } from './messages.ts';
+import type { Pipe } from './pipes.ts';
+import { groupRuns, killByKey, signalGroup } from './process-tree.ts';
+
+/** One process that the launcher started, with its group. */
+export interface TaskProcess {
+  readonly pid: number;
+  readonly key: string;
+  readonly output: Capture;
+  /** SIGTERM to the group now; SIGKILL to it and to its escapees when the grace is over. */
+  kill(graceMs: number): void;
+  /** SIGKILL to the group. */
+  killNow(): void;
+}
+
+/** How long something that nobody should hold any more may keep the output open after the main process's exit. */
+const OUTPUT_END_MS = 150;
+const GROUP_POLL_MS = 20;
+
+/**
+ * Starts a process in a group of its own, with exactly the given environment. `onEnd` is called once: when it has
+ * exited, its group is dead and its output is at its end; or, later than the return, when it could not be started.
+ */
+export function startTaskProcess(
+  message: StartMessage, pipe: Pipe | undefined, onOutput: () => void, onEnd: (end: ProcessEnd) => void,
+): TaskProcess | undefined {
+  const child = spawnChild(message, pipe, onEnd);
+  if (child === undefined) return undefined;
+  if (child.pid === undefined) {
+    if (pipe !== undefined) closeSync(pipe.readEnd);
+    child.once('error', (error) => onEnd(notStarted(error, message)));
+    return undefined;
+  }
+  const source = pipe === undefined ? fromStreams([child.stdout, child.stderr].filter((stream) => stream !== null)) : fromPipe(pipe.readEnd);
+  const output = capture(source, message.limits, onOutput);
+  return supervise(child, child.pid, message.env[ATTEMPT_KEY] ?? '', output, onEnd);
+}
+
+function spawnChild(message: StartMessage, pipe: Pipe | undefined, onEnd: (end: ProcessEnd) => void): ChildProcess | undefined {
+  const [file = '', ...args] = message.argv;
+  // Without named pipes Node opens two sockets, and the order between stdout and stderr is only near the truth.
+  const sink = pipe?.writeEnd ?? 'pipe';
+  try {
+    return spawn(file, args, { cwd: message.cwd, env: { ...message.env }, detached: true, stdio: ['ignore', sink, sink] });
+  } catch (error) {
+    if (pipe !== undefined) closeSync(pipe.readEnd);
+    setImmediate(() => onEnd(notStarted(error, message)));
+    return undefined;
+  } finally {
+    if (pipe !== undefined) closeSync(pipe.writeEnd);
+  }
+}
+
+function notStarted(error: unknown, message: StartMessage): ProcessEnd {
+  const errno = error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'EINVAL';
+  const text = error instanceof Error ? error.message : String(error);
+  const noDirectory = errno === 'ENOENT' && !existsSync(message.cwd);
+  return { kind: 'not-started', errno, message: noDirectory ? `the working directory ${message.cwd} does not exist` : text };
+}
+
+function supervise(child: ChildProcess, pid: number, key: string, output: Capture, onEnd: (end: ProcessEnd) => void): TaskProcess {
+  let graceEndsAt: number | undefined;
+  let exited: ProcessEnd | undefined;
+
+  function killTree(): void {
+    signalGroup(pid, 'SIGKILL');
+    killByKey((found) => found === key);
+  }
+
+  /** The main process is gone; during a kill's grace the rest of its group may still tidy up. */
+  function endGroup(end: ProcessEnd): void {
+    if (graceEndsAt !== undefined && performance.now() < graceEndsAt && groupRuns(pid)) {
+      setTimeout(() => endGroup(end), GROUP_POLL_MS);
+      return;
+    }
+    if (graceEndsAt === undefined) signalGroup(pid, 'SIGKILL');
+    else killTree();
+    endOutput(end);
+  }
+
+  /** The pipe still holds what was printed last; whoever keeps it open beyond that has escaped. */
+  function endOutput(end: ProcessEnd): void {
+    if (output.ended) return onEnd(end);
+    const timer = setTimeout(() => {
+      killByKey((found) => found === key);
+      setImmediate(() => finish());
+    }, OUTPUT_END_MS);
+    const finish = (): void => {
+      output.onEnd(() => undefined);
+      clearTimeout(timer);
+      onEnd(end);
+    };
+    output.onEnd(finish);
+  }
+
+  child.once('exit', (code, signal) => {
+    exited = signal === null ? { kind: 'exited', exitCode: code ?? -1 } : { kind: 'signalled', signal };
+    endGroup(exited);
+  });
+
+  return {
+    pid,
+    key,
+    output,
+    kill(graceMs) {
+      const until = performance.now() + graceMs;
+      if (graceEndsAt === undefined && exited === undefined) signalGroup(pid, 'SIGTERM');
+      if (graceEndsAt !== undefined && graceEndsAt <= until) return;
+      graceEndsAt = until;
+      if (exited !== undefined) return;
+      setTimeout(() => exited === undefined && killTree(), graceMs);
+    },
+    killNow: () => void signalGroup(pid, 'SIGKILL'),
+  };
+}
