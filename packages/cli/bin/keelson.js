@@ -50,7 +50,8 @@ function findRuntime() {
   const name = RUNTIMES[`${process.platform}-${process.arch}`];
   const candidates = [path.join(here, '../../../../node_modules/.bin/node')];
   try {
-    if (name !== undefined) candidates.unshift(path.join(path.dirname(require.resolve(`${name}/package.json`)), 'bin/node'));
+    if (name !== undefined)
+      candidates.unshift(path.join(path.dirname(require.resolve(`${name}/package.json`)), 'bin/node'));
   } catch {
     // Not installed (npm ci --omit=optional).
   }

@@ -24,7 +24,11 @@ const PLATFORMS: Record<string, string> = {
  * links in a list, because npm packs no links and runs no install scripts. Where node_modules may not be written, or the account may not
  * get there, a private copy is made once: beside the cluster (`home`), or in a folder that the account can reach.
  */
-export async function usableBinaries(account: Account | undefined, home: string, log: (line: string) => void): Promise<Binaries> {
+export async function usableBinaries(
+  account: Account | undefined,
+  home: string,
+  log: (line: string) => void,
+): Promise<Binaries> {
   const { folder, version } = await installedPackage();
   if (isOpenTo(account, folder) && (await linkLibraries(folder))) return describe(folder, version);
   const base = canReach(account, join(home, 'x')) ? home : await sharedFolder();
@@ -74,7 +78,12 @@ async function installedPackage(): Promise<{ folder: string; version: string }> 
 }
 
 function readVersion(manifest: unknown): string {
-  if (typeof manifest === 'object' && manifest !== null && 'version' in manifest && typeof manifest.version === 'string') {
+  if (
+    typeof manifest === 'object' &&
+    manifest !== null &&
+    'version' in manifest &&
+    typeof manifest.version === 'string'
+  ) {
     return manifest.version;
   }
   throw new Error('its package.json has no version');
@@ -84,7 +93,9 @@ function readVersion(manifest: unknown): string {
 function isOpenTo(account: Account | undefined, folder: string): boolean {
   const program = join(folder, 'bin', 'postgres');
   const data = join(folder, 'share', 'postgresql', 'postgres.bki');
-  return canReach(account, program) && allows(account, program, 0o5) && canReach(account, data) && allows(account, data, 0o4);
+  return (
+    canReach(account, program) && allows(account, program, 0o5) && canReach(account, data) && allows(account, data, 0o4)
+  );
 }
 
 /** Makes the links of pg-symlinks.json; false if the folder may not be written. Any number of processes may do it at once. */

@@ -78,7 +78,9 @@ async function initialise(
     return password;
   } catch (error) {
     if (error instanceof EmbeddedPostgresError || systemErrorCode(error) !== 'ENOSPC') throw error;
-    throw new EmbeddedPostgresError('disk-full', `the disk is full: cannot make a database in ${home.dir}`, { cause: error });
+    throw new EmbeddedPostgresError('disk-full', `the disk is full: cannot make a database in ${home.dir}`, {
+      cause: error,
+    });
   } finally {
     await rm(passwordFile, { force: true });
   }
@@ -96,7 +98,11 @@ async function publish(draft: string, home: Home): Promise<void> {
     );
   }
   const folder = await open(home.dir);
-  await folder.sync().finally(() => folder.close());
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
 }
 
 /** The built-in C.UTF-8 sorts the same on every platform and with every C library. */
@@ -129,15 +135,23 @@ async function runInitdb(binaries: Binaries, account: Account | undefined, args:
     child.once('close', (code, signal) => resolve(code ?? signal ?? 'unknown'));
   });
   if (status === 0) return;
-  const said = stderr.trim().split('\n').filter((line) => !line.includes('removing')).join(' · ');
+  const said = stderr
+    .trim()
+    .split('\n')
+    .filter((line) => !line.includes('removing'))
+    .join(' · ');
   if (/no space left on device|disk quota exceeded/i.test(stderr)) {
     throw new EmbeddedPostgresError('disk-full', `the disk is full: initdb could not make a database (${said})`);
   }
-  throw new EmbeddedPostgresError('postgres-init-failed', `initdb failed (exit ${status}): ${said || 'it said nothing'}`);
+  throw new EmbeddedPostgresError(
+    'postgres-init-failed',
+    `initdb failed (exit ${status}): ${said || 'it said nothing'}`,
+  );
 }
 
 /** A program that exists and cannot be found lacks its loader: the programs are linked with glibc. */
 export function cannotRun(program: string, error: Error): EmbeddedPostgresError {
-  const why = systemErrorCode(error) === 'ENOENT' ? 'its loader is missing (the programs need glibc, not musl)' : error.message;
+  const why =
+    systemErrorCode(error) === 'ENOENT' ? 'its loader is missing (the programs need glibc, not musl)' : error.message;
   return new EmbeddedPostgresError('postgres-start-failed', `cannot run ${program}: ${why}`, { cause: error });
 }

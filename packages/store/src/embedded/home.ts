@@ -47,7 +47,8 @@ export async function sharedFolder(): Promise<string> {
       // Someone else's folder of that name in a temporary directory is not to be trusted with a database.
       if (found.isDirectory() && found.uid === process.getuid?.() && isOpen(path)) return path;
     } catch (error) {
-      if (!['EACCES', 'EPERM', 'EROFS', 'ENOENT', 'EEXIST', 'ENOTDIR'].includes(systemErrorCode(error) ?? '')) throw error;
+      if (!['EACCES', 'EPERM', 'EROFS', 'ENOENT', 'EEXIST', 'ENOTDIR'].includes(systemErrorCode(error) ?? ''))
+        throw error;
     }
   }
   throw new EmbeddedPostgresError(

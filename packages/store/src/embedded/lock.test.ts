@@ -21,7 +21,9 @@ function contender(path: string): { outcome: Promise<string>; kill(): void } {
     console.log((await acquireLock(${JSON.stringify(path)})).taken ? 'taken' : 'refused');
     setInterval(() => {}, 1000);`;
   const child = spawn(process.execPath, ['--input-type=module', '-e', code], { stdio: ['ignore', 'pipe', 'inherit'] });
-  const outcome = new Promise<string>((resolve) => child.stdout.once('data', (data: Buffer) => resolve(data.toString().trim())));
+  const outcome = new Promise<string>((resolve) =>
+    child.stdout.once('data', (data: Buffer) => resolve(data.toString().trim())),
+  );
   return { outcome, kill: () => void child.kill('SIGKILL') };
 }
 

@@ -5,7 +5,7 @@ import { isRunning, parseProcessIdentity, processIdentity } from './process-iden
 import type { ProcessIdentity } from './process-identity.ts';
 
 /** Either the lock, to be released by its holder, or the process that holds it. */
-export type LockOutcome = { taken: true; release(): Promise<void> } | { taken: false; holder: ProcessIdentity };
+export type LockOutcome = { taken: true; release: () => Promise<void> } | { taken: false; holder: ProcessIdentity };
 
 /**
  * Takes the lock file at `path` for this process, or tells who holds it. A lock whose process is gone is taken over.

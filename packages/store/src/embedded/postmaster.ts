@@ -43,9 +43,13 @@ export async function startPostmaster(
   });
   child.unref();
   await logFile.close();
-  const failed = new Promise<never>((_, reject) => child.once('error', (error) => reject(cannotRun(binaries.postgres, error))));
+  const failed = new Promise<never>((_, reject) =>
+    child.once('error', (error) => reject(cannotRun(binaries.postgres, error))),
+  );
   const ended = new Promise<string>((resolve) =>
-    child.once('exit', (code, signal) => resolve(`PostgreSQL ended (${signal ?? `exit ${code ?? '?'}`}); its log is ${home.log}`)),
+    child.once('exit', (code, signal) =>
+      resolve(`PostgreSQL ended (${signal ?? `exit ${code ?? '?'}`}); its log is ${home.log}`),
+    ),
   );
   failed.catch(() => undefined);
   const { pid } = child;
@@ -101,7 +105,10 @@ async function startFailure(home: Home, child: ChildProcess, logStart: number): 
   if (/could not create any TCP\/IP sockets|Address already in use/.test(text)) {
     return new EmbeddedPostgresError('port-in-use', `PostgreSQL could not start: its port is in use (${said})`);
   }
-  return new EmbeddedPostgresError('postgres-start-failed', `PostgreSQL could not start (${status}): ${said} · log: ${home.log}`);
+  return new EmbeddedPostgresError(
+    'postgres-start-failed',
+    `PostgreSQL could not start (${status}): ${said} · log: ${home.log}`,
+  );
 }
 
 /** The first line of postmaster.pid is the process id, the eighth `starting`, `ready` or `stopping`. */
@@ -124,7 +131,10 @@ let parentDeathPrefix: string[] | undefined;
 
 function diesWithParent(): string[] {
   if (parentDeathPrefix === undefined) {
-    const probe = process.platform === 'linux' ? spawnSync('setpriv', ['--pdeathsig', 'INT', 'true'], { stdio: 'ignore' }) : undefined;
+    const probe =
+      process.platform === 'linux'
+        ? spawnSync('setpriv', ['--pdeathsig', 'INT', 'true'], { stdio: 'ignore' })
+        : undefined;
     parentDeathPrefix = probe?.status === 0 ? ['setpriv', '--pdeathsig', 'INT', '--'] : [];
   }
   return parentDeathPrefix;

@@ -20,7 +20,8 @@ export function isRunning(identity: ProcessIdentity): boolean {
 
 /** Reads an identity out of parsed JSON; undefined if it is not one. */
 export function parseProcessIdentity(value: unknown): ProcessIdentity | undefined {
-  if (typeof value !== 'object' || value === null || !('pid' in value) || typeof value.pid !== 'number') return undefined;
+  if (typeof value !== 'object' || value === null || !('pid' in value) || typeof value.pid !== 'number')
+    return undefined;
   const boot = 'boot' in value && typeof value.boot === 'string' ? value.boot : null;
   const started = 'started' in value && typeof value.started === 'string' ? value.started : null;
   return { pid: value.pid, boot, started };

@@ -109,7 +109,10 @@ test('a recycled process id in postmaster.pid or in the lock does not prevent a 
   const bystander = spawn('sleep', ['600'], { stdio: 'ignore' });
   t.after(() => bystander.kill());
   await writeFile(join(folder, 'postgres', 'data', 'postmaster.pid'), `${bystander.pid}\n${folder}\n1\n5432\n`);
-  await writeFile(join(folder, 'keelson.lock'), JSON.stringify({ pid: bystander.pid, boot: 'another-boot', started: '1' }));
+  await writeFile(
+    join(folder, 'keelson.lock'),
+    JSON.stringify({ pid: bystander.pid, boot: 'another-boot', started: '1' }),
+  );
   await start(t, folder);
   assert.equal(bystander.exitCode, null);
 });

@@ -71,7 +71,10 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
 }
 
 /** Stops what may still run there and deletes the cluster of this data directory with all its data. */
-export async function discardEmbeddedPostgres(options: { dataDir: string; log: (line: string) => void }): Promise<void> {
+export async function discardEmbeddedPostgres(options: {
+  dataDir: string;
+  log: (line: string) => void;
+}): Promise<void> {
   await underLock(options.dataDir, async (home, _account, release) => {
     await stopLeftover(home, options.log);
     await rm(home.dir, { recursive: true, force: true });
@@ -207,7 +210,9 @@ async function createDatabase(url: string): Promise<void> {
 
 function connectFailure(error: unknown): EmbeddedPostgresError {
   const reason = error instanceof Error ? error.message : String(error);
-  return new EmbeddedPostgresError('postgres-start-failed', `PostgreSQL started but refuses us: ${reason}`, { cause: error });
+  return new EmbeddedPostgresError('postgres-start-failed', `PostgreSQL started but refuses us: ${reason}`, {
+    cause: error,
+  });
 }
 
 function hasEnded({ child }: Postmaster): boolean {

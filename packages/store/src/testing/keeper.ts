@@ -20,8 +20,12 @@ const place = meetingPlace();
 await claimFolder(place.folder);
 const lock = await acquireLock(join(place.folder, 'keeper.lock'));
 if (lock.taken) {
-  await writeFile(place.keeperLog, '');
-  await keep(place).finally(() => lock.release());
+  try {
+    await writeFile(place.keeperLog, '');
+    await keep(place);
+  } finally {
+    await lock.release();
+  }
 }
 
 async function keep(place: Meeting): Promise<void> {
@@ -42,9 +46,9 @@ async function keep(place: Meeting): Promise<void> {
 }
 
 function askedToEnd(): Promise<void> {
-  return new Promise((resolve) => {
+  return new Promise<void>((resolve) => {
     for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.once(signal, () => resolve());
-    if (process.argv.includes('--while-stdin')) process.stdin.resume().once('close', resolve);
+    if (process.argv.includes('--while-stdin')) process.stdin.resume().once('close', () => resolve());
   });
 }
 

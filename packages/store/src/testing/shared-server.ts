@@ -1,9 +1,10 @@
 import { spawn } from 'node:child_process';
-import { mkdir, readFile, stat, utimes, writeFile } from 'node:fs/promises';
+import { readFile, stat, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { makeFolder } from '../embedded/home.ts';
 import { isRunning, parseProcessIdentity } from '../embedded/process-identity.ts';
 import type { ProcessIdentity } from '../embedded/process-identity.ts';
 
@@ -40,7 +41,7 @@ export async function adminUrl(): Promise<string> {
 
 /** Makes the folder; one that another user put there is refused, since it names the server that tests connect to. */
 export async function claimFolder(folder: string): Promise<void> {
-  await mkdir(folder, { recursive: true });
+  await makeFolder(folder);
   const { uid } = await stat(folder);
   if (uid !== userInfo().uid) throw new Error(`${folder} belongs to another user; set KEELSON_TEST_POSTGRES_DIR`);
 }
@@ -91,7 +92,8 @@ function launchKeeper(ended: (failure: string) => void): void {
   child.once('error', (error) => ended(error.message));
   child.once('exit', (code, signal) => {
     if (code === 0) ended('');
-    else void readFile(meetingPlace().keeperLog, 'utf8').then((log) => ended(`${signal ?? `exit ${code}`} ${log}`), ended);
+    else
+      void readFile(meetingPlace().keeperLog, 'utf8').then((log) => ended(`${signal ?? `exit ${code}`} ${log}`), ended);
   });
 }
 
