@@ -18,14 +18,20 @@ export { RUN_FIELDS, runContext } from './expression/scope.ts';
 export { hasExpression } from './expression/template.ts';
 
 export { canonicalJson } from './definition/canonical-json.ts';
+export { definitionJsonSchema } from './definition/json-schema.ts';
 export type { DefinitionIssue } from './definition/issue.ts';
 export type {
   ConcurrencyPolicy, FailureStrategy, ParamDefinition, ParamType, RetryPolicy, TaskDefinition, TriggerDefinition, WorkflowDefinition,
 } from './definition/model.ts';
+export { MAX_DEFINITION_BYTES, MAX_DEPTH, MAX_ISSUES, MAX_TASKS, MAX_VALUES } from './definition/limits.ts';
+export { checkParamValue, readParamValue } from './definition/param-value.ts';
 export type { ParamIssue, ParamSources } from './definition/params.ts';
 export { resolveParams } from './definition/params.ts';
+export type { DefinitionOptions, DefinitionResult, ParseOptions } from './definition/parse.ts';
+export { definitionFromObject, parseDefinition } from './definition/parse.ts';
 export type { TaskPlan, WorkflowPlan } from './definition/plan.ts';
 export { compileWorkflow } from './definition/plan.ts';
+export type { TaskTypeLike, TaskTypes } from './definition/task-type-like.ts';
 
 export type { CommandFacts, TaskExplanation, TaskFacts, UnmetNeed, WaitCode, WaitFacts, WorkerFacts } from './engine/why.ts';
 export { explain } from './engine/why.ts';

@@ -5,12 +5,12 @@ const LONGEST_WORD = 64;
 
 /**
  * The known word that a person most likely meant, or undefined when none is near.
- * Case is ignored; up to a third of the letters may differ.
+ * Case is ignored. A third of the letters may differ, and two in any word of four or more (a swap counts as two).
  */
 export function closest(word: string, known: Iterable<string>): string | undefined {
   if (word.length > LONGEST_WORD) return undefined;
   const lower = word.toLowerCase();
-  const allowed = Math.max(1, Math.floor(word.length / 3));
+  const allowed = Math.min(word.length - 1, Math.max(word.length < 4 ? 1 : 2, Math.floor(word.length / 3)));
   let best: string | undefined;
   let bestDistance = allowed + 1;
   for (const candidate of known) {

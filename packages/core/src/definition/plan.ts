@@ -49,7 +49,7 @@ function compileTask(definition: TaskDefinition, successors: readonly string[]):
   const inputRefs = new Set<string>();
   const secretRefs = new Set<string>();
   for (const value of [definition.with, { ...definition.env }]) {
-    for (const { text } of expressionsIn(value)) {
+    for (const text of expressionsIn(value)) {
       const { refs } = compileExpression(text);
       for (const task of refs.tasks) inputRefs.add(task);
       for (const secret of refs.secrets) secretRefs.add(secret);

@@ -66,14 +66,23 @@ export function valueText(value: JsonValue): string {
   return typeof value === 'object' ? JSON.stringify(value) : String(value);
 }
 
-/** The expressions in all strings of a value, each with the string it stands in. Throws an ExpressionError for a `${{` without end. */
-export function* expressionsIn(value: JsonValue, path: readonly (string | number)[] = []): Generator<{ text: string; path: readonly (string | number)[] }> {
+/** Where a value stands in another: keys and list positions. */
+export type ValuePath = readonly (string | number)[];
+
+/** The strings of a value that hold `${{ }}`, at any depth. */
+export function* templatesIn(value: JsonValue, path: ValuePath = []): Generator<{ readonly text: string; readonly path: ValuePath }> {
   if (typeof value === 'string') {
-    if (!hasExpression(value)) return;
-    for (const part of parseTemplate(value)) if (part.kind === 'expression') yield { text: part.text, path };
+    if (hasExpression(value)) yield { text: value, path };
   } else if (Array.isArray(value)) {
-    for (const [index, item] of value.entries()) yield* expressionsIn(item, [...path, index]);
+    for (const [index, item] of value.entries()) yield* templatesIn(item, [...path, index]);
   } else if (value !== null && typeof value === 'object') {
-    for (const [key, inner] of Object.entries(value)) yield* expressionsIn(inner, [...path, key]);
+    for (const [key, inner] of Object.entries(value)) yield* templatesIn(inner, [...path, key]);
+  }
+}
+
+/** The texts of all expressions in the strings of a value. Throws an ExpressionError for a `${{` without end. */
+export function* expressionsIn(value: JsonValue): Generator<string> {
+  for (const { text } of templatesIn(value)) {
+    for (const part of parseTemplate(text)) if (part.kind === 'expression') yield part.text;
   }
 }

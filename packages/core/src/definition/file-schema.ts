@@ -1,0 +1,128 @@
+import { z } from 'zod';
+
+import { TASK_END_STATES } from '../engine/states.ts';
+import { DURATION_PATTERN } from '../time/duration.ts';
+
+/** The definition as it is written in a file: short forms, defaults left out. The model is what comes out of it. */
+
+export const NAME_PATTERN = /^[a-z0-9][a-z0-9-]{0,99}$/;
+export const TASK_ID_PATTERN = /^[A-Za-z_][A-Za-z0-9_]{0,63}$/;
+const GROUP_PATTERN = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/;
+
+/** What a pattern means to a person, and the code of the issue. */
+export const PATTERN_MEANINGS: ReadonlyMap<string, { readonly code: string; readonly wanted: string }> = new Map([
+  [String(NAME_PATTERN), { code: 'bad-name', wanted: 'a name: lower-case letters, digits and "-", at most 100' }],
+  [String(DURATION_PATTERN), { code: 'bad-duration', wanted: 'a duration such as "10s", "15m", "1h30m", "500ms" or "2d"' }],
+  [String(GROUP_PATTERN), { code: 'bad-name', wanted: 'a name: letters, digits, "_", "." and "-", at most 64' }],
+]);
+
+const structured = new WeakSet<z.core.$ZodType>();
+
+/** An object of ours: keys that start with `x-` are legal in it and mean nothing. */
+function keys<Shape extends z.ZodRawShape>(shape: Shape): z.ZodObject<Shape, z.core.$strict> {
+  const schema = z.strictObject(shape);
+  structured.add(schema);
+  return schema;
+}
+
+export function isStructured(schema: z.core.$ZodType): boolean {
+  return structured.has(schema);
+}
+
+const duration = z.string().regex(DURATION_PATTERN).describe('A duration: 10s, 15m, 1h30m, 500ms, 2d');
+const plainText = z.union([z.string(), z.number(), z.boolean()]);
+const paramType = z.enum(['string', 'integer', 'number', 'boolean', 'date', 'datetime', 'json']);
+const endState = z.enum(TASK_END_STATES as readonly [string, ...string[]] as readonly ['succeeded', 'failed', 'skipped', 'stopped', 'lost']);
+
+const words = {
+  title: z.string().optional(),
+  description: z.string().optional(),
+  owner: z.string().optional(),
+  labels: z.record(z.string(), plainText).optional(),
+};
+
+export const paramSchema = keys({
+  ...words,
+  type: paramType,
+  default: z.json().optional().describe('A value of the type, or text with ${{ }} that reads `run`. Absent: a value is required at start.'),
+  enum: z.array(z.json()).min(1).optional(),
+});
+
+export const triggerSchema = keys({
+  ...words,
+  id: z.string().regex(GROUP_PATTERN).optional().describe('Keeps the schedule the same one when its content changes'),
+  cron: z.string().describe('5 fields: Unix rules (0 or 7 is Sunday); 6 or 7: Quartz rules (seconds first, 1 is Sunday)'),
+  timezone: z.string().optional(),
+  misfire: z.enum(['fire-once', 'fire-all', 'skip']).optional(),
+  params: z.record(z.string(), z.json()).optional(),
+});
+
+const retryCount = z.int().min(0).max(1000);
+const retry = z.union([
+  retryCount,
+  keys({
+    max: retryCount.optional().describe('Retries after the first attempt'),
+    delay: duration.optional(),
+    backoff: z.enum(['fixed', 'exponential']).optional(),
+    maxDelay: duration.optional(),
+  }),
+]);
+
+const perTask = {
+  retry: retry.optional().describe('A number of retries, or { max, delay, backoff, maxDelay }'),
+  timeout: duration.optional().describe('Per attempt'),
+  onTimeout: z.enum(['fail', 'warn']).optional(),
+  workerGroup: z.string().regex(GROUP_PATTERN).optional(),
+  priority: z.int().min(-100).max(100).optional(),
+  env: z.record(z.string(), plainText).optional(),
+};
+
+export const defaultsSchema = keys({ ...perTask });
+
+export const taskSchema = keys({
+  ...words,
+  run: z.string().min(1).optional().describe('A shell script: short for uses: shell and with: { run: … }'),
+  uses: z.string().optional().describe('The task type'),
+  with: z.record(z.string(), z.json()).optional(),
+  needs: z.union([z.array(z.string()), z.record(z.string(), z.union([endState, z.array(endState).min(1)]))]).optional()
+    .describe('Ids of tasks that must have succeeded, or a map from id to the accepted end states'),
+  if: z.union([z.string(), z.boolean()]).optional().describe('A bare expression, without ${{ }}; false skips the task'),
+  ...perTask,
+  delay: duration.optional().describe('Wait between the moment the needs are met and the first attempt'),
+  allowFailure: z.boolean().optional(),
+});
+
+const sectionShape = {
+  ...words,
+  $schema: z.string().optional(),
+  name: z.string().regex(NAME_PATTERN),
+  project: z.string().regex(NAME_PATTERN).optional(),
+  timezone: z.string().optional().describe("IANA name; default: the only trigger's, else UTC"),
+  files: z.array(z.string()).optional().describe('Globs relative to this file'),
+  concurrency: keys({ policy: z.enum(['parallel', 'serial-wait', 'serial-discard', 'serial-priority']).optional() }).optional(),
+  onFailure: z.enum(['continue', 'end']).optional(),
+};
+
+/** The root; its larger sections are read one by one, so that a mistake in one does not hide those in another. */
+export const rootSchema = keys({
+  ...sectionShape,
+  params: z.record(z.string(), z.unknown()).optional(),
+  triggers: z.array(z.unknown()).optional(),
+  defaults: z.record(z.string(), z.unknown()).optional(),
+  tasks: z.record(z.string(), z.unknown()),
+});
+
+/** All of it, for the published JSON Schema. */
+export const workflowSchema = keys({
+  ...sectionShape,
+  params: z.record(z.string().regex(TASK_ID_PATTERN), paramSchema).optional(),
+  triggers: z.array(triggerSchema).optional(),
+  defaults: defaultsSchema.optional(),
+  tasks: z.record(z.string().regex(TASK_ID_PATTERN), taskSchema),
+});
+
+export type RootFile = z.infer<typeof rootSchema>;
+export type ParamFile = z.infer<typeof paramSchema>;
+export type TriggerFile = z.infer<typeof triggerSchema>;
+export type DefaultsFile = z.infer<typeof defaultsSchema>;
+export type TaskFile = z.infer<typeof taskSchema>;

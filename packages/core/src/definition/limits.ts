@@ -1,0 +1,10 @@
+/** A definition with more tasks is refused (`too-many-tasks`). */
+export const MAX_TASKS = 100_000;
+/** The text of a definition, in bytes of UTF-8; a longer one is refused unread (`too-large`). */
+export const MAX_DEFINITION_BYTES = 16 * 1024 * 1024;
+/** How deep lists and maps may stand inside each other. */
+export const MAX_DEPTH = 100;
+/** Values in a definition, aliases counted as often as they are used. */
+export const MAX_VALUES = 5_000_000;
+/** Further issues of one definition are only counted. */
+export const MAX_ISSUES = 500;
