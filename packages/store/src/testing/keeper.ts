@@ -16,6 +16,7 @@ const IDLE_LIMIT_MS = 10 * 60_000;
 const IDLE_CHECK_MS = 5_000;
 const CONNECTIONS = '400';
 
+const whileStdin = process.argv.includes('--while-stdin');
 const place = meetingPlace();
 await claimFolder(place.folder);
 const lock = await acquireLock(join(place.folder, 'keeper.lock'));
@@ -25,6 +26,8 @@ if (lock.taken) {
     await keep(place);
   } finally {
     await lock.release();
+    // The folder of a single run is nobody's any more.
+    if (whileStdin) await rm(place.folder, { recursive: true, force: true });
   }
 }
 
@@ -48,7 +51,7 @@ async function keep(place: Meeting): Promise<void> {
 function askedToEnd(): Promise<void> {
   return new Promise<void>((resolve) => {
     for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.once(signal, () => resolve());
-    if (process.argv.includes('--while-stdin')) process.stdin.resume().once('close', () => resolve());
+    if (whileStdin) process.stdin.resume().once('close', () => resolve());
   });
 }
 
