@@ -1,0 +1,128 @@
+import type { ConcurrencyPolicy, FailureStrategy, JsonObject, JsonValue, ParamType, TaskEndState } from '@keelson/core';
+
+/**
+ * Workflows in TypeScript. `workflow({ … })` checks as much as types can (`needs` may only name the workflow's own tasks) and
+ * gives back exactly the object that a YAML or JSON definition would be; all other checks are those of `keelson lint`.
+ *
+ *   export default workflow({
+ *     name: 'daily-sales',
+ *     tasks: { extract: { run: './extract.sh' }, load: { needs: ['extract'], uses: 'sql', with: { … } } },
+ *   });
+ */
+export function workflow<const Tasks extends { readonly [Id in keyof Tasks]: TaskSource<keyof Tasks & string> }>(
+  definition: WorkflowSource<Tasks>,
+): WorkflowSource<Tasks> {
+  const plain: unknown = plainCopy(definition, 'workflow');
+  return plain as WorkflowSource<Tasks>;
+}
+
+/** A duration such as `10s` or `1h30m`. */
+export type Duration = string;
+
+export type PlainText = string | number | boolean;
+
+/** What stands anywhere sensible in a definition. */
+export interface Documented {
+  readonly title?: string;
+  readonly description?: string;
+  readonly owner?: string;
+  readonly labels?: Readonly<Record<string, PlainText>>;
+  readonly [extension: `x-${string}`]: unknown;
+}
+
+export interface WorkflowSource<Tasks> extends Documented {
+  readonly $schema?: string;
+  /** `[a-z0-9-]`, unique in its project. */
+  readonly name: string;
+  readonly project?: string;
+  /** An IANA zone. */
+  readonly timezone?: string;
+  readonly params?: Readonly<Record<string, ParamSource>>;
+  /** Globs relative to the file that is applied. */
+  readonly files?: readonly string[];
+  readonly triggers?: readonly TriggerSource[];
+  readonly concurrency?: { readonly policy?: ConcurrencyPolicy };
+  readonly onFailure?: FailureStrategy;
+  readonly defaults?: TaskDefaults;
+  readonly tasks: Tasks;
+}
+
+export interface ParamSource {
+  readonly type: ParamType;
+  /** Without one the parameter is required at start. */
+  readonly default?: JsonValue;
+  readonly enum?: readonly JsonValue[];
+  readonly title?: string;
+  readonly description?: string;
+}
+
+export interface TriggerSource extends Documented {
+  readonly id?: string;
+  /** 5 fields: Unix rules; 6 or 7: Quartz rules. */
+  readonly cron: string;
+  readonly timezone?: string;
+  readonly misfire?: 'fire-once' | 'fire-all' | 'skip';
+  readonly params?: JsonObject;
+}
+
+/** What `defaults` may say for all tasks, and each task for itself. */
+export interface TaskDefaults {
+  /** A number of retries after the first attempt, or all about them. */
+  readonly retry?: number | RetrySource;
+  /** Per attempt. */
+  readonly timeout?: Duration;
+  readonly onTimeout?: 'fail' | 'warn';
+  readonly workerGroup?: string;
+  /** From -100 to 100; higher starts first. */
+  readonly priority?: number;
+  readonly env?: Readonly<Record<string, PlainText>>;
+}
+
+export interface RetrySource {
+  /** Retries after the first attempt. */
+  readonly max?: number;
+  readonly delay?: Duration;
+  readonly backoff?: 'fixed' | 'exponential';
+  readonly maxDelay?: Duration;
+}
+
+export type TaskSource<Ids extends string = string> = TaskCommon<Ids> &
+  (
+    | { readonly run: string; readonly uses?: 'shell'; readonly with?: JsonObject }
+    | { readonly uses: 'shell' | 'python' | 'node' | 'http' | 'sql' | 'processor'; readonly with: JsonObject; readonly run?: never }
+  );
+
+export interface TaskCommon<Ids extends string> extends TaskDefaults, Documented {
+  /** A list accepts only `succeeded`; a map says which ends of each task are accepted. */
+  readonly needs?: readonly Ids[] | { readonly [Id in Ids]?: TaskEndState | readonly TaskEndState[] };
+  /** A bare expression; false skips the task. */
+  readonly if?: string | boolean;
+  /** Between the moment the needs are met and the first attempt. */
+  readonly delay?: Duration;
+  readonly allowFailure?: boolean;
+}
+
+/** Keys that are undefined vanish, as in JSON; anything that JSON has no form for is refused with its place. */
+function plainCopy(value: unknown, path: string, inside: readonly object[] = []): JsonValue {
+  if (value === null || typeof value === 'string' || typeof value === 'boolean') return value;
+  if (typeof value === 'number' && Number.isFinite(value)) return value;
+  if (typeof value !== 'object') throw new TypeError(`${path} is ${describe(value)}, which a definition cannot hold`);
+  if (inside.includes(value)) throw new TypeError(`${path} contains itself, which a definition cannot`);
+  const around = [...inside, value];
+  if (Array.isArray(value)) return value.map((item: unknown, index) => plainCopy(item, `${path}[${index}]`, around));
+  const prototype: unknown = Object.getPrototypeOf(value);
+  if (prototype !== null && !isPlainPrototype(prototype)) throw new TypeError(`${path} is ${describe(value)}, which a definition cannot hold`);
+  const entries = Object.entries(value).filter(([, item]) => item !== undefined);
+  return Object.fromEntries(entries.map(([key, item]) => [key, plainCopy(item, `${path}.${key}`, around)]));
+}
+
+/** An object from another realm (a vm, a worker) is plain, too. */
+function isPlainPrototype(prototype: unknown): boolean {
+  return typeof prototype === 'object' && prototype !== null && Object.getPrototypeOf(prototype) === null;
+}
+
+function describe(value: unknown): string {
+  if (typeof value === 'number') return String(value);
+  if (typeof value === 'object' && value !== null) return `a ${value.constructor.name}`;
+  return value === undefined ? 'undefined' : `a ${typeof value}`;
+}
