@@ -10,7 +10,13 @@ export { parseDate, parseTime, runTimeText, timeZoneName, zonedTime, zonedTimeTe
 
 export type { CompiledExpression } from './expression/compile.ts';
 export { MAX_EXPRESSION_LENGTH, compileExpression, expressionRefs } from './expression/compile.ts';
-export { compileCondition, evaluateCondition, expressionsIn, renderTemplate, valueText } from './expression/evaluate.ts';
+export {
+  compileCondition,
+  evaluateCondition,
+  expressionsIn,
+  renderTemplate,
+  valueText,
+} from './expression/evaluate.ts';
 export { ExpressionError } from './expression/expression-error.ts';
 export type { ExpressionRefs } from './expression/references.ts';
 export type { RunContext, Scope } from './expression/scope.ts';
@@ -21,7 +27,14 @@ export { canonicalJson } from './definition/canonical-json.ts';
 export { definitionJsonSchema } from './definition/json-schema.ts';
 export type { DefinitionIssue } from './definition/issue.ts';
 export type {
-  ConcurrencyPolicy, FailureStrategy, ParamDefinition, ParamType, RetryPolicy, TaskDefinition, TriggerDefinition, WorkflowDefinition,
+  ConcurrencyPolicy,
+  FailureStrategy,
+  ParamDefinition,
+  ParamType,
+  RetryPolicy,
+  TaskDefinition,
+  TriggerDefinition,
+  WorkflowDefinition,
 } from './definition/model.ts';
 export { MAX_DEFINITION_BYTES, MAX_DEPTH, MAX_ISSUES, MAX_TASKS, MAX_VALUES } from './definition/limits.ts';
 export { checkParamValue, readParamValue } from './definition/param-value.ts';
@@ -33,7 +46,15 @@ export type { TaskPlan, WorkflowPlan } from './definition/plan.ts';
 export { compileWorkflow } from './definition/plan.ts';
 export type { TaskTypeLike, TaskTypes } from './definition/task-type-like.ts';
 
-export type { CommandFacts, TaskExplanation, TaskFacts, UnmetNeed, WaitCode, WaitFacts, WorkerFacts } from './engine/why.ts';
+export type {
+  CommandFacts,
+  TaskExplanation,
+  TaskFacts,
+  UnmetNeed,
+  WaitCode,
+  WaitFacts,
+  WorkerFacts,
+} from './engine/why.ts';
 export { explain } from './engine/why.ts';
 export type { AlertDraft, EarlierAttempt, FinishedTask, InstanceChanges, QueuedTask } from './engine/changes.ts';
 export type { Decision } from './engine/decide.ts';
@@ -42,8 +63,30 @@ export type { Missing } from './engine/draft.ts';
 export type { HistoryEvent } from './engine/history.ts';
 export type { Reason } from './engine/reason.ts';
 export { MAX_LOSSES, retryDelayMs } from './engine/retry.ts';
-export type { AttemptEnd, AttemptState, InstanceEndState, InstanceLiveState, InstanceState, TaskEndState, TaskState } from './engine/states.ts';
-export { IllegalTransition, INSTANCE_END_STATES, INSTANCE_TRANSITIONS, TASK_END_STATES, TASK_TRANSITIONS } from './engine/states.ts';
 export type {
-  ActiveAttempt, Artifact, AttemptEnded, EngineEvent, InstanceFailure, InstanceView, LiveInstance, TaskRecord, WithdrawnTask,
+  AttemptEnd,
+  AttemptState,
+  InstanceEndState,
+  InstanceLiveState,
+  InstanceState,
+  TaskEndState,
+  TaskState,
+} from './engine/states.ts';
+export {
+  IllegalTransition,
+  INSTANCE_END_STATES,
+  INSTANCE_TRANSITIONS,
+  TASK_END_STATES,
+  TASK_TRANSITIONS,
+} from './engine/states.ts';
+export type {
+  ActiveAttempt,
+  Artifact,
+  AttemptEnded,
+  EngineEvent,
+  InstanceFailure,
+  InstanceView,
+  LiveInstance,
+  TaskRecord,
+  WithdrawnTask,
 } from './engine/view.ts';

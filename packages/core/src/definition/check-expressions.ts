@@ -22,7 +22,8 @@ export interface ExpressionAccess {
 export function checkTemplate(text: string, path: ValuePath, access: ExpressionAccess, report: Report): void {
   reportingErrors(path, report, () => {
     for (const part of parseTemplate(text)) {
-      if (part.kind === 'expression') reportingErrors(path, report, () => checkRefs(compileExpression(part.text), path, access, report));
+      if (part.kind === 'expression')
+        reportingErrors(path, report, () => checkRefs(compileExpression(part.text), path, access, report));
     }
   });
 }
@@ -31,7 +32,12 @@ export function checkTemplate(text: string, path: ValuePath, access: ExpressionA
 export function checkCondition(text: string, path: ValuePath, access: ExpressionAccess, report: Report): void {
   const wrapped = /^\s*\$\{\{([\s\S]*)\}\}\s*$/.exec(text)?.[1]?.trim();
   if (wrapped !== undefined || text.includes('${{')) {
-    report.add({ code: 'bare-expression', path, message: '"if" is an expression as it stands, without "${{ }}"', suggestion: wrapped === undefined ? 'leave "${{" and "}}" out' : `if: ${JSON.stringify(wrapped)}` });
+    report.add({
+      code: 'bare-expression',
+      path,
+      message: '"if" is an expression as it stands, without "${{ }}"',
+      suggestion: wrapped === undefined ? 'leave "${{" and "}}" out' : `if: ${JSON.stringify(wrapped)}`,
+    });
     return;
   }
   reportingErrors(path, report, () => checkRefs(compileCondition(text), path, access, report));
@@ -42,7 +48,12 @@ function reportingErrors(path: ValuePath, report: Report, check: () => void): vo
     check();
   } catch (error) {
     if (!(error instanceof ExpressionError)) throw error;
-    report.add({ code: error.code, path, message: `${error.message}${shownPlace(error)}`, suggestion: error.suggestion });
+    report.add({
+      code: error.code,
+      path,
+      message: `${error.message}${shownPlace(error)}`,
+      suggestion: error.suggestion,
+    });
   }
 }
 
@@ -52,13 +63,25 @@ function shownPlace({ expression, position }: ExpressionError): string {
   return ` (in ${JSON.stringify(text)}${position > 0 ? `, at character ${position + 1}` : ''})`;
 }
 
-function checkRefs({ text, refs }: CompiledExpression, path: ValuePath, access: ExpressionAccess, report: Report): void {
-  const refuse = (code: string, message: string, suggestion?: string): void => report.add({ code, path, message: `${message} (in ${JSON.stringify(text)})`, suggestion });
+function checkRefs(
+  { text, refs }: CompiledExpression,
+  path: ValuePath,
+  access: ExpressionAccess,
+  report: Report,
+): void {
+  const refuse = (code: string, message: string, suggestion?: string): void =>
+    report.add({ code, path, message: `${message} (in ${JSON.stringify(text)})`, suggestion });
   if (access.params === undefined) {
-    if (refs.params.length > 0 || refs.allParams) refuse('params-not-allowed', `${access.subject} cannot read params: only run is known there`);
+    if (refs.params.length > 0 || refs.allParams)
+      refuse('params-not-allowed', `${access.subject} cannot read params: only run is known there`);
   } else {
     for (const name of refs.params) {
-      if (!access.params.has(name)) refuse('unknown-param', `there is no parameter ${JSON.stringify(name)}`, didYouMean(name, access.params.keys()) ?? `declare it: params: { ${name}: { type: string } }`);
+      if (!access.params.has(name))
+        refuse(
+          'unknown-param',
+          `there is no parameter ${JSON.stringify(name)}`,
+          didYouMean(name, access.params.keys()) ?? `declare it: params: { ${name}: { type: string } }`,
+        );
     }
   }
   for (const task of refs.tasks) {
@@ -66,6 +89,10 @@ function checkRefs({ text, refs }: CompiledExpression, path: ValuePath, access: 
     else access.tasks(task, path);
   }
   if (refs.secrets.length > 0 && !access.secrets) {
-    refuse('secret-not-allowed', `${access.subject} cannot read secrets: only env and the fields that a task type marks as secret can`, `env: { ${refs.secrets[0] ?? 'NAME'}: "\${{ secrets.${refs.secrets[0] ?? 'NAME'} }}" }`);
+    refuse(
+      'secret-not-allowed',
+      `${access.subject} cannot read secrets: only env and the fields that a task type marks as secret can`,
+      `env: { ${refs.secrets[0] ?? 'NAME'}: "\${{ secrets.${refs.secrets[0] ?? 'NAME'} }}" }`,
+    );
   }
 }

@@ -72,7 +72,14 @@ function reportCycles(nodes: ReadonlyMap<string, GraphNode>, stuck: Set<string>,
 function reportCycle(nodes: ReadonlyMap<string, GraphNode>, needed: readonly string[], report: Report): void {
   const running = fromFirst(nodes, needed.toReversed());
   const first = running[0] ?? '';
-  const names = running.length <= MAX_CYCLE_SHOWN ? running : [...running.slice(0, MAX_CYCLE_SHOWN - 1), `… (${running.length - MAX_CYCLE_SHOWN} more)`, running.at(-1) ?? ''];
+  const names =
+    running.length <= MAX_CYCLE_SHOWN
+      ? running
+      : [
+          ...running.slice(0, MAX_CYCLE_SHOWN - 1),
+          `… (${running.length - MAX_CYCLE_SHOWN} more)`,
+          running.at(-1) ?? '',
+        ];
   const last = running.at(-1) ?? first;
   report.add({
     code: 'cycle',
@@ -96,7 +103,11 @@ const BITS = 32;
  * The references whose target is not upstream. `order` is from `orderTasks`. Thirty-two targets share one pass over
  * the graph, so that the worst file stays cheap: a pass per target would be quadratic.
  */
-export function refsNotUpstream(nodes: ReadonlyMap<string, GraphNode>, order: readonly string[], refs: readonly IndirectRef[]): IndirectRef[] {
+export function refsNotUpstream(
+  nodes: ReadonlyMap<string, GraphNode>,
+  order: readonly string[],
+  refs: readonly IndirectRef[],
+): IndirectRef[] {
   const byTarget = Map.groupBy(refs, (ref) => ref.target);
   const targets = [...byTarget.keys()];
   const bad: IndirectRef[] = [];
@@ -113,7 +124,8 @@ export function refsNotUpstream(nodes: ReadonlyMap<string, GraphNode>, order: re
       upstream[position] = mask;
     }
     for (const [bit, target] of batch.entries()) {
-      for (const ref of byTarget.get(target) ?? []) if (((upstream[index.get(ref.task) ?? 0] ?? 0) & (1 << bit)) === 0) bad.push(ref);
+      for (const ref of byTarget.get(target) ?? [])
+        if (((upstream[index.get(ref.task) ?? 0] ?? 0) & (1 << bit)) === 0) bad.push(ref);
     }
   }
   return bad;

@@ -1,6 +1,5 @@
 import type { ValuePath } from '../expression/evaluate.ts';
 import { templatesIn } from '../expression/evaluate.ts';
-import type { JsonValue } from '../json.ts';
 import { checkTemplate } from './check-expressions.ts';
 import { paramSchema } from './file-schema.ts';
 import type { ParamDefinition } from './model.ts';
@@ -20,8 +19,8 @@ export function readParams(section: Readonly<Record<string, unknown>>, report: R
     if (file === undefined) continue;
     const definition: ParamDefinition = {
       type: file.type,
-      ...(file.default !== undefined && { default: file.default as JsonValue }),
-      ...(file.enum !== undefined && { enum: file.enum as JsonValue[] }),
+      ...(file.default !== undefined && { default: file.default }),
+      ...(file.enum !== undefined && { enum: file.enum }),
       ...(file.title !== undefined && { title: file.title }),
       ...(file.description !== undefined && { description: file.description }),
     };
@@ -35,7 +34,12 @@ export function readParams(section: Readonly<Record<string, unknown>>, report: R
 function checkEnum({ type, enum: allowed }: ParamDefinition, path: ValuePath, report: Report): void {
   for (const [index, value] of (allowed ?? []).entries()) {
     const reading = checkParamValue(value, { type });
-    if (!reading.ok) report.add({ code: 'bad-enum', path: [...path, 'enum', index], message: `each value of enum ${reading.message}` });
+    if (!reading.ok)
+      report.add({
+        code: 'bad-enum',
+        path: [...path, 'enum', index],
+        message: `each value of enum ${reading.message}`,
+      });
   }
 }
 
@@ -49,5 +53,10 @@ function checkDefault(definition: ParamDefinition, path: ValuePath, report: Repo
   }
   if (templates.length > 0) return;
   const reading = checkParamValue(value, definition);
-  if (!reading.ok) report.add({ code: reading.code === 'bad-param' ? 'bad-default' : reading.code, path: [...path, 'default'], message: `the default ${reading.message}` });
+  if (!reading.ok)
+    report.add({
+      code: reading.code === 'bad-param' ? 'bad-default' : reading.code,
+      path: [...path, 'default'],
+      message: `the default ${reading.message}`,
+    });
 }

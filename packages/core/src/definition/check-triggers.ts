@@ -20,57 +20,130 @@ export function readTimeZone(zone: string, path: ValuePath, report: Report): str
   const name = timeZoneName(zone);
   if (name !== undefined) return name;
   const near = closest(zone, Intl.supportedValuesOf('timeZone'));
-  report.add({ code: 'bad-timezone', path, message: `there is no time zone ${JSON.stringify(zone)}`, suggestion: near === undefined ? 'use an IANA name such as "Europe/Berlin", "Asia/Shanghai" or "UTC"' : `did you mean ${JSON.stringify(near)}?` });
+  report.add({
+    code: 'bad-timezone',
+    path,
+    message: `there is no time zone ${JSON.stringify(zone)}`,
+    suggestion:
+      near === undefined
+        ? 'use an IANA name such as "Europe/Berlin", "Asia/Shanghai" or "UTC"'
+        : `did you mean ${JSON.stringify(near)}?`,
+  });
   return 'UTC';
 }
 
 /** The triggers, and the workflow's zone: its own, else its only trigger's, else UTC. */
-export function readTriggers(section: readonly unknown[], ownZone: string | undefined, params: ReadonlyMap<string, ParamDefinition>, report: Report): { timezone: string; triggers: TriggerDefinition[] } {
-  const files = section.map((raw, index) => readBySchema(triggerSchema, withoutExtensions(raw), ['triggers', index], report));
+export function readTriggers(
+  section: readonly unknown[],
+  ownZone: string | undefined,
+  params: ReadonlyMap<string, ParamDefinition>,
+  report: Report,
+): { timezone: string; triggers: TriggerDefinition[] } {
+  const files = section.map((raw, index) =>
+    readBySchema(triggerSchema, withoutExtensions(raw), ['triggers', index], report),
+  );
   const workflowZone = ownZone === undefined ? undefined : readTimeZone(ownZone, ['timezone'], report);
-  const zones = files.map((file, index) => (file?.timezone === undefined ? undefined : readTimeZone(file.timezone, ['triggers', index, 'timezone'], report)));
+  const zones = files.map((file, index) =>
+    file?.timezone === undefined ? undefined : readTimeZone(file.timezone, ['triggers', index, 'timezone'], report),
+  );
   const timezone = workflowZone ?? (zones.length === 1 ? zones[0] : undefined) ?? 'UTC';
-  const triggers = files.flatMap((file, index) => (file === undefined ? [] : [readTrigger(file, zones[index] ?? timezone, ['triggers', index], params, report)]));
+  const triggers = files.flatMap((file, index) =>
+    file === undefined ? [] : [readTrigger(file, zones[index] ?? timezone, ['triggers', index], params, report)],
+  );
   refuseTwins(files, triggers, report);
   return { timezone, triggers };
 }
 
-function readTrigger(file: TriggerFile, timezone: string, path: ValuePath, params: ReadonlyMap<string, ParamDefinition>, report: Report): TriggerDefinition {
+function readTrigger(
+  file: TriggerFile,
+  timezone: string,
+  path: ValuePath,
+  params: ReadonlyMap<string, ParamDefinition>,
+  report: Report,
+): TriggerDefinition {
   const problem = cronProblem(file.cron);
-  if (problem !== undefined) report.add({ code: 'bad-cron', path: [...path, 'cron'], message: `bad cron expression ${JSON.stringify(file.cron)}: ${problem}`, suggestion: 'for example "30 2 * * *" (daily at 02:30) or "0 30 2 ? * MON-FRI" (Quartz)' });
+  if (problem !== undefined)
+    report.add({
+      code: 'bad-cron',
+      path: [...path, 'cron'],
+      message: `bad cron expression ${JSON.stringify(file.cron)}: ${problem}`,
+      suggestion: 'for example "30 2 * * *" (daily at 02:30) or "0 30 2 ? * MON-FRI" (Quartz)',
+    });
   const given = (file.params ?? {}) as JsonObject;
-  const content = { cron: file.cron.trim().replace(/\s+/g, ' '), timezone, misfire: file.misfire ?? ('fire-once' as const), params: readTriggerParams(given, path, params, report) };
+  const content = {
+    cron: file.cron.trim().replace(/\s+/g, ' '),
+    timezone,
+    misfire: file.misfire ?? ('fire-once' as const),
+    params: readTriggerParams(given, path, params, report),
+  };
   return { id: file.id ?? contentHash(canonicalJson(content)), ...content };
 }
 
-function readTriggerParams(given: JsonObject, path: ValuePath, params: ReadonlyMap<string, ParamDefinition>, report: Report): JsonObject {
-  for (const { path: inner } of templatesIn(given)) report.add({ code: 'expression-not-allowed', path: [...path, 'params', ...inner], message: 'a trigger gives fixed values: "${{ }}" is not evaluated here', suggestion: 'put the expression into the default of the parameter' });
+function readTriggerParams(
+  given: JsonObject,
+  path: ValuePath,
+  params: ReadonlyMap<string, ParamDefinition>,
+  report: Report,
+): JsonObject {
+  for (const { path: inner } of templatesIn(given))
+    report.add({
+      code: 'expression-not-allowed',
+      path: [...path, 'params', ...inner],
+      message: 'a trigger gives fixed values: "${{ }}" is not evaluated here',
+      suggestion: 'put the expression into the default of the parameter',
+    });
   const read = Object.entries(given).map(([name, value]): [string, typeof value] => {
     const definition = params.get(name);
     if (definition === undefined) {
-      report.add({ code: 'unknown-param', path: [...path, 'params', name], atKey: true, message: `there is no parameter ${JSON.stringify(name)}`, suggestion: didYouMean(name, params.keys()) });
+      report.add({
+        code: 'unknown-param',
+        path: [...path, 'params', name],
+        atKey: true,
+        message: `there is no parameter ${JSON.stringify(name)}`,
+        suggestion: didYouMean(name, params.keys()),
+      });
       return [name, value];
     }
     if (typeof value === 'string' && hasExpression(value)) return [name, value];
     const reading = readParamValue(value, definition);
-    if (!reading.ok) report.add({ code: reading.code, path: [...path, 'params', name], message: `parameter ${name} ${reading.message}` });
+    if (!reading.ok)
+      report.add({
+        code: reading.code,
+        path: [...path, 'params', name],
+        message: `parameter ${name} ${reading.message}`,
+      });
     return [name, reading.ok ? reading.value : value];
   });
   for (const [name, definition] of params) {
     if (definition.default === undefined && !Object.hasOwn(given, name)) {
-      report.add({ severity: 'warning', code: 'missing-param', path, message: `parameter ${name} has no default and this trigger gives it no value: each fire fails unless the project has one` });
+      report.add({
+        severity: 'warning',
+        code: 'missing-param',
+        path,
+        message: `parameter ${name} has no default and this trigger gives it no value: each fire fails unless the project has one`,
+      });
     }
   }
   return Object.fromEntries(read);
 }
 
-function refuseTwins(files: readonly (TriggerFile | undefined)[], triggers: readonly TriggerDefinition[], report: Report): void {
+function refuseTwins(
+  files: readonly (TriggerFile | undefined)[],
+  triggers: readonly TriggerDefinition[],
+  report: Report,
+): void {
   // Only when all were readable do the two lists run in step.
   if (files.length !== triggers.length) return;
   const seen = new Set<string>();
   for (const [index, { id }] of triggers.entries()) {
     const given = files[index]?.id !== undefined;
-    if (seen.has(id)) report.add({ code: 'duplicate-trigger', path: given ? ['triggers', index, 'id'] : ['triggers', index], message: given ? `the trigger id ${JSON.stringify(id)} is used twice` : 'two triggers say the same', suggestion: given ? undefined : 'take one away, or give each an id of its own' });
+    if (seen.has(id))
+      report.add({
+        code: 'duplicate-trigger',
+        path: given ? ['triggers', index, 'id'] : ['triggers', index],
+        message: given ? `the trigger id ${JSON.stringify(id)} is used twice` : 'two triggers say the same',
+        suggestion: given ? undefined : 'take one away, or give each an id of its own',
+      });
     seen.add(id);
   }
 }

@@ -12,7 +12,10 @@ const GROUP_PATTERN = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/;
 /** What a pattern means to a person, and the code of the issue. */
 export const PATTERN_MEANINGS: ReadonlyMap<string, { readonly code: string; readonly wanted: string }> = new Map([
   [String(NAME_PATTERN), { code: 'bad-name', wanted: 'a name: lower-case letters, digits and "-", at most 100' }],
-  [String(DURATION_PATTERN), { code: 'bad-duration', wanted: 'a duration such as "10s", "15m", "1h30m", "500ms" or "2d"' }],
+  [
+    String(DURATION_PATTERN),
+    { code: 'bad-duration', wanted: 'a duration such as "10s", "15m", "1h30m", "500ms" or "2d"' },
+  ],
   [String(GROUP_PATTERN), { code: 'bad-name', wanted: 'a name: letters, digits, "_", "." and "-", at most 64' }],
 ]);
 
@@ -32,7 +35,9 @@ export function isStructured(schema: z.core.$ZodType): boolean {
 const duration = z.string().regex(DURATION_PATTERN).describe('A duration: 10s, 15m, 1h30m, 500ms, 2d');
 const plainText = z.union([z.string(), z.number(), z.boolean()]);
 const paramType = z.enum(['string', 'integer', 'number', 'boolean', 'date', 'datetime', 'json']);
-const endState = z.enum(TASK_END_STATES as readonly [string, ...string[]] as readonly ['succeeded', 'failed', 'skipped', 'stopped', 'lost']);
+const endState = z.enum(
+  TASK_END_STATES as readonly [string, ...string[]] as readonly ['succeeded', 'failed', 'skipped', 'stopped', 'lost'],
+);
 
 const words = {
   title: z.string().optional(),
@@ -44,14 +49,19 @@ const words = {
 export const paramSchema = keys({
   ...words,
   type: paramType,
-  default: z.json().optional().describe('A value of the type, or text with ${{ }} that reads `run`. Absent: a value is required at start.'),
+  default: z
+    .json()
+    .optional()
+    .describe('A value of the type, or text with ${{ }} that reads `run`. Absent: a value is required at start.'),
   enum: z.array(z.json()).min(1).optional(),
 });
 
 export const triggerSchema = keys({
   ...words,
   id: z.string().regex(GROUP_PATTERN).optional().describe('Keeps the schedule the same one when its content changes'),
-  cron: z.string().describe('5 fields: Unix rules (0 or 7 is Sunday); 6 or 7: Quartz rules (seconds first, 1 is Sunday)'),
+  cron: z
+    .string()
+    .describe('5 fields: Unix rules (0 or 7 is Sunday); 6 or 7: Quartz rules (seconds first, 1 is Sunday)'),
   timezone: z.string().optional(),
   misfire: z.enum(['fire-once', 'fire-all', 'skip']).optional(),
   params: z.record(z.string(), z.json()).optional(),
@@ -84,7 +94,9 @@ export const taskSchema = keys({
   run: z.string().min(1).optional().describe('A shell script: short for uses: shell and with: { run: … }'),
   uses: z.string().optional().describe('The task type'),
   with: z.record(z.string(), z.json()).optional(),
-  needs: z.union([z.array(z.string()), z.record(z.string(), z.union([endState, z.array(endState).min(1)]))]).optional()
+  needs: z
+    .union([z.array(z.string()), z.record(z.string(), z.union([endState, z.array(endState).min(1)]))])
+    .optional()
     .describe('Ids of tasks that must have succeeded, or a map from id to the accepted end states'),
   if: z.union([z.string(), z.boolean()]).optional().describe('A bare expression, without ${{ }}; false skips the task'),
   ...perTask,
@@ -99,7 +111,9 @@ const sectionShape = {
   project: z.string().regex(NAME_PATTERN).optional(),
   timezone: z.string().optional().describe("IANA name; default: the only trigger's, else UTC"),
   files: z.array(z.string()).optional().describe('Globs relative to this file'),
-  concurrency: keys({ policy: z.enum(['parallel', 'serial-wait', 'serial-discard', 'serial-priority']).optional() }).optional(),
+  concurrency: keys({
+    policy: z.enum(['parallel', 'serial-wait', 'serial-discard', 'serial-priority']).optional(),
+  }).optional(),
   onFailure: z.enum(['continue', 'end']).optional(),
 };
 

@@ -21,13 +21,21 @@ export function definitionJsonSchema(taskTypes: TaskTypes): JsonSchema {
   task.oneOf = [{ required: ['run'] }, { required: ['uses'] }];
   task.allOf = [...taskTypes.values()].map(({ name }) => ({
     if: { properties: { uses: { const: name } }, required: ['uses'] },
+    // oxlint-disable-next-line unicorn/no-thenable -- the keyword of JSON Schema
     then: { properties: { with: { $ref: `#/$defs/with-${name}` } } },
   }));
   const inputs = [...taskTypes.values()].map(({ name, input, summary }): [string, JsonSchema] => {
     const { $schema: _own, ...inputSchema } = z.toJSONSchema(input, TARGET) as JsonSchema;
-    return [`with-${name}`, { ...(summary !== undefined && { description: summary }), ...rebased(inputSchema, `with-${name}`) }];
+    return [
+      `with-${name}`,
+      { ...(summary !== undefined && { description: summary }), ...rebased(inputSchema, `with-${name}`) },
+    ];
   });
-  return { ...schema, title: 'Keelson workflow definition', $defs: { ...(schema.$defs as JsonSchema | undefined), ...Object.fromEntries(inputs) } };
+  return {
+    ...schema,
+    title: 'Keelson workflow definition',
+    $defs: { ...(schema.$defs as JsonSchema | undefined), ...Object.fromEntries(inputs) },
+  };
 }
 
 function descend(schema: JsonSchema, path: readonly string[]): JsonSchema {
@@ -36,5 +44,9 @@ function descend(schema: JsonSchema, path: readonly string[]): JsonSchema {
 
 /** References inside a task type's own schema, moved to where that schema now stands. */
 function rebased(schema: JsonSchema, name: string): JsonSchema {
-  return JSON.parse(JSON.stringify(schema, (key, value: unknown) => (key === '$ref' && typeof value === 'string' && value.startsWith('#') ? `#/$defs/${name}${value.slice(1)}` : value))) as JsonSchema;
+  return JSON.parse(
+    JSON.stringify(schema, (key, value: unknown) =>
+      key === '$ref' && typeof value === 'string' && value.startsWith('#') ? `#/$defs/${name}${value.slice(1)}` : value,
+    ),
+  ) as JsonSchema;
 }

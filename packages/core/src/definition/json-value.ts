@@ -17,7 +17,11 @@ export function checkJsonValue(root: unknown, report: Report): boolean {
       return false;
     }
     if (path.length > MAX_DEPTH) {
-      report.add({ code: 'too-deep', path, message: `lists and maps may stand at most ${MAX_DEPTH} deep inside each other` });
+      report.add({
+        code: 'too-deep',
+        path,
+        message: `lists and maps may stand at most ${MAX_DEPTH} deep inside each other`,
+      });
       return false;
     }
     const problem = problemOf(value);
@@ -26,28 +30,44 @@ export function checkJsonValue(root: unknown, report: Report): boolean {
       sound = false;
     } else if (value !== null && typeof value === 'object') {
       if (Object.hasOwn(value, '__proto__')) {
-        report.add({ code: 'reserved-id', path: [...path, '__proto__'], atKey: true, message: 'the key "__proto__" cannot be used' });
+        report.add({
+          code: 'reserved-id',
+          path: [...path, '__proto__'],
+          atKey: true,
+          message: 'the key "__proto__" cannot be used',
+        });
         sound = false;
       }
       for (const [key, inner] of Object.entries(value)) {
-        if (inner !== undefined && key !== '__proto__') stack.push({ value: inner, path: [...path, Array.isArray(value) ? Number(key) : key] });
+        if (inner !== undefined && key !== '__proto__')
+          stack.push({ value: inner, path: [...path, Array.isArray(value) ? Number(key) : key] });
       }
     }
   }
   return sound;
 }
 
-function problemOf(value: unknown): { readonly code: string; readonly message: string; readonly suggestion?: string } | undefined {
+function problemOf(
+  value: unknown,
+): { readonly code: string; readonly message: string; readonly suggestion?: string } | undefined {
   if (value === null || typeof value === 'string' || typeof value === 'boolean') return undefined;
   if (typeof value === 'number') return numberProblem(value);
   if (typeof value !== 'object') return { code: 'not-json', message: `a ${typeof value} is no JSON value` };
   if (Array.isArray(value)) return undefined;
   const prototype: unknown = Object.getPrototypeOf(value);
-  return prototype === Object.prototype || prototype === null ? undefined : { code: 'not-json', message: 'only plain objects, lists, text, numbers, true, false and null can stand here' };
+  return prototype === Object.prototype || prototype === null
+    ? undefined
+    : { code: 'not-json', message: 'only plain objects, lists, text, numbers, true, false and null can stand here' };
 }
 
-function numberProblem(value: number): { readonly code: string; readonly message: string; readonly suggestion?: string } | undefined {
+function numberProblem(
+  value: number,
+): { readonly code: string; readonly message: string; readonly suggestion?: string } | undefined {
   if (!Number.isFinite(value)) return { code: 'not-json', message: `${value} is no JSON value` };
   if (!Number.isInteger(value) || Number.isSafeInteger(value) || Math.abs(value) >= 1e21) return undefined;
-  return { code: 'imprecise-number', message: `an integer of this size cannot be kept exactly (it would become ${value})`, suggestion: 'write it in quotes, as text' };
+  return {
+    code: 'imprecise-number',
+    message: `an integer of this size cannot be kept exactly (it would become ${value})`,
+    suggestion: 'write it in quotes, as text',
+  };
 }

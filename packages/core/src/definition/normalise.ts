@@ -22,7 +22,9 @@ export function normaliseTask(id: string, file: TaskFile, defaults: DefaultsFile
     ...(file.if !== undefined && { if: String(file.if) }),
     env: { ...textValues(defaults.env), ...textValues(file.env) },
     retry: normaliseRetry(file.retry, defaults.retry),
-    ...(timeout !== undefined && { timeout: { afterMs: milliseconds(timeout), action: file.onTimeout ?? defaults.onTimeout ?? 'fail' } }),
+    ...(timeout !== undefined && {
+      timeout: { afterMs: milliseconds(timeout), action: file.onTimeout ?? defaults.onTimeout ?? 'fail' },
+    }),
     delayMs: milliseconds(file.delay ?? '0s'),
     priority: file.priority ?? defaults.priority ?? 0,
     workerGroup: file.workerGroup ?? defaults.workerGroup ?? 'default',
@@ -36,14 +38,18 @@ export function taskInput(file: TaskFile): JsonObject {
   return file.run === undefined ? given : { ...given, run: file.run };
 }
 
-export function textValues(values: Readonly<Record<string, string | number | boolean>> | undefined): Record<string, string> {
+export function textValues(
+  values: Readonly<Record<string, string | number | boolean>> | undefined,
+): Record<string, string> {
   return Object.fromEntries(Object.entries(values ?? {}).map(([key, value]) => [key, String(value)]));
 }
 
 function normaliseNeeds(needs: TaskFile['needs']): Record<string, readonly TaskEndState[]> {
   if (needs === undefined) return {};
   if (Array.isArray(needs)) return Object.fromEntries(needs.map((id): [string, TaskEndState[]] => [id, ['succeeded']]));
-  return Object.fromEntries(Object.entries(needs).map(([id, states]) => [id, typeof states === 'string' ? [states] : [...new Set(states)]]));
+  return Object.fromEntries(
+    Object.entries(needs).map(([id, states]) => [id, typeof states === 'string' ? [states] : [...new Set(states)]]),
+  );
 }
 
 type RetryFile = TaskFile['retry'];

@@ -7,7 +7,9 @@ import { parseDate, parseTime, zonedTimeText } from '../time/zoned.ts';
 import { canonicalJson } from './canonical-json.ts';
 import type { ParamDefinition, ParamType } from './model.ts';
 
-export type ParamReading = { readonly ok: true; readonly value: JsonValue } | { readonly ok: false; readonly code: 'bad-param' | 'param-not-in-enum'; readonly message: string };
+export type ParamReading =
+  | { readonly ok: true; readonly value: JsonValue }
+  | { readonly ok: false; readonly code: 'bad-param' | 'param-not-in-enum'; readonly message: string };
 
 const WANTED: Readonly<Record<ParamType, string>> = {
   string: 'text',
@@ -33,41 +35,69 @@ export function readParamValue(value: JsonValue, definition: ParamDefinition): P
 /** Reads the result of a default's expression: a time becomes the local date or RFC 3339 text, as the type asks. */
 export function readEvaluated(value: CelValue, definition: ParamDefinition): ParamReading {
   if (value instanceof Temporal.ZonedDateTime) {
-    return readParamValue(definition.type === 'date' ? value.toPlainDate().toString() : zonedTimeText(value), definition);
+    return readParamValue(
+      definition.type === 'date' ? value.toPlainDate().toString() : zonedTimeText(value),
+      definition,
+    );
   }
   const json = fromCel(value);
   return definition.type === 'json' ? checked(json, json, definition) : readParamValue(json, definition);
 }
 
-function checked(read: JsonValue | undefined, given: JsonValue, { type, enum: allowed }: ParamDefinition): ParamReading {
-  if (read === undefined) return { ok: false, code: 'bad-param', message: `must be ${WANTED[type]}, not ${shown(given)}` };
+function checked(
+  read: JsonValue | undefined,
+  given: JsonValue,
+  { type, enum: allowed }: ParamDefinition,
+): ParamReading {
+  if (read === undefined)
+    return { ok: false, code: 'bad-param', message: `must be ${WANTED[type]}, not ${shown(given)}` };
   if (allowed !== undefined && !allowed.some((one) => sameJson(one, read))) {
-    return { ok: false, code: 'param-not-in-enum', message: `must be one of ${allowed.map((one) => JSON.stringify(one)).join(', ')}, not ${shown(read)}` };
+    return {
+      ok: false,
+      code: 'param-not-in-enum',
+      message: `must be one of ${allowed.map((one) => JSON.stringify(one)).join(', ')}, not ${shown(read)}`,
+    };
   }
   return { ok: true, value: read };
 }
 
 function strictValue(value: JsonValue, type: ParamType): JsonValue | undefined {
   switch (type) {
-    case 'string': return typeof value === 'string' ? value : undefined;
-    case 'integer': return Number.isSafeInteger(value) ? value : undefined;
-    case 'number': return typeof value === 'number' ? value : undefined;
-    case 'boolean': return typeof value === 'boolean' ? value : undefined;
-    case 'date': return typeof value === 'string' && parseDate(value) ? value : undefined;
-    case 'datetime': return typeof value === 'string' && parseTime(value, 'UTC') ? value : undefined;
-    case 'json': return value;
+    case 'string':
+      return typeof value === 'string' ? value : undefined;
+    case 'integer':
+      return Number.isSafeInteger(value) ? value : undefined;
+    case 'number':
+      return typeof value === 'number' ? value : undefined;
+    case 'boolean':
+      return typeof value === 'boolean' ? value : undefined;
+    case 'date':
+      return typeof value === 'string' && parseDate(value) ? value : undefined;
+    case 'datetime':
+      return typeof value === 'string' && parseTime(value, 'UTC') ? value : undefined;
+    case 'json':
+      return value;
   }
 }
 
 function fromText(text: string, type: ParamType): JsonValue | undefined {
   const trimmed = text.trim();
   switch (type) {
-    case 'integer': return /^[+-]?\d+$/.test(trimmed) ? strictValue(Number(trimmed), type) : undefined;
-    case 'number': return /^[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?$/i.test(trimmed) && Number.isFinite(Number(trimmed)) ? Number(trimmed) : undefined;
-    case 'boolean': return trimmed === 'true' ? true : trimmed === 'false' ? false : undefined;
-    case 'json': return parsedJson(text);
-    case 'date': case 'datetime': return strictValue(trimmed, type);
-    case 'string': return text;
+    case 'integer':
+      return /^[+-]?\d+$/.test(trimmed) ? strictValue(Number(trimmed), type) : undefined;
+    case 'number':
+      return /^[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?$/i.test(trimmed) && Number.isFinite(Number(trimmed))
+        ? Number(trimmed)
+        : undefined;
+    case 'boolean':
+      return trimmed === 'true' ? true : trimmed === 'false' ? false : undefined;
+    case 'json':
+      return parsedJson(text);
+    case 'date':
+    case 'datetime':
+      return strictValue(trimmed, type);
+    case 'string':
+      return text;
   }
 }
 
@@ -85,5 +115,8 @@ function shown(value: JsonValue): string {
 }
 
 function sameJson(left: JsonValue, right: JsonValue): boolean {
-  return left === right || (typeof left === 'object' && typeof right === 'object' && canonicalJson(left) === canonicalJson(right));
+  return (
+    left === right ||
+    (typeof left === 'object' && typeof right === 'object' && canonicalJson(left) === canonicalJson(right))
+  );
 }

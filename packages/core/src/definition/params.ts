@@ -31,10 +31,14 @@ export interface ParamSources {
  * The parameters of one instance: a start value wins, else the workflow's default, else the project's value of that
  * name. With any issue the instance must not start.
  */
-export function resolveParams({ declared, project, start, run }: ParamSources): { params: JsonObject; issues: ParamIssue[] } {
+export function resolveParams({ declared, project, start, run }: ParamSources): {
+  params: JsonObject;
+  issues: ParamIssue[];
+} {
   const issues: ParamIssue[] = [];
   const resolved = new Map<string, JsonValue>(Object.entries(project));
-  for (const name of Object.keys(start)) if (!Object.hasOwn(declared, name)) issues.push(unknownParam(name, Object.keys(declared)));
+  for (const name of Object.keys(start))
+    if (!Object.hasOwn(declared, name)) issues.push(unknownParam(name, Object.keys(declared)));
   for (const [name, definition] of Object.entries(declared)) {
     const reading = readOne(name, definition, { project, start, run });
     if (reading.ok) resolved.set(name, reading.value);
@@ -47,17 +51,29 @@ export function resolveParams({ declared, project, start, run }: ParamSources): 
 }
 
 function unknownParam(name: string, known: readonly string[]): ParamIssue {
-  const hint = didYouMean(name, known) ?? (known.length === 0 ? 'the workflow declares no parameters' : `the workflow declares ${known.join(', ')}`);
+  const hint =
+    didYouMean(name, known) ??
+    (known.length === 0 ? 'the workflow declares no parameters' : `the workflow declares ${known.join(', ')}`);
   return { name, code: 'unknown-param', message: `there is no parameter ${JSON.stringify(name)}: ${hint}` };
 }
 
 type NamedReading = { ok: true; value: JsonValue } | { ok: false; code: string; message: string };
 
-function readOne(name: string, definition: ParamDefinition, sources: Pick<ParamSources, 'project' | 'start' | 'run'>): NamedReading {
-  if (Object.hasOwn(sources.start, name)) return named(`parameter ${name}`, readParamValue(sources.start[name] ?? null, definition));
+function readOne(
+  name: string,
+  definition: ParamDefinition,
+  sources: Pick<ParamSources, 'project' | 'start' | 'run'>,
+): NamedReading {
+  if (Object.hasOwn(sources.start, name))
+    return named(`parameter ${name}`, readParamValue(sources.start[name] ?? null, definition));
   if (definition.default !== undefined) return readDefault(name, definition.default, definition, sources.run);
-  if (Object.hasOwn(sources.project, name)) return named(`the project's value of parameter ${name}`, readParamValue(sources.project[name] ?? null, definition));
-  return { ok: false, code: 'missing-param', message: `parameter ${name} (${definition.type}) has no default: give it a value` };
+  if (Object.hasOwn(sources.project, name))
+    return named(`the project's value of parameter ${name}`, readParamValue(sources.project[name] ?? null, definition));
+  return {
+    ok: false,
+    code: 'missing-param',
+    message: `parameter ${name} (${definition.type}) has no default: give it a value`,
+  };
 }
 
 function readDefault(name: string, value: JsonValue, definition: ParamDefinition, run: RunContext): NamedReading {
@@ -65,7 +81,11 @@ function readDefault(name: string, value: JsonValue, definition: ParamDefinition
     return named(`the default of parameter ${name}`, evaluateDefault(value, definition, run));
   } catch (error) {
     if (!(error instanceof ExpressionError || error instanceof NotJson)) throw error;
-    return { ok: false, code: 'bad-default', message: `the default of parameter ${name} cannot be evaluated: ${error.message}` };
+    return {
+      ok: false,
+      code: 'bad-default',
+      message: `the default of parameter ${name} cannot be evaluated: ${error.message}`,
+    };
   }
 }
 
@@ -73,7 +93,9 @@ function evaluateDefault(value: JsonValue, definition: ParamDefinition, run: Run
   const scope: Scope = { params: {}, run, tasks: {} };
   if (typeof value === 'string' && hasExpression(value)) {
     const whole = evaluateWhole(value, scope);
-    return whole === undefined ? readParamValue(renderTemplate(value, scope), definition) : readEvaluated(whole, definition);
+    return whole === undefined
+      ? readParamValue(renderTemplate(value, scope), definition)
+      : readEvaluated(whole, definition);
   }
   const rendered = renderTemplate(value, scope);
   return definition.type === 'json' ? checkParamValue(rendered, definition) : readParamValue(rendered, definition);

@@ -1,7 +1,6 @@
 import type { ValuePath } from '../expression/evaluate.ts';
 import { checkTemplate } from './check-expressions.ts';
 import { templatesIn } from '../expression/evaluate.ts';
-import type { JsonValue } from '../json.ts';
 import type { GraphNode, IndirectRef } from './check-graph.ts';
 import { orderTasks, refsNotUpstream } from './check-graph.ts';
 import { readParams } from './check-params.ts';
@@ -50,7 +49,10 @@ interface ReadContext extends DefinitionOptions {
 export function parseDefinition(text: string, options: ParseOptions): DefinitionResult {
   const source = readSourceText(text);
   const report = createReport(source.locate);
-  const found = source.value === undefined && source.issues.length > 0 ? undefined : readDefinition(source.value, { ...options, report, writtenAt: source.writtenAt });
+  const found =
+    source.value === undefined && source.issues.length > 0
+      ? undefined
+      : readDefinition(source.value, { ...options, report, writtenAt: source.writtenAt });
   return result(found, mergeIssues(source.issues, report.issues()));
 }
 
@@ -62,7 +64,9 @@ export function definitionFromObject(object: unknown, options: DefinitionOptions
 }
 
 function result(definition: WorkflowDefinition | undefined, issues: readonly DefinitionIssue[]): DefinitionResult {
-  return definition === undefined || issues.some((issue) => issue.severity === 'error') ? { issues } : { definition, issues };
+  return definition === undefined || issues.some((issue) => issue.severity === 'error')
+    ? { issues }
+    : { definition, issues };
 }
 
 /** What the syntax already explains hides what follows from it on the same line. */
@@ -78,7 +82,12 @@ function readDefinition(raw: unknown, context: ReadContext): WorkflowDefinition 
   // A copy: what is undefined in an object is absent, and later changes by the caller change nothing here.
   const value = raw === undefined ? null : (JSON.parse(JSON.stringify(raw)) as unknown);
   if (value === null || typeof value !== 'object' || Array.isArray(value)) {
-    report.add({ code: 'bad-type', path: [], message: 'a definition is a map with at least "name" and "tasks"', suggestion: 'name: my-workflow' });
+    report.add({
+      code: 'bad-type',
+      path: [],
+      message: 'a definition is a map with at least "name" and "tasks"',
+      suggestion: 'name: my-workflow',
+    });
     return undefined;
   }
   const root = readBySchema(rootSchema, withoutExtensionsIn(value, ['concurrency']), [], report) ?? salvage(value);
@@ -110,7 +119,10 @@ function salvage(value: object): RootFile {
   const given = value as Readonly<Record<string, unknown>>;
   const map = (key: string): Record<string, unknown> => (isMap(given[key]) ? given[key] : {});
   return {
-    name: '', tasks: map('tasks'), params: map('params'), defaults: map('defaults'),
+    name: '',
+    tasks: map('tasks'),
+    params: map('params'),
+    defaults: map('defaults'),
     triggers: Array.isArray(given.triggers) ? (given.triggers as unknown[]) : [],
     files: Array.isArray(given.files) ? given.files.filter((file) => typeof file === 'string') : [],
     timezone: typeof given.timezone === 'string' ? given.timezone : undefined,
@@ -121,13 +133,22 @@ function isMap(value: unknown): value is Record<string, unknown> {
   return value !== null && typeof value === 'object' && !Array.isArray(value);
 }
 
-function readDefaults(section: unknown, params: ReadonlyMap<string, ParamDefinition>, { report, writtenAt }: ReadContext): DefaultsFile {
+function readDefaults(
+  section: unknown,
+  params: ReadonlyMap<string, ParamDefinition>,
+  { report, writtenAt }: ReadContext,
+): DefaultsFile {
   const defaults = readBySchema(defaultsSchema, withoutExtensionsIn(section, ['retry']), ['defaults'], report);
   if (defaults === undefined) return {};
   checkDurations(defaults, ['defaults'], report);
   checkEnv(defaults.env, ['defaults', 'env'], { writtenAt, report });
-  for (const { text, path } of templatesIn((defaults.env ?? {}) as JsonValue)) {
-    checkTemplate(text, ['defaults', 'env', ...path], { subject: 'defaults.env', params, tasks: undefined, secrets: true }, report);
+  for (const { text, path } of templatesIn(defaults.env ?? {})) {
+    checkTemplate(
+      text,
+      ['defaults', 'env', ...path],
+      { subject: 'defaults.env', params, tasks: undefined, secrets: true },
+      report,
+    );
   }
   return defaults;
 }
@@ -137,23 +158,52 @@ function checkFiles(files: readonly string[], report: Report): void {
   for (const [index, file] of files.entries()) {
     const path = ['files', index];
     if (file.trim() === '') report.add({ code: 'bad-path', path, message: 'a file needs a name' });
-    else if (/^(?:[/\\~]|[A-Za-z]:)/.test(file)) report.add({ code: 'bad-path', path, message: `${JSON.stringify(file)} is not relative to the definition file` });
-    else if (file.split(/[/\\]/).includes('..')) report.add({ code: 'bad-path', path, message: `${JSON.stringify(file)} leaves the folder of the definition file: ".." is refused` });
-    else if (file.includes('${{')) report.add({ code: 'expression-not-allowed', path, message: 'files are read when the definition is applied: "${{ }}" has no value then' });
+    else if (/^(?:[/\\~]|[A-Za-z]:)/.test(file))
+      report.add({ code: 'bad-path', path, message: `${JSON.stringify(file)} is not relative to the definition file` });
+    else if (file.split(/[/\\]/).includes('..'))
+      report.add({
+        code: 'bad-path',
+        path,
+        message: `${JSON.stringify(file)} leaves the folder of the definition file: ".." is refused`,
+      });
+    else if (file.includes('${{'))
+      report.add({
+        code: 'expression-not-allowed',
+        path,
+        message: 'files are read when the definition is applied: "${{ }}" has no value then',
+      });
   }
 }
 
-function readTasks(section: Readonly<Record<string, unknown>>, params: ReadonlyMap<string, ParamDefinition>, context: ReadContext): Map<string, TaskFile> {
+function readTasks(
+  section: Readonly<Record<string, unknown>>,
+  params: ReadonlyMap<string, ParamDefinition>,
+  context: ReadContext,
+): Map<string, TaskFile> {
   const { report, taskTypes, writtenAt } = context;
   const entries = Object.entries(section);
   const tasks = new Map<string, TaskFile>();
   if (entries.length > MAX_TASKS) {
-    report.add({ code: 'too-many-tasks', path: ['tasks'], atKey: true, message: `a workflow has at most ${MAX_TASKS} tasks; this one has ${entries.length}`, suggestion: 'split it into several workflows' });
+    report.add({
+      code: 'too-many-tasks',
+      path: ['tasks'],
+      atKey: true,
+      message: `a workflow has at most ${MAX_TASKS} tasks; this one has ${entries.length}`,
+      suggestion: 'split it into several workflows',
+    });
     return tasks;
   }
-  if (entries.length === 0 && !report.failed()) report.add({ code: 'no-tasks', path: ['tasks'], atKey: true, message: 'a workflow needs at least one task' });
+  if (entries.length === 0 && !report.failed())
+    report.add({ code: 'no-tasks', path: ['tasks'], atKey: true, message: 'a workflow needs at least one task' });
   const indirect: IndirectRef[] = [];
-  const checks: TaskChecks = { ids: new Set(entries.map(([id]) => id)), params, taskTypes, writtenAt, report, indirect };
+  const checks: TaskChecks = {
+    ids: new Set(entries.map(([id]) => id)),
+    params,
+    taskTypes,
+    writtenAt,
+    report,
+    indirect,
+  };
   for (const [id, raw] of entries) {
     const path = ['tasks', id];
     checkIdentifier(id, 'a task', path, report);
@@ -167,15 +217,26 @@ function readTasks(section: Readonly<Record<string, unknown>>, params: ReadonlyM
 }
 
 function checkGraph(tasks: ReadonlyMap<string, TaskFile>, indirect: readonly IndirectRef[], report: Report): void {
-  const nodes = new Map([...tasks].map(([id, file]): [string, GraphNode] => [
-    id,
-    { id, needs: [...new Set(needIds(file))].filter((need) => need !== id && tasks.has(need)), needPath: (need) => needPath(id, file, need) },
-  ]));
+  const nodes = new Map(
+    [...tasks].map(([id, file]): [string, GraphNode] => [
+      id,
+      {
+        id,
+        needs: [...new Set(needIds(file))].filter((need) => need !== id && tasks.has(need)),
+        needPath: (need) => needPath(id, file, need),
+      },
+    ]),
+  );
   const order = orderTasks(nodes, report);
   if (order === undefined) return;
   // A task that could not be read has unknown needs: what may lie behind it is not judged.
   const readable = indirect.filter((ref) => nodes.has(ref.target) && nodes.has(ref.task));
   for (const { task, target, path } of refsNotUpstream(nodes, order, readable)) {
-    report.add({ code: 'not-upstream', path, message: `task ${task} reads tasks.${target}, but does not run after it`, suggestion: `add ${target} to the needs of ${task}` });
+    report.add({
+      code: 'not-upstream',
+      path,
+      message: `task ${task} reads tasks.${target}, but does not run after it`,
+      suggestion: `add ${target} to the needs of ${task}`,
+    });
   }
 }

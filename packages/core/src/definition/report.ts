@@ -40,16 +40,26 @@ export function createReport(locate?: Locate): Report {
     },
     failed: () => errors > 0,
     issues() {
-      const sorted = locate ? issues.toSorted((a, b) => (a.line ?? 0) - (b.line ?? 0) || (a.column ?? 0) - (b.column ?? 0)) : [...issues];
-      if (left > 0) sorted.push(toIssue({ code: 'more-issues', path: [], message: `and ${left} more issues, left out here` }, locate));
+      const sorted = locate
+        ? issues.toSorted((a, b) => (a.line ?? 0) - (b.line ?? 0) || (a.column ?? 0) - (b.column ?? 0))
+        : [...issues];
+      if (left > 0)
+        sorted.push(
+          toIssue({ code: 'more-issues', path: [], message: `and ${left} more issues, left out here` }, locate),
+        );
       return sorted;
     },
   };
 }
 
-function toIssue({ severity = 'error', code, path, message, suggestion, atKey = false }: Finding, locate: Locate | undefined): DefinitionIssue {
+function toIssue(
+  { severity = 'error', code, path, message, suggestion, atKey = false }: Finding,
+  locate: Locate | undefined,
+): DefinitionIssue {
   return {
-    severity, code, message,
+    severity,
+    code,
+    message,
     ...(suggestion !== undefined && { suggestion }),
     path: pathText(path),
     ...locate?.(path, atKey),

@@ -25,9 +25,14 @@ const TOO_DEEP = 'lists and maps stand too deep inside each other';
 /** Reads YAML 1.2 or JSON and remembers where everything stands. Never throws. */
 export function readSourceText(text: string): SourceText {
   const unread = (code: string, message: string): SourceText => ({
-    issues: [{ severity: 'error', code, message, path: '', ...START }], locate: () => START, writtenAt: () => undefined,
+    issues: [{ severity: 'error', code, message, path: '', ...START }],
+    locate: () => START,
+    writtenAt: () => undefined,
   });
-  if (text.length > MAX_DEFINITION_BYTES || (text.length * 3 > MAX_DEFINITION_BYTES && new TextEncoder().encode(text).length > MAX_DEFINITION_BYTES)) {
+  if (
+    text.length > MAX_DEFINITION_BYTES ||
+    (text.length * 3 > MAX_DEFINITION_BYTES && new TextEncoder().encode(text).length > MAX_DEFINITION_BYTES)
+  ) {
     return unread('too-large', `a definition has at most ${MAX_DEFINITION_BYTES / 1024 / 1024} MiB of text`);
   }
   try {
@@ -41,7 +46,13 @@ export function readSourceText(text: string): SourceText {
 function readDocument(text: string): SourceText {
   const lines = new LineCounter();
   // Its own check for duplicate keys is quadratic; ours is below.
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: false, merge: true, logLevel: 'error' });
+  const document = parseDocument(text, {
+    lineCounter: lines,
+    prettyErrors: false,
+    uniqueKeys: false,
+    merge: true,
+    logLevel: 'error',
+  });
   const at = (offset: number): Position => {
     const { line, col } = lines.linePos(offset);
     return line === 0 ? START : { line, column: col };
@@ -49,21 +60,35 @@ function readDocument(text: string): SourceText {
   const issues = syntaxIssues(document, at);
   const { anchors, tagged, aliases } = inspect(document, text, at, issues);
   for (const warning of document.warnings) {
-    if (warning.code === 'TAG_RESOLVE_FAILED' && !tagged.has(warning.pos[0])) issues.push(tagProblem(text, warning.pos[0], '', at(warning.pos[0])));
+    if (warning.code === 'TAG_RESOLVE_FAILED' && !tagged.has(warning.pos[0]))
+      issues.push(tagProblem(text, warning.pos[0], '', at(warning.pos[0])));
   }
   for (const alias of aliases) {
-    if (!anchors.has(alias.source)) issues.push({ severity: 'error', code: 'unknown-alias', message: `there is no anchor &${alias.source} for the alias *${alias.source}`, suggestion: `quote text that starts with "*"`, path: '', ...at(alias.range?.[0] ?? 0) });
+    if (!anchors.has(alias.source))
+      issues.push({
+        severity: 'error',
+        code: 'unknown-alias',
+        message: `there is no anchor &${alias.source} for the alias *${alias.source}`,
+        suggestion: `quote text that starts with "*"`,
+        path: '',
+        ...at(alias.range?.[0] ?? 0),
+      });
   }
   const finder = createFinder(document, anchors);
   const locate: Locate = (path, atKey) => at(finder.offsetOf(path, atKey));
   const writtenAt = (path: ValuePath): string | undefined => finder.writtenAt(path);
-  if (document.errors.length > 0 || issues.some((issue) => issue.code === 'bad-key' || issue.code === 'unknown-alias')) return { issues, locate, writtenAt };
+  if (document.errors.length > 0 || issues.some((issue) => issue.code === 'bad-key' || issue.code === 'unknown-alias'))
+    return { issues, locate, writtenAt };
   try {
     return { value: document.toJS({ maxAliasCount: MAX_ALIASED }) as unknown, issues, locate, writtenAt };
   } catch (error) {
     if (!(error instanceof ReferenceError)) throw error;
     const message = /resource exhaustion/.test(error.message) ? 'the aliases expand to too many values' : error.message;
-    return { issues: [...issues, { severity: 'error', code: 'too-large', message, path: '', ...START }], locate, writtenAt };
+    return {
+      issues: [...issues, { severity: 'error', code: 'too-large', message, path: '', ...START }],
+      locate,
+      writtenAt,
+    };
   }
 }
 
@@ -73,14 +98,25 @@ function syntaxIssues(document: Document.Parsed, at: (offset: number) => Positio
   for (const error of document.errors) {
     const position = at(error.pos[0]);
     if (byLine.size >= MAX_SYNTAX_ISSUES) break;
-    if (!byLine.has(position.line)) byLine.set(position.line, { severity: 'error', ...syntaxProblem(error.code, error.message), path: '', ...position });
+    if (!byLine.has(position.line))
+      byLine.set(position.line, {
+        severity: 'error',
+        ...syntaxProblem(error.code, error.message),
+        path: '',
+        ...position,
+      });
   }
   return [...byLine.values()];
 }
 
 function syntaxProblem(code: string, message: string): Pick<DefinitionIssue, 'code' | 'message' | 'suggestion'> {
   if (code === 'TAB_AS_INDENT') return { code: 'yaml-syntax', message, suggestion: 'indent with spaces' };
-  if (code === 'MULTIPLE_DOCS') return { code: 'yaml-syntax', message: 'the file holds more than one YAML document', suggestion: 'write one workflow per file, without a second "---"' };
+  if (code === 'MULTIPLE_DOCS')
+    return {
+      code: 'yaml-syntax',
+      message: 'the file holds more than one YAML document',
+      suggestion: 'write one workflow per file, without a second "---"',
+    };
   // The YAML parser recurses and reports its own overflow.
   if (/call stack/.test(message)) return { code: 'too-deep', message: TOO_DEEP };
   return { code: 'yaml-syntax', message };
@@ -94,38 +130,72 @@ interface Inspection {
 }
 
 /** One walk over all nodes, with a stack of its own: duplicate keys, keys that are no text, tags, anchors. */
-function inspect(document: Document.Parsed, text: string, at: (offset: number) => Position, issues: DefinitionIssue[]): Inspection {
+function inspect(
+  document: Document.Parsed,
+  text: string,
+  at: (offset: number) => Position,
+  issues: DefinitionIssue[],
+): Inspection {
   const found: Inspection = { anchors: new Map(), tagged: new Set(), aliases: [] };
   const stack: { readonly node: unknown; readonly path: ValuePath }[] = [{ node: document.contents, path: [] }];
   for (let next = stack.pop(); next !== undefined; next = stack.pop()) {
     const { node, path } = next;
     if (isAlias(node)) found.aliases.push(node);
     if (!isScalar(node) && !isCollection(node)) continue;
-    if (node.anchor !== undefined) found.anchors.set(node.anchor, node as Node);
+    if (node.anchor !== undefined) found.anchors.set(node.anchor, node);
     if (node.tag?.startsWith('!') === true) noteTag(node as ParsedNode, path, text, at, issues, found);
-    if (isSeq(node)) for (const [index, item] of node.items.entries()) stack.push({ node: item, path: [...path, index] });
-    if (isMap(node)) for (const pair of inspectKeys(node, path, at, issues)) stack.push({ node: pair.value, path: [...path, keyText(pair)] });
+    if (isSeq(node))
+      for (const [index, item] of node.items.entries()) stack.push({ node: item, path: [...path, index] });
+    if (isMap(node))
+      for (const pair of inspectKeys(node, path, at, issues))
+        stack.push({ node: pair.value, path: [...path, keyText(pair)] });
   }
   return found;
 }
 
-function inspectKeys(map: YAMLMap, path: ValuePath, at: (offset: number) => Position, issues: DefinitionIssue[]): Pair[] {
+function inspectKeys(
+  map: YAMLMap,
+  path: ValuePath,
+  at: (offset: number) => Position,
+  issues: DefinitionIssue[],
+): Pair[] {
   const seen = new Map<string, number>();
   for (const pair of map.items) {
     const position = at(startOf(pair.key) ?? startOf(map) ?? 0);
     if (!isScalar(pair.key) || pair.key.value === null) {
-      issues.push({ severity: 'error', code: 'bad-key', message: 'a key must be plain text', path: pathText(path), ...position, suggestion: 'quote text that has {, [ or : in it' });
+      issues.push({
+        severity: 'error',
+        code: 'bad-key',
+        message: 'a key must be plain text',
+        path: pathText(path),
+        ...position,
+        suggestion: 'quote text that has {, [ or : in it',
+      });
       continue;
     }
     const key = keyText(pair);
     const first = seen.get(key);
     if (first === undefined) seen.set(key, position.line);
-    else if (key !== '<<') issues.push({ severity: 'error', code: 'duplicate-key', message: `the key ${JSON.stringify(key)} is already used on line ${first}`, path: pathText([...path, key]), ...position });
+    else if (key !== '<<')
+      issues.push({
+        severity: 'error',
+        code: 'duplicate-key',
+        message: `the key ${JSON.stringify(key)} is already used on line ${first}`,
+        path: pathText([...path, key]),
+        ...position,
+      });
   }
   return map.items;
 }
 
-function noteTag(node: ParsedNode, path: ValuePath, text: string, at: (offset: number) => Position, issues: DefinitionIssue[], found: Inspection): void {
+function noteTag(
+  node: ParsedNode,
+  path: ValuePath,
+  text: string,
+  at: (offset: number) => Position,
+  issues: DefinitionIssue[],
+  found: Inspection,
+): void {
   const offset = text.lastIndexOf(node.tag ?? '!', node.range[0]);
   if (offset === -1) return;
   found.tagged.add(offset);
@@ -134,9 +204,15 @@ function noteTag(node: ParsedNode, path: ValuePath, text: string, at: (offset: n
 
 /** `if: !params.dryRun` is a YAML tag, not a negation. */
 function tagProblem(text: string, offset: number, path: string, position: Position): DefinitionIssue {
-  const written = (/^[^\n#]*/.exec(text.slice(offset, offset + 200))?.[0] ?? '').trim().replace(/[,}\]]+$/, '').trim();
+  const written = (/^[^\n#]*/.exec(text.slice(offset, offset + 200))?.[0] ?? '')
+    .trim()
+    .replace(/[,}\]]+$/, '')
+    .trim();
   return {
-    severity: 'error', code: 'yaml-tag', path, ...position,
+    severity: 'error',
+    code: 'yaml-tag',
+    path,
+    ...position,
     message: `an unquoted "!" starts a YAML tag, so that ${JSON.stringify(written)} is not read as text`,
     suggestion: `put it in quotes: ${JSON.stringify(written)}`,
   };
@@ -151,7 +227,10 @@ function keyText(pair: Pair): string {
 }
 
 /** Finds nodes by path; each map is indexed at its first use, so that many issues in one large map cost no more than one. */
-function createFinder(document: Document.Parsed, anchors: ReadonlyMap<string, Node>): { offsetOf: (path: ValuePath, atKey: boolean) => number; writtenAt: (path: ValuePath) => string | undefined } {
+function createFinder(
+  document: Document.Parsed,
+  anchors: ReadonlyMap<string, Node>,
+): { offsetOf: (path: ValuePath, atKey: boolean) => number; writtenAt: (path: ValuePath) => string | undefined } {
   const indexes = new WeakMap<YAMLMap, Map<string, Pair>>();
   const resolve = (node: unknown): unknown => (isAlias(node) ? anchors.get(node.source) : node);
 

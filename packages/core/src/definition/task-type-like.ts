@@ -22,5 +22,8 @@ export type TaskTypes = ReadonlyMap<string, TaskTypeLike>;
 /** Whether a path is the dotted pattern's, or lies below it. */
 export function pathMatches(pattern: string, path: readonly (string | number)[]): boolean {
   const segments = pattern.split('.');
-  return segments.length <= path.length && segments.every((segment, index) => segment === '*' || segment === String(path[index]));
+  return (
+    segments.length <= path.length &&
+    segments.every((segment, index) => segment === '*' || segment === String(path[index]))
+  );
 }

@@ -38,7 +38,12 @@ export function compileExpression(text: string): CompiledExpression {
 
 function compileFresh(text: string): CompiledExpression {
   if (text.length > MAX_EXPRESSION_LENGTH) {
-    throw new ExpressionError('expression-too-long', `an expression has at most ${MAX_EXPRESSION_LENGTH} characters; this one has ${text.length}`, text, 0);
+    throw new ExpressionError(
+      'expression-too-long',
+      `an expression has at most ${MAX_EXPRESSION_LENGTH} characters; this one has ${text.length}`,
+      text,
+      0,
+    );
   }
   if (text.trim() === '') throw new ExpressionError('empty-expression', 'the expression is empty', text, 0);
   const program = translated(text, 'expression-syntax', () => environment.parse(text));
@@ -64,14 +69,31 @@ export function evaluateExpression(compiled: CompiledExpression, scope: Scope): 
 
 function contextFor({ text, refs, shape }: CompiledExpression, scope: Scope): Record<string, unknown> {
   const params = refs.allParams ? toCel(scope.params) : pick(refs.params, scope.params, toCel);
-  const tasks = pick(refs.tasks, scope.tasks, (task) => new Map<string, CelValue>([['state', task.state], ['outputs', toCel(task.outputs)]]));
+  const tasks = pick(
+    refs.tasks,
+    scope.tasks,
+    (task) =>
+      new Map<string, CelValue>([
+        ['state', task.state],
+        ['outputs', toCel(task.outputs)],
+      ]),
+  );
   const secrets = pick(refs.secrets, scope.secrets ?? {}, (secret) => secret);
-  const run = new Map<string, CelValue>([['id', scope.run.id], ['workflow', scope.run.workflow], ['project', scope.run.project], ['time', scope.run.time]]);
+  const run = new Map<string, CelValue>([
+    ['id', scope.run.id],
+    ['workflow', scope.run.workflow],
+    ['project', scope.run.project],
+    ['time', scope.run.time],
+  ]);
   if (shape.loopDepth > 1) refuseCostlyLoops(text, shape, [params, tasks, secrets]);
   return { params, tasks, secrets, run };
 }
 
-function pick<T>(names: readonly string[], source: Readonly<Record<string, T>>, convert: (value: T) => CelValue): Map<string, CelValue> {
+function pick<T>(
+  names: readonly string[],
+  source: Readonly<Record<string, T>>,
+  convert: (value: T) => CelValue,
+): Map<string, CelValue> {
   const picked = new Map<string, CelValue>();
   for (const name of names) if (Object.hasOwn(source, name)) picked.set(name, convert(source[name] as T));
   return picked;
@@ -81,7 +103,12 @@ function pick<T>(names: readonly string[], source: Readonly<Record<string, T>>, 
 function refuseCostlyLoops(text: string, shape: ExpressionShape, values: readonly CelValue[]): void {
   const largest = Math.max(1, ...values.map((value) => largestCollection(value, shape.usesSplit)));
   if (largest ** shape.loopDepth <= MAX_LOOP_STEPS) return;
-  throw new ExpressionError('expression-too-costly', `loops ${shape.loopDepth} deep over ${largest} elements are too much work: do this in a task`, text, 0);
+  throw new ExpressionError(
+    'expression-too-costly',
+    `loops ${shape.loopDepth} deep over ${largest} elements are too much work: do this in a task`,
+    text,
+    0,
+  );
 }
 
 function largestCollection(value: CelValue, countText: boolean): number {
@@ -106,9 +133,22 @@ function translate(error: unknown, text: string, code: string, scope?: Scope): E
   const position = error.range?.start ?? 0;
   if (error.code === 'no_such_key') return missingValue(error, text, position, scope);
   if (error.code === 'no_such_overload' || error.code === 'no_matching_overload') {
-    return new ExpressionError('expression-type', error.summary.replace('dyn<', '').replace('>', ''), text, position, conversionHint(error.summary));
+    return new ExpressionError(
+      'expression-type',
+      error.summary.replace('dyn<', '').replace('>', ''),
+      text,
+      position,
+      conversionHint(error.summary),
+    );
   }
-  const known = { heterogeneous_list_element: 'expression-type', invalid_condition_type: 'expression-type', invalid_logical_operand: 'expression-type', limit_exceeded: 'expression-too-long', division_by_zero: 'division-by-zero', index_out_of_bounds: 'missing-value' }[error.code];
+  const known = {
+    heterogeneous_list_element: 'expression-type',
+    invalid_condition_type: 'expression-type',
+    invalid_logical_operand: 'expression-type',
+    limit_exceeded: 'expression-too-long',
+    division_by_zero: 'division-by-zero',
+    index_out_of_bounds: 'missing-value',
+  }[error.code];
   return new ExpressionError(known ?? code, readable(error.summary), text, position);
 }
 
@@ -117,19 +157,35 @@ function readable(summary: string): string {
 }
 
 function conversionHint(summary: string): string | undefined {
-  if (/string|int|double/.test(summary) && / \+ /.test(summary)) return 'convert first: string(x) + "…", int(x) or double(x)';
+  if (/string|int|double/.test(summary) && / \+ /.test(summary))
+    return 'convert first: string(x) + "…", int(x) or double(x)';
   return undefined;
 }
 
 /** `params.dya` → "params.dya does not exist", with what is there. */
-function missingValue(error: ParseError | EvaluationError | CelTypeError, text: string, position: number, scope: Scope | undefined): ExpressionError {
+function missingValue(
+  error: ParseError | EvaluationError | CelTypeError,
+  text: string,
+  position: number,
+  scope: Scope | undefined,
+): ExpressionError {
   const node = error.node as ASTNode | undefined;
   const key = error.summary.replace('No such key: ', '');
-  if (node === undefined || !(node.op === '.' || node.op === '[]')) return new ExpressionError('missing-value', `${JSON.stringify(key)} does not exist`, text, position);
+  if (node === undefined || !(node.op === '.' || node.op === '[]'))
+    return new ExpressionError('missing-value', `${JSON.stringify(key)} does not exist`, text, position);
   const owner = text.slice(node.args[0].start, node.args[0].end);
   const known = scope === undefined ? [] : keysOf(node.args[0], scope);
-  const there = known.length === 0 ? `${owner} has nothing in it, or nothing of that kind` : `${owner} has ${known.slice(0, 10).join(', ')}${known.length > 10 ? ', …' : ''}`;
-  return new ExpressionError('missing-value', `${owner}.${key} does not exist: ${there}`, text, node.start, didYouMean(key, known) ?? `ask first with has(${owner}.${key})`);
+  const there =
+    known.length === 0
+      ? `${owner} has nothing in it, or nothing of that kind`
+      : `${owner} has ${known.slice(0, 10).join(', ')}${known.length > 10 ? ', …' : ''}`;
+  return new ExpressionError(
+    'missing-value',
+    `${owner}.${key} does not exist: ${there}`,
+    text,
+    node.start,
+    didYouMean(key, known) ?? `ask first with has(${owner}.${key})`,
+  );
 }
 
 /** The names that stand in `params`, `tasks`, `secrets` (names only) or in a task's outputs. */

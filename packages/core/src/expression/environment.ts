@@ -4,18 +4,49 @@ import { Temporal } from 'temporal-polyfill';
 
 import { formatTime } from '../time/format.ts';
 import { shiftTime } from '../time/shift.ts';
+import type { LocalDate, ZonedTime } from '../time/zoned.ts';
 import { parseDate, parseTime, zonedTimeText } from '../time/zoned.ts';
 
 export const ROOT_VARIABLES = ['params', 'run', 'tasks', 'secrets'] as const;
 
 /** `receiver.name(…)` calls of the language. `matches` is RE2 here: it takes linear time, whatever the pattern. */
 export const METHODS: readonly string[] = [
-  'size', 'contains', 'startsWith', 'endsWith', 'matches', 'indexOf', 'lastIndexOf', 'substring', 'split', 'join', 'trim', 'lowerAscii', 'upperAscii',
-  'all', 'exists', 'exists_one', 'map', 'filter',
+  'size',
+  'contains',
+  'startsWith',
+  'endsWith',
+  'matches',
+  'indexOf',
+  'lastIndexOf',
+  'substring',
+  'split',
+  'join',
+  'trim',
+  'lowerAscii',
+  'upperAscii',
+  'all',
+  'exists',
+  'exists_one',
+  'map',
+  'filter',
 ];
 
 /** `name(…)` calls of the language. */
-export const FUNCTIONS: readonly string[] = ['shift', 'fmt', 'date', 'time', 'has', 'size', 'string', 'int', 'double', 'bool', 'dyn', 'type', 'matches'];
+export const FUNCTIONS: readonly string[] = [
+  'shift',
+  'fmt',
+  'date',
+  'time',
+  'has',
+  'size',
+  'string',
+  'int',
+  'double',
+  'bool',
+  'dyn',
+  'type',
+  'matches',
+];
 
 /** The methods that walk a collection and bind a name. */
 export const COMPREHENSIONS: readonly string[] = ['all', 'exists', 'exists_one', 'map', 'filter'];
@@ -47,7 +78,9 @@ function momentOf(value: unknown): Moment {
   const text = String(value);
   const moment = parseDate(text) ?? parseTime(text, activeZone);
   if (moment) return moment;
-  throw new RangeError(`${JSON.stringify(text)} is neither a date (YYYY-MM-DD) nor a time (RFC 3339, such as 2026-01-31T02:30:00+08:00)`);
+  throw new RangeError(
+    `${JSON.stringify(text)} is neither a date (YYYY-MM-DD) nor a time (RFC 3339, such as 2026-01-31T02:30:00+08:00)`,
+  );
 }
 
 function dateOf(value: unknown): Temporal.PlainDate {
@@ -70,7 +103,9 @@ function matches(text: string, pattern: string): boolean {
     try {
       compiled = RE2JS.compile(pattern);
     } catch (error) {
-      throw new RangeError(`${JSON.stringify(pattern)} is not a regular expression that RE2 knows: ${error instanceof Error ? error.message : String(error)}`);
+      throw new RangeError(
+        `${JSON.stringify(pattern)} is not a regular expression that RE2 knows: ${error instanceof Error ? error.message : String(error)}`,
+      );
     }
     patterns.set(pattern, compiled);
   }
@@ -83,9 +118,17 @@ function registerTimes(environment: Environment): void {
   const sync = { async: false };
   environment.registerFunction('shift(time, string): time', shiftTime, sync);
   environment.registerFunction('shift(date, string): date', shiftTime, sync);
-  environment.registerFunction('shift(string, string): dyn', (text: string, amount: string) => shiftTime(momentOf(text), amount), sync);
+  environment.registerFunction(
+    'shift(string, string): dyn',
+    (text: string, amount: string) => shiftTime(momentOf(text), amount),
+    sync,
+  );
   for (const type of ['time', 'date', 'string']) {
-    environment.registerFunction(`fmt(${type}, string): string`, (moment: unknown, pattern: string) => formatTime(momentOf(moment), pattern), sync);
+    environment.registerFunction(
+      `fmt(${type}, string): string`,
+      (moment: unknown, pattern: string) => formatTime(momentOf(moment), pattern),
+      sync,
+    );
     environment.registerFunction(`date(${type}): date`, dateOf, sync);
     environment.registerFunction(`time(${type}): time`, timeOf, sync);
   }
@@ -93,17 +136,13 @@ function registerTimes(environment: Environment): void {
   environment.registerFunction('string(date): string', (value: Temporal.PlainDate) => value.toString(), sync);
 }
 
-function registerComparisons(environment: Environment): void {
-  const compareTimes = Temporal.ZonedDateTime.compare;
-  const compareDates = Temporal.PlainDate.compare;
-  for (const [type, compare] of [['time', compareTimes], ['date', compareDates]] as const) {
-    const ordered = compare as (left: unknown, right: unknown) => number;
-    environment.registerOperator(`${type} == ${type}: bool`, (left, right) => ordered(left, right) === 0);
-    environment.registerOperator(`${type} < ${type}: bool`, (left, right) => ordered(left, right) < 0);
-    environment.registerOperator(`${type} <= ${type}: bool`, (left, right) => ordered(left, right) <= 0);
-    environment.registerOperator(`${type} > ${type}: bool`, (left, right) => ordered(left, right) > 0);
-    environment.registerOperator(`${type} >= ${type}: bool`, (left, right) => ordered(left, right) >= 0);
-  }
+function registerOrder(environment: Environment, type: string, compare: (left: never, right: never) => number): void {
+  const ordered = compare as (left: unknown, right: unknown) => number;
+  environment.registerOperator(`${type} == ${type}: bool`, (left, right) => ordered(left, right) === 0);
+  environment.registerOperator(`${type} < ${type}: bool`, (left, right) => ordered(left, right) < 0);
+  environment.registerOperator(`${type} <= ${type}: bool`, (left, right) => ordered(left, right) <= 0);
+  environment.registerOperator(`${type} > ${type}: bool`, (left, right) => ordered(left, right) > 0);
+  environment.registerOperator(`${type} >= ${type}: bool`, (left, right) => ordered(left, right) >= 0);
 }
 
 /** CEL keeps int and double apart; JSON does not, so that a param of 3 times 1.5 must work. */
@@ -122,10 +161,15 @@ function registerMixedArithmetic(environment: Environment): void {
 }
 
 function createEnvironment(): Environment {
-  const environment = new Environment({ homogeneousAggregateLiterals: false, limits: { maxAstNodes: 2_000, maxDepth: 60 } });
+  const environment = new Environment({
+    homogeneousAggregateLiterals: false,
+    limits: { maxAstNodes: 2_000, maxDepth: 60 },
+  });
   for (const name of ROOT_VARIABLES) environment.registerVariable(name, 'dyn');
   registerTimes(environment);
-  registerComparisons(environment);
+  // Two times are equal when they are the same moment, whatever their zones.
+  registerOrder(environment, 'time', (left: ZonedTime, right: ZonedTime) => Temporal.Instant.compare(left.toInstant(), right.toInstant()));
+  registerOrder(environment, 'date', (left: LocalDate, right: LocalDate) => Temporal.PlainDate.compare(left, right));
   registerMixedArithmetic(environment);
   environment.registerFunction(`string.${SAFE_MATCHES}(string): bool`, matches, { async: false });
   environment.registerFunction(`${SAFE_MATCHES}(string, string): bool`, matches, { async: false });

@@ -1,4 +1,4 @@
-import type { JsonObject, JsonValue } from '../json.ts';
+import type { JsonValue } from '../json.ts';
 import type { CompiledExpression } from './compile.ts';
 import { compileExpression, evaluateExpression } from './compile.ts';
 import { ExpressionError } from './expression-error.ts';
@@ -10,7 +10,12 @@ import { hasExpression, parseTemplate } from './template.ts';
 export function compileCondition(text: string): CompiledExpression {
   const compiled = compileExpression(text);
   if (compiled.type === 'bool' || compiled.type.startsWith('dyn')) return compiled;
-  throw new ExpressionError('not-boolean', `a condition must be true or false; this is always of type ${compiled.type}`, text, 0);
+  throw new ExpressionError(
+    'not-boolean',
+    `a condition must be true or false; this is always of type ${compiled.type}`,
+    text,
+    0,
+  );
 }
 
 /** Evaluates an `if`. Throws an ExpressionError, also for a result that is not a boolean. */
@@ -18,7 +23,12 @@ export function evaluateCondition(condition: string | CompiledExpression, scope:
   const compiled = typeof condition === 'string' ? compileCondition(condition) : condition;
   const result = evaluateExpression(compiled, scope);
   if (typeof result === 'boolean') return result;
-  throw new ExpressionError('not-boolean', `a condition must be true or false; this is ${JSON.stringify(jsonOf(result, compiled.text))}`, compiled.text, 0);
+  throw new ExpressionError(
+    'not-boolean',
+    `a condition must be true or false; this is ${JSON.stringify(jsonOf(result, compiled.text))}`,
+    compiled.text,
+    0,
+  );
 }
 
 /**
@@ -29,8 +39,11 @@ export function renderTemplate(value: JsonValue, scope: Scope): JsonValue {
   if (typeof value === 'string') return hasExpression(value) ? renderString(value, scope) : value;
   if (value === null || typeof value !== 'object') return value;
   if (Array.isArray(value)) return value.map((item) => renderTemplate(item, scope));
-  const rendered = Object.entries(value).map(([key, inner]): [string, JsonValue] => [key, renderTemplate(inner, scope)]);
-  return Object.fromEntries(rendered) as JsonObject;
+  const rendered = Object.entries(value).map(([key, inner]): [string, JsonValue] => [
+    key,
+    renderTemplate(inner, scope),
+  ]);
+  return Object.fromEntries(rendered);
 }
 
 function renderString(text: string, scope: Scope): JsonValue {
@@ -44,7 +57,9 @@ function renderString(text: string, scope: Scope): JsonValue {
 export function evaluateWhole(text: string, scope: Scope): CelValue | undefined {
   const parts = parseTemplate(text);
   const [first] = parts;
-  return parts.length === 1 && first?.kind === 'expression' ? evaluateExpression(compileExpression(first.text), scope) : undefined;
+  return parts.length === 1 && first?.kind === 'expression'
+    ? evaluateExpression(compileExpression(first.text), scope)
+    : undefined;
 }
 
 function evaluateToJson(text: string, scope: Scope): JsonValue {
@@ -70,7 +85,10 @@ export function valueText(value: JsonValue): string {
 export type ValuePath = readonly (string | number)[];
 
 /** The strings of a value that hold `${{ }}`, at any depth. */
-export function* templatesIn(value: JsonValue, path: ValuePath = []): Generator<{ readonly text: string; readonly path: ValuePath }> {
+export function* templatesIn(
+  value: JsonValue,
+  path: ValuePath = [],
+): Generator<{ readonly text: string; readonly path: ValuePath }> {
   if (typeof value === 'string') {
     if (hasExpression(value)) yield { text: value, path };
   } else if (Array.isArray(value)) {

@@ -41,24 +41,42 @@ interface Walk {
  */
 export function analyse(ast: ASTNode, text: string): ExpressionShape {
   const walk: Walk = {
-    text, allParams: false, loopDepth: 0, usesSplit: false,
+    text,
+    allParams: false,
+    loopDepth: 0,
+    usesSplit: false,
     found: { params: new Set(), run: new Set(), tasks: new Set(), secrets: new Set() },
   };
   visit(walk, ast, [], 0);
   const { params, run, tasks, secrets } = walk.found;
-  const refs = { params: [...params], allParams: walk.allParams, tasks: [...tasks], secrets: [...secrets], run: [...run] };
+  const refs = {
+    params: [...params],
+    allParams: walk.allParams,
+    tasks: [...tasks],
+    secrets: [...secrets],
+    run: [...run],
+  };
   return { refs, loopDepth: walk.loopDepth, usesSplit: walk.usesSplit };
 }
 
 /** The parser bounds the depth, so that recursion is safe here. */
 function visit(walk: Walk, node: ASTNode, bound: readonly string[], loops: number): void {
   switch (node.op) {
-    case 'value': return;
-    case 'id': return visitName(walk, node, node.args, bound);
-    case '.': case '[]': case '.?': case '[?]': return visitAccess(walk, node, bound, loops);
-    case 'call': return visitCall(walk, node, bound, loops);
-    case 'rcall': return visitMethod(walk, node, bound, loops);
-    default: for (const child of childrenOf(node)) visit(walk, child, bound, loops);
+    case 'value':
+      return;
+    case 'id':
+      return visitName(walk, node, node.args, bound);
+    case '.':
+    case '[]':
+    case '.?':
+    case '[?]':
+      return visitAccess(walk, node, bound, loops);
+    case 'call':
+      return visitCall(walk, node, bound, loops);
+    case 'rcall':
+      return visitMethod(walk, node, bound, loops);
+    default:
+      for (const child of childrenOf(node)) visit(walk, child, bound, loops);
   }
 }
 
@@ -81,20 +99,41 @@ function isRoot(name: string): name is Root {
   return (ROOT_VARIABLES as readonly string[]).includes(name);
 }
 
-function visitAccess(walk: Walk, node: ASTNode & { readonly op: '.' | '[]' | '.?' | '[?]' }, bound: readonly string[], loops: number): void {
+function visitAccess(
+  walk: Walk,
+  node: ASTNode & { readonly op: '.' | '[]' | '.?' | '[?]' },
+  bound: readonly string[],
+  loops: number,
+): void {
   const [left, right] = node.args;
   const root = left.op === 'id' && !bound.includes(left.args) && isRoot(left.args) ? left.args : undefined;
-  const key = typeof right === 'string' ? right : right.op === 'value' && typeof right.args === 'string' ? right.args : undefined;
+  const key =
+    typeof right === 'string' ? right : right.op === 'value' && typeof right.args === 'string' ? right.args : undefined;
   if (root !== undefined && key !== undefined) {
     if (root === 'run' && !(RUN_FIELDS as readonly string[]).includes(key)) {
-      throw error(walk, node, 'unknown-variable', `run has no ${JSON.stringify(key)}; it has ${RUN_FIELDS.join(', ')}`, didYouMean(`run.${key}`, RUN_FIELDS.map((field) => `run.${field}`)));
+      throw error(
+        walk,
+        node,
+        'unknown-variable',
+        `run has no ${JSON.stringify(key)}; it has ${RUN_FIELDS.join(', ')}`,
+        didYouMean(
+          `run.${key}`,
+          RUN_FIELDS.map((field) => `run.${field}`),
+        ),
+      );
     }
     walk.found[root].add(key);
     return;
   }
   if (key !== undefined && isTask(left, bound) && key !== 'outputs' && key !== 'state') {
     const task = walk.text.slice(left.start, left.end);
-    throw error(walk, node, 'unknown-variable', `${task} has only "outputs" and "state", no ${JSON.stringify(key)}`, `did you mean "${task}.${closest(key, ['outputs', 'state']) ?? `outputs.${key}`}"?`);
+    throw error(
+      walk,
+      node,
+      'unknown-variable',
+      `${task} has only "outputs" and "state", no ${JSON.stringify(key)}`,
+      `did you mean "${task}.${closest(key, ['outputs', 'state']) ?? `outputs.${key}`}"?`,
+    );
   }
   visit(walk, left, bound, loops);
   if (typeof right !== 'string') visit(walk, right, bound, loops);
@@ -110,7 +149,13 @@ function visitCall(walk: Walk, node: ASTNode & { readonly op: 'call' }, bound: r
   const [name, args] = node.args;
   if (!FUNCTIONS.includes(name)) {
     const known = METHODS.includes(name) ? `write value.${name}(…)` : didYouMean(name, FUNCTIONS);
-    throw error(walk, node, 'unknown-function', `there is no function ${JSON.stringify(name)}; there are ${FUNCTIONS.join(', ')}`, known);
+    throw error(
+      walk,
+      node,
+      'unknown-function',
+      `there is no function ${JSON.stringify(name)}; there are ${FUNCTIONS.join(', ')}`,
+      known,
+    );
   }
   if (name === 'matches') node.args[0] = SAFE_MATCHES;
   checkLiteral(walk, name, args[1]);
@@ -131,11 +176,22 @@ function checkLiteral(walk: Walk, name: string, argument: ASTNode | undefined): 
   }
 }
 
-function visitMethod(walk: Walk, node: ASTNode & { readonly op: 'rcall' }, bound: readonly string[], loops: number): void {
+function visitMethod(
+  walk: Walk,
+  node: ASTNode & { readonly op: 'rcall' },
+  bound: readonly string[],
+  loops: number,
+): void {
   const [name, receiver, args] = node.args;
   if (!METHODS.includes(name)) {
     const known = FUNCTIONS.includes(name) ? `write ${name}(value, …)` : didYouMean(name, METHODS);
-    throw error(walk, node, 'unknown-function', `there is no method ${JSON.stringify(name)}; there are ${METHODS.join(', ')}`, known);
+    throw error(
+      walk,
+      node,
+      'unknown-function',
+      `there is no method ${JSON.stringify(name)}; there are ${METHODS.join(', ')}`,
+      known,
+    );
   }
   visit(walk, receiver, bound, loops);
   if (name === 'split') walk.usesSplit = true;
@@ -146,13 +202,32 @@ function visitMethod(walk: Walk, node: ASTNode & { readonly op: 'rcall' }, bound
   }
   walk.loopDepth = Math.max(walk.loopDepth, loops + 1);
   const [variable, ...bodies] = args;
-  if (variable?.op !== 'id') throw error(walk, variable ?? node, 'expression-syntax', `the first argument of ${name}(…) is a name for the element, as in list.${name}(item, …)`);
-  if (isRoot(variable.args)) throw error(walk, variable, 'hidden-variable', `${JSON.stringify(variable.args)} is already a variable: choose another name for the element`);
+  if (variable?.op !== 'id')
+    throw error(
+      walk,
+      variable ?? node,
+      'expression-syntax',
+      `the first argument of ${name}(…) is a name for the element, as in list.${name}(item, …)`,
+    );
+  if (isRoot(variable.args))
+    throw error(
+      walk,
+      variable,
+      'hidden-variable',
+      `${JSON.stringify(variable.args)} is already a variable: choose another name for the element`,
+    );
   for (const body of bodies) visit(walk, body, [...bound, variable.args], loops + 1);
 }
 
 function unknownVariable(walk: Walk, node: ASTNode, name: string, bound: readonly string[]): ExpressionError {
-  return error(walk, node, 'unknown-variable', `there is no variable ${JSON.stringify(name)}; there are ${ROOT_VARIABLES.join(', ')}`, didYouMean(name, [...ROOT_VARIABLES, ...bound]) ?? `a parameter is params.${name}, text stands in quotes: '${name}'`);
+  return error(
+    walk,
+    node,
+    'unknown-variable',
+    `there is no variable ${JSON.stringify(name)}; there are ${ROOT_VARIABLES.join(', ')}`,
+    didYouMean(name, [...ROOT_VARIABLES, ...bound]) ??
+      `a parameter is params.${name}, text stands in quotes: '${name}'`,
+  );
 }
 
 function dynamicReference(walk: Walk, node: ASTNode, root: string): ExpressionError {

@@ -17,21 +17,38 @@ export interface RunContext {
 export interface Scope {
   readonly params: JsonObject;
   readonly run: RunContext;
-  readonly tasks: Readonly<Record<string, { readonly state: TaskState; readonly outputs: Readonly<Record<string, JsonValue>> }>>;
+  readonly tasks: Readonly<
+    Record<string, { readonly state: TaskState; readonly outputs: Readonly<Record<string, JsonValue>> }>
+  >;
   readonly secrets?: Readonly<Record<string, string>>;
 }
 
 export const RUN_FIELDS = ['id', 'workflow', 'project', 'time'] as const;
 
 /** Builds `run` from stored values; `timeUtc` is RFC 3339. Throws a RangeError for a bad time or zone. */
-export function runContext(run: { id: string; workflow: string; project: string; timeUtc: string; zone: string }): RunContext {
+export function runContext(run: {
+  id: string;
+  workflow: string;
+  project: string;
+  timeUtc: string;
+  zone: string;
+}): RunContext {
   const zone = timeZoneName(run.zone);
   if (zone === undefined) throw new RangeError(`there is no time zone ${JSON.stringify(run.zone)}`);
   return { id: run.id, workflow: run.workflow, project: run.project, time: zonedTime(run.timeUtc, zone) };
 }
 
 /** A value inside the expression language: whole numbers are bigints, objects are Maps (which have no prototype to reach). */
-export type CelValue = string | number | bigint | boolean | null | Temporal.ZonedDateTime | Temporal.PlainDate | CelValue[] | Map<string, CelValue>;
+export type CelValue =
+  | string
+  | number
+  | bigint
+  | boolean
+  | null
+  | Temporal.ZonedDateTime
+  | Temporal.PlainDate
+  | CelValue[]
+  | Map<string, CelValue>;
 
 export function toCel(value: JsonValue): CelValue {
   if (typeof value === 'number') return Number.isSafeInteger(value) ? BigInt(value) : value;
@@ -55,7 +72,8 @@ export function fromCel(value: unknown): JsonValue {
   if (value instanceof Temporal.ZonedDateTime) return zonedTimeText(value);
   if (value instanceof Temporal.PlainDate) return value.toString();
   if (value instanceof Map) return objectFrom([...value.entries()]);
-  if (typeof value === 'object' && Object.getPrototypeOf(value) === Object.prototype) return objectFrom(Object.entries(value));
+  if (typeof value === 'object' && Object.getPrototypeOf(value) === Object.prototype)
+    return objectFrom(Object.entries(value));
   throw new NotJson('the result is neither a JSON value nor a time');
 }
 

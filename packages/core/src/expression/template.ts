@@ -20,7 +20,8 @@ export function parseTemplate(text: string): TemplatePart[] {
     if (open > from) parts.push({ kind: 'text', text: text.slice(from, open) });
     const start = open + OPEN.length;
     const end = findEnd(text, start);
-    if (end === -1) throw new ExpressionError('unclosed-expression', 'the "${{" has no "}}" that closes it', text, open);
+    if (end === -1)
+      throw new ExpressionError('unclosed-expression', 'the "${{" has no "}}" that closes it', text, open);
     parts.push(expressionPart(text, start, end));
     from = end + 2;
   }
@@ -31,7 +32,8 @@ export function parseTemplate(text: string): TemplatePart[] {
 function expressionPart(text: string, start: number, end: number): TemplatePart {
   const inside = text.slice(start, end);
   const trimmed = inside.trim();
-  if (trimmed === '') throw new ExpressionError('empty-expression', 'there is nothing between "${{" and "}}"', text, start - OPEN.length);
+  if (trimmed === '')
+    throw new ExpressionError('empty-expression', 'there is nothing between "${{" and "}}"', text, start - OPEN.length);
   return { kind: 'expression', text: trimmed, offset: start + inside.indexOf(trimmed) };
 }
 

@@ -5,7 +5,20 @@ import type { LocalDate, ZonedTime } from './zoned.ts';
 type Moment = ZonedTime | LocalDate;
 type Field = (time: Moment, count: number) => string;
 
-const MONTHS = ['January', 'February', 'March', 'April', 'May', 'June', 'July', 'August', 'September', 'October', 'November', 'December'];
+const MONTHS = [
+  'January',
+  'February',
+  'March',
+  'April',
+  'May',
+  'June',
+  'July',
+  'August',
+  'September',
+  'October',
+  'November',
+  'December',
+];
 const DAYS = ['Monday', 'Tuesday', 'Wednesday', 'Thursday', 'Friday', 'Saturday', 'Sunday'];
 
 /** A run of one letter, quoted text (`''` is a quote), or anything else as it stands. */
@@ -28,16 +41,27 @@ function formatField(time: Moment, letter: string, count: number, pattern: strin
   const known = FIELDS[letter];
   if (known === undefined || count > known.longest) {
     const hint = HINTS[letter] ?? 'put text in single quotes';
-    throw new RangeError(`${JSON.stringify(letter.repeat(count))} in the pattern ${JSON.stringify(pattern)} has no meaning: ${hint}`);
+    throw new RangeError(
+      `${JSON.stringify(letter.repeat(count))} in the pattern ${JSON.stringify(pattern)} has no meaning: ${hint}`,
+    );
   }
   if (known.clock && !(time instanceof Temporal.ZonedDateTime)) {
-    throw new RangeError(`${JSON.stringify(letter)} in the pattern ${JSON.stringify(pattern)} needs a time of day, and this is a date`);
+    throw new RangeError(
+      `${JSON.stringify(letter)} in the pattern ${JSON.stringify(pattern)} needs a time of day, and this is a date`,
+    );
   }
   return known.format(time, count);
 }
 
 const HINTS: Readonly<Record<string, string>> = {
-  A: 'use "HHmmssSSS"', c: 'use "e"', f: 'use "S" for fractions', F: 'use "dd"', j: 'use "HH"', n: 'use "SSS"', T: "a literal T is written 'T'", u: 'use "yyyy"',
+  A: 'use "HHmmssSSS"',
+  c: 'use "e"',
+  f: 'use "S" for fractions',
+  F: 'use "dd"',
+  j: 'use "HH"',
+  n: 'use "SSS"',
+  T: "a literal T is written 'T'",
+  u: 'use "yyyy"',
 };
 
 function digits(value: number, count: number): string {
@@ -71,7 +95,9 @@ function offset(time: ZonedTime, count: number, zulu: boolean): string {
 
 function zoneName(time: ZonedTime, count: number): string {
   const style = count === 4 ? 'long' : 'short';
-  const parts = new Intl.DateTimeFormat('en-US', { timeZone: time.timeZoneId, timeZoneName: style }).formatToParts(time.epochMilliseconds);
+  const parts = new Intl.DateTimeFormat('en-US', { timeZone: time.timeZoneId, timeZoneName: style }).formatToParts(
+    time.epochMilliseconds,
+  );
   return parts.find((part) => part.type === 'timeZoneName')?.value ?? time.offset;
 }
 
@@ -81,9 +107,17 @@ function quarter(time: Moment): number {
 
 const hour12 = (time: ZonedTime): number => time.hour % 12 || 12;
 
-interface KnownField { readonly longest: number; readonly clock: boolean; readonly format: Field }
+interface KnownField {
+  readonly longest: number;
+  readonly clock: boolean;
+  readonly format: Field;
+}
 const date = (longest: number, format: Field): KnownField => ({ longest, clock: false, format });
-const ofClock = (longest: number, format: (time: ZonedTime, count: number) => string): KnownField => ({ longest, clock: true, format: clock(format) });
+const ofClock = (longest: number, format: (time: ZonedTime, count: number) => string): KnownField => ({
+  longest,
+  clock: true,
+  format: clock(format),
+});
 
 const FIELDS: Readonly<Record<string, KnownField>> = Object.assign(Object.create(null) as Record<string, KnownField>, {
   y: date(9, (time, count) => year(time.year, count)),
@@ -104,7 +138,9 @@ const FIELDS: Readonly<Record<string, KnownField>> = Object.assign(Object.create
   K: ofClock(2, (time, count) => digits(time.hour % 12, count)),
   m: ofClock(2, (time, count) => digits(time.minute, count)),
   s: ofClock(2, (time, count) => digits(time.second, count)),
-  S: ofClock(9, (time, count) => digits(time.millisecond * 1e6 + time.microsecond * 1e3 + time.nanosecond, 9).slice(0, count)),
+  S: ofClock(9, (time, count) =>
+    digits(time.millisecond * 1e6 + time.microsecond * 1e3 + time.nanosecond, 9).slice(0, count),
+  ),
   X: ofClock(3, (time, count) => offset(time, count, true)),
   x: ofClock(3, (time, count) => offset(time, count, false)),
   Z: ofClock(3, (time) => offset(time, 2, false)),

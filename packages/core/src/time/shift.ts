@@ -2,7 +2,8 @@ import { Temporal } from 'temporal-polyfill';
 
 import type { LocalDate, ZonedTime } from './zoned.ts';
 
-const AMOUNT = /^([+-]?)(?:(\d{1,6})y)?(?:(\d{1,6})M)?(?:(\d{1,6})w)?(?:(\d{1,6})d)?(?:(\d{1,9})h)?(?:(\d{1,9})m)?(?:(\d{1,9})s)?$/;
+const AMOUNT =
+  /^([+-]?)(?:(\d{1,6})y)?(?:(\d{1,6})M)?(?:(\d{1,6})w)?(?:(\d{1,6})d)?(?:(\d{1,9})h)?(?:(\d{1,9})m)?(?:(\d{1,9})s)?$/;
 const FIELDS = ['years', 'months', 'weeks', 'days', 'hours', 'minutes', 'seconds'] as const;
 
 /**
@@ -23,7 +24,9 @@ export function shiftTime<T extends ZonedTime | LocalDate>(time: T, amount: stri
 export function parseAmount(amount: string): Temporal.Duration {
   const match = AMOUNT.exec(amount);
   if (!match || !/\d/.test(amount)) {
-    throw new RangeError(`cannot shift by ${JSON.stringify(amount)}: write an amount such as "-1d", "+2w", "1M", "-1y" or "90m"`);
+    throw new RangeError(
+      `cannot shift by ${JSON.stringify(amount)}: write an amount such as "-1d", "+2w", "1M", "-1y" or "90m"`,
+    );
   }
   const sign = match[1] === '-' ? -1 : 1;
   // `|| 0` turns -0 into 0, which Temporal.Duration would keep.

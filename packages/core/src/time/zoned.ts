@@ -36,7 +36,9 @@ export function runTimeText(timeUtc: string, zone: string): string {
 
 /** RFC 3339 with offset, without the bracketed zone name that only Temporal reads. UTC shows as `Z`. */
 export function zonedTimeText(time: ZonedTime): string {
-  return time.timeZoneId === 'UTC' ? time.toInstant().toString() : time.toString({ timeZoneName: 'never', calendarName: 'never' });
+  return time.timeZoneId === 'UTC'
+    ? time.toInstant().toString()
+    : time.toString({ timeZoneName: 'never', calendarName: 'never' });
 }
 
 const RFC_3339 = /^\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?:Z|[+-]\d\d:\d\d)$/i;
