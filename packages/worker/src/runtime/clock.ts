@@ -1,0 +1,36 @@
+/** Time as the worker sees it. Monotonic; its zero means nothing. */
+export interface Clock {
+  /** Milliseconds. */
+  now(): number;
+  /** Calls back once; the returned function cancels. */
+  after(ms: number, callback: () => void): () => void;
+}
+
+export const systemClock: Clock = {
+  now: () => performance.now(),
+  after(ms, callback) {
+    // Beyond 2^31 ms Node would fire at once.
+    const timer = setTimeout(callback, Math.min(ms, 2_147_483_647));
+    return () => clearTimeout(timer);
+  },
+};
+
+/** Waits, or returns early when the signal aborts. Never throws. */
+export function sleep(clock: Clock, ms: number, signal?: AbortSignal): Promise<void> {
+  if (signal?.aborted === true) return Promise.resolve();
+  return new Promise((resolve) => {
+    const over = (): void => {
+      cancel();
+      signal?.removeEventListener('abort', over);
+      resolve();
+    };
+    const cancel = clock.after(ms, over);
+    signal?.addEventListener('abort', over);
+  });
+}
+
+/** The wait before try `failures + 1`: doubles from `firstMs` to `mostMs`, each time between half of it and all of it. */
+export function backoffMs(failures: number, firstMs: number, mostMs: number): number {
+  const full = Math.min(mostMs, firstMs * 2 ** Math.min(failures, 20));
+  return full * (0.5 + Math.random() / 2);
+}
