@@ -1,4 +1,4 @@
-import type { AttemptEnd, Decision, InstanceChanges, EngineEvent, JsonObject, LiveInstance, QueuedTask, Reason, Artifact, TaskRecord } from '@keelson/core';
+import type { AttemptEnd, Decision, InstanceChanges, EngineEvent, JsonObject, LiveInstance, QueuedTask, Reason, Artifact, TaskEndState, TaskRecord } from '@keelson/core';
 
 /** Decisions and what follows from them: the part of the store that the masters live on. */
 export interface Engine {
@@ -11,20 +11,24 @@ export interface Engine {
   claim(request: ClaimRequest): Promise<BoundAttempt[]>;
   /** Notes that attempts run. Unknown or ended ones are ignored. */
   started(reports: readonly StartedAttempt[]): Promise<void>;
-  /** Attempts bound to these incarnations, for reconciling with what their workers hold. */
-  activeOf(incarnations: readonly string[]): Promise<ActiveOfIncarnation[]>;
+  /** Attempts bound to these incarnations, for reconciling with what their workers hold; or only those that are to be killed. */
+  activeOf(incarnations: readonly string[], onlyKilled?: boolean): Promise<ActiveOfIncarnation[]>;
   /** Immutable facts of instances, for rendering what is handed to a worker. */
   facts(instanceIds: readonly string[]): Promise<ReadonlyMap<string, InstanceFacts>>;
   /** Outputs and artifacts of finished tasks, for rendering. */
   results(keys: readonly TaskKey[]): Promise<TaskResultRow[]>;
   /** Versions of the instances that have commands due, so that their plans can be at hand before anything is locked. */
   pendingVersions(limit: number): Promise<string[]>;
+  /** Instances with commands due, oldest command first. */
+  dueInstances(limit: number): Promise<string[]>;
   /** Commits one more try for these instances' due commands, before it is made. Answers each command's count. */
   countTry(instanceIds: readonly string[]): Promise<CountedCommand[]>;
   /** Puts these commands off, with the reason for the next reader. */
   putOff(commandIds: readonly string[], delayMs: number, error: string): Promise<void>;
   /** Gives up: parks the instance's due commands and fails the instance with that reason. */
   park(instanceId: string, reason: Reason): Promise<boolean>;
+  /** Gives a driver to rows that have none; answers the instances that needed it. */
+  redrive(): Promise<string[]>;
   /** Makes reports durable as commands, for reports that could not be applied at once. */
   deferReports(reports: readonly ReportedEnd[], error: string): Promise<void>;
 }
@@ -36,6 +40,8 @@ export interface TaskKey {
 }
 
 export interface ReportedEnd extends TaskKey {
+  /** A hint for what to read ahead. */
+  readonly versionId?: string;
   readonly attemptId: string;
   readonly incarnationId: string;
   readonly nonce: string;
@@ -87,11 +93,15 @@ export interface StepMind {
   taskNames(versionId: string): readonly string[];
 }
 
-export interface Placement extends QueuedTask {
-  readonly workerGroup: string;
-  readonly capability: string;
+export interface Placement extends QueuedTask, TaskKind {
   readonly priority: number;
   readonly offer?: { readonly incarnationId: string; readonly nonce: string };
+}
+
+/** What decides which workers may run a task. */
+export interface TaskKind {
+  readonly workerGroup: string;
+  readonly capability: string;
 }
 
 export interface BoundAttempt extends TaskKey {
@@ -111,8 +121,8 @@ export interface StepOutcome {
   readonly postponed: readonly ReportedEnd[];
   readonly unknownVersions: readonly string[];
   readonly bound: readonly BoundAttempt[];
-  /** Worker groups with tasks left in line. */
-  readonly waitingGroups: readonly string[];
+  /** Kinds of tasks that were left in line. */
+  readonly waiting: readonly TaskKind[];
   /** Some task was delayed: a timer may be due earlier than before. */
   readonly delayed: boolean;
   /** Commands were written or may be left: look again. */
@@ -143,7 +153,7 @@ export interface ActiveOfIncarnation extends BoundAttempt {
 }
 
 export interface TaskResultRow extends TaskKey {
-  readonly state: string;
+  readonly state: TaskEndState;
   readonly outputs: JsonObject;
   readonly artifacts: readonly Artifact[];
 }

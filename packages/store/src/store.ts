@@ -9,12 +9,20 @@ import type { Logs } from './logs.ts';
 import type { Nodes } from './nodes.ts';
 import type { Projects } from './projects.ts';
 import type { Secrets } from './secrets.ts';
+import type { Signals } from './signals.ts';
+import type { Starts } from './starts.ts';
+import type { Timers } from './timers.ts';
 import type { Tokens } from './tokens.ts';
 import type { Why } from './why.ts';
+import type { Workers } from './workers.ts';
 
 /** Everything that outlives a process, in verbs of the domain. */
 export interface Store {
   readonly engine: Engine;
+  readonly starts: Starts;
+  readonly workers: Workers;
+  readonly timers: Timers;
+  readonly signals: Signals;
   readonly projects: Projects;
   readonly definitions: Definitions;
   readonly instances: Instances;

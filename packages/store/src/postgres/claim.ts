@@ -63,7 +63,7 @@ const ACTIVE_OF = {
   text: `select a.id, a.instance_id, a.task, a.generation, a.attempt, a.incarnation_id, a.nonce, a.kill_reason,
                 extract(epoch from clock_timestamp() - a.dispatched_at) * 1000 as dispatched_ago, l.version_id, l.has_artifacts
            from active a join live_instance l on l.id = a.instance_id
-          where a.incarnation_id = any($1::bigint[])`,
+          where a.incarnation_id = any($1::bigint[]) and (not $2::boolean or a.kill_reason is not null)`,
 };
 
 export function claimCall({ workerGroup, capabilities, slots }: ClaimRequest): Call {
@@ -87,7 +87,7 @@ export function startedCall(reports: readonly StartedAttempt[]): Call {
   );
 }
 
-export const activeOfCall = (incarnations: readonly string[]): Call => call(ACTIVE_OF, incarnations);
+export const activeOfCall = (incarnations: readonly string[], onlyKilled: boolean): Call => call(ACTIVE_OF, incarnations, onlyKilled);
 
 export function activeOfFrom(rows: Rows): ActiveOfIncarnation[] {
   return rows.map((row) => ({

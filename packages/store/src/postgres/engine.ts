@@ -7,12 +7,18 @@ import { factsCache } from './step/facts.ts';
 import { factsFrom, instanceFacts } from './step/read.ts';
 import { runStep } from './step/step.ts';
 import { sessionLanes } from './lanes.ts';
+import { REDRIVE } from './redrive.ts';
 import { countTry, parkInstance, putOff } from './quarantine.ts';
 
 const PENDING_VERSIONS = {
   name: 'pending-versions',
   text: `select distinct l.version_id from (select instance_id from command where not_before <= clock_timestamp() order by id limit $1) c
            join live_instance l on l.id = c.instance_id`,
+};
+
+const DUE_INSTANCES = {
+  name: 'due-instances',
+  text: `select instance_id, min(id) as oldest from command where not_before <= clock_timestamp() group by instance_id order by oldest limit $1`,
 };
 
 const RESULTS = {
@@ -44,7 +50,7 @@ export function createEngine(settings: ConnectionSettings, lanes = 2): Engine & 
     step: (input, mind) => steps.use((session) => runStep(session, facts, input, mind)),
     claim: async (request) => claimedFrom(first(await notes.run([claimCall(request)]))),
     started: async (reports) => void (await notes.run([startedCall(reports)])),
-    activeOf: async (incarnations) => activeOfFrom(first(await notes.run([activeOfCall(incarnations)]))),
+    activeOf: async (incarnations, onlyKilled = false) => activeOfFrom(first(await notes.run([activeOfCall(incarnations, onlyKilled)]))),
     facts: async (ids) => {
       const strangers = ids.filter((id) => !facts.has(id));
       if (strangers.length > 0) for (const row of first(await notes.run([instanceFacts(strangers)]))) facts.set(factsFrom(row));
@@ -62,9 +68,14 @@ export function createEngine(settings: ConnectionSettings, lanes = 2): Engine & 
       }));
     },
     pendingVersions: async (limit) => first(await notes.run([{ statement: PENDING_VERSIONS, values: [limit] }])).map((row) => row.version_id),
+    dueInstances: async (limit) => first(await notes.run([{ statement: DUE_INSTANCES, values: [limit] }])).map((row) => row.instance_id),
     countTry: (instanceIds) => countTry(notes, instanceIds),
     putOff: (commandIds, delayMs, error) => putOff(notes, commandIds, delayMs, error),
     park: (instanceId, reason) => steps.use((session) => parkInstance(session, instanceId, reason)),
+    redrive: async () => {
+      const rows = await notes.run(REDRIVE.map((statement) => ({ statement, values: [] })));
+      return rows.flat().map((row) => row.instance_id);
+    },
     deferReports: async (reports, error) => {
       const values = [reports.map(({ instanceId }) => instanceId), reports.map((report) => JSON.stringify(deferred(report))), error];
       await notes.run([{ statement: DEFER, values }]);

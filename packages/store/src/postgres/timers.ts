@@ -52,8 +52,6 @@ const NEXT_DUE = {
              where timeout_at is not null order by timeout_at limit 1)
            union all
            (select min(lease_until) from worker_incarnation where state <> 'dead')
-           union all
-           (select min(not_before) from command where not_before > '-infinity')
          ) as timer`,
 };
 

@@ -1,5 +1,5 @@
 import type { Decision, EngineEvent, InstanceChanges, LiveInstance, Missing, TaskRecord } from '@keelson/core';
-import type { BoundAttempt, InstanceFacts, LoadedInstance, ReportedEnd, StepInput, StepMind, StepOutcome, TaskKey } from '../../engine.ts';
+import type { BoundAttempt, InstanceFacts, LoadedInstance, Placement, ReportedEnd, StepInput, StepMind, StepOutcome, TaskKey, TaskKind } from '../../engine.ts';
 import { call } from '../session.ts';
 import type { Rows, Session, Transaction } from '../session.ts';
 import type { FactsCache } from './facts.ts';
@@ -222,13 +222,19 @@ function outcomeOf(bench: Workbench, decided: readonly Decided[], boundRows: Row
     postponed: bench.postponed,
     unknownVersions: [...new Set(bench.unknown.values())],
     bound,
-    waitingGroups: [...new Set(left.map(({ workerGroup }) => workerGroup))],
+    waiting: kindsOf(left),
     delayed: decided.some(({ changes }) => changes.delayed.length > 0),
     moreCommands: bench.commandIds.length > 0 || decided.some(({ changes }) => changes.withdraw !== undefined),
     killing: decided.filter(({ changes }) => changes.withdraw !== undefined).map(({ id }) => id),
     ended: decided.filter(({ changes }) => changes.end !== undefined).map(({ id }) => id),
     alerts: decided.some(({ changes }) => changes.alerts.length > 0),
   };
+}
+
+function kindsOf(placements: readonly Placement[]): TaskKind[] {
+  const kinds = new Map<string, TaskKind>();
+  for (const { workerGroup, capability } of placements) kinds.set(`${workerGroup}\n${capability}`, { workerGroup, capability });
+  return [...kinds.values()];
 }
 
 export function boundFrom(row: Rows[number], versionId: string, hasArtifacts: boolean): BoundAttempt {

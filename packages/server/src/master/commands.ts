@@ -1,0 +1,97 @@
+import type { Reason } from '@keelson/core';
+import { outcomeOf } from '@keelson/store';
+import type { StepOutcome } from '@keelson/store';
+import type { MasterContext } from './context.ts';
+import type { Handover } from './handover.ts';
+import { createMind } from './mind.ts';
+import { follow } from './outcome.ts';
+import { startLoop } from './wakeable.ts';
+import type { WakeableLoop } from './wakeable.ts';
+
+const BATCH = 200;
+/** Slow fallback for a lost wake-up. */
+const FALLBACK_POLL_MS = 1000;
+const RETRY_MS = 100;
+/** Tries of a command before it is parked, and how long it rests between them. */
+const MOST_TRIES = 5;
+const REST_MS = (tries: number): number => Math.min(200 * 4 ** (tries - 1), 30_000);
+
+/**
+ * Claims commands and applies them. Losing a race is "nothing to do". What cannot be applied is found by going one by one, counted
+ * (before each try, so that a try that kills the process counts too), put off, and parked in the end.
+ */
+export function startCommands(context: MasterContext, handover: Handover): WakeableLoop {
+  // A command that brings a master down meets the next one here: what is due at the start is tried one by one, and counted.
+  let careful = true;
+
+  const batch = async (only?: string): Promise<StepOutcome> => {
+    const { store, plans, sessions, line } = context;
+    await plans.load(await store.engine.pendingVersions(BATCH));
+    const mind = createMind(plans, sessions, line);
+    try {
+      const outcome = await store.engine.step({ reports: [], demand: [], commandLimit: BATCH, ...(only === undefined ? {} : { only }) }, mind);
+      follow(context, handover, outcome, mind.offers());
+      return outcome;
+    } catch (error) {
+      for (const id of mind.offers()) {
+        sessions.takeBack(id);
+        const session = sessions.get(id);
+        if (session !== undefined) session.stale = true;
+      }
+      throw error;
+    }
+  };
+
+  const oneByOne = async (): Promise<void> => {
+    for (const id of await context.store.engine.dueInstances(BATCH)) await tryOne(context, id, () => batch(id));
+  };
+
+  const round = async (): Promise<number> => {
+    if (careful) {
+      await oneByOne();
+      careful = false;
+    }
+    try {
+      const outcome = await batch();
+      if (outcome.unknownVersions.length > 0) await context.plans.load(outcome.unknownVersions);
+      return outcome.moreCommands ? 0 : FALLBACK_POLL_MS;
+    } catch (error) {
+      if (outcomeOf(error) !== 'application') throw error;
+      context.log.warn({ err: error }, 'a batch of commands could not be applied; going one by one');
+      await oneByOne();
+      return 0;
+    }
+  };
+
+  return startLoop(round, (error) => {
+    context.metrics.stepRetries++;
+    context.log.warn({ err: error }, 'commands could not be claimed; trying again');
+    return RETRY_MS;
+  });
+}
+
+async function tryOne(context: MasterContext, instanceId: string, step: () => Promise<StepOutcome>): Promise<void> {
+  const { store, log, metrics } = context;
+  const counted = await store.engine.countTry([instanceId]);
+  const tries = Math.max(0, ...counted.map((command) => command.tries));
+  try {
+    if (tries > MOST_TRIES) return await park(context, instanceId, tries, 'it brought the master down each time');
+    await step();
+  } catch (error) {
+    if (outcomeOf(error) !== 'application') throw error;
+    metrics.stepFailures++;
+    const message = error instanceof Error ? error.message : String(error);
+    log.error({ err: error, instance: instanceId, tries }, 'a command could not be applied');
+    if (tries >= MOST_TRIES) return park(context, instanceId, tries, message);
+    await store.engine.putOff(counted.map(({ id }) => id), REST_MS(tries), message);
+  }
+}
+
+async function park(context: MasterContext, instanceId: string, tries: number, message: string): Promise<void> {
+  const reason: Reason = { code: 'command-parked', message: `a command could not be applied ${tries} times: ${message}` };
+  if (await context.store.engine.park(instanceId, reason)) {
+    context.metrics.commandsParked++;
+    context.log.error({ instance: instanceId, reason }, 'an instance was failed because its command cannot be applied');
+    context.signals.send('alert');
+  }
+}

@@ -1,0 +1,19 @@
+import type { Signals, Store } from '@keelson/store';
+import type { Logger } from 'pino';
+import type { Line } from './line.ts';
+import type { MasterMetrics } from './metrics.ts';
+import type { Plans } from './plans.ts';
+import type { Sessions } from './sessions.ts';
+
+/** What the parts of a master share. None of it outlives the process, and none of it is believed against the database. */
+export interface MasterContext {
+  readonly store: Store;
+  readonly signals: Signals;
+  readonly log: Logger;
+  readonly plans: Plans;
+  readonly sessions: Sessions;
+  readonly line: Line;
+  readonly metrics: MasterMetrics;
+  /** Loops of this master that have something to do now. */
+  readonly wake: { claims(): void; due(): void };
+}

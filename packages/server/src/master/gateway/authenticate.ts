@@ -1,0 +1,47 @@
+import { createHash } from 'node:crypto';
+import type { FastifyRequest } from 'fastify';
+import { ApiError } from '@keelson/protocol';
+import type { MasterContext } from '../context.ts';
+import type { WorkerSession } from '../sessions.ts';
+import { reconcile } from './reconcile.ts';
+
+export function hashCredential(credential: string): string {
+  return createHash('sha256').update(credential).digest('hex');
+}
+
+export function bearer(request: FastifyRequest): string {
+  const header = request.headers.authorization ?? '';
+  return header.startsWith('Bearer ') ? header.slice('Bearer '.length) : '';
+}
+
+/** `<incarnation>.<secret>`: the incarnation is found without a search, the secret proves it. */
+function splitCredential(credential: string): { id: string; secret: string } | undefined {
+  const match = /^([1-9][0-9]{0,17})\.([A-Za-z0-9_-]{20,100})$/.exec(credential);
+  return match === null ? undefined : { id: match[1] ?? '', secret: match[2] ?? '' };
+}
+
+/**
+ * The session of the worker that calls, made from the database when this gateway has not met it.
+ *
+ * @throws {ApiError} `unknown-incarnation` when it is unknown, dead, out of its lease, or the credential is another one's
+ */
+export async function sessionOf(context: MasterContext, request: FastifyRequest): Promise<WorkerSession> {
+  const credential = splitCredential(bearer(request));
+  if (credential === undefined) throw new ApiError('unknown-incarnation', 'the credential is not one of a live worker incarnation');
+  const { id } = credential;
+  const hash = hashCredential(credential.secret);
+  const known = context.sessions.get(id);
+  if (known !== undefined && known.credentialHash === hash && known.leaseUntil > performance.now()) {
+    if (known.stale) await reconcile(context, known);
+    return known;
+  }
+  const incarnation = await context.store.workers.authenticate(id, hash);
+  if (incarnation === undefined) {
+    context.sessions.remove(id);
+    throw new ApiError('unknown-incarnation', 'the credential is not one of a live worker incarnation');
+  }
+  const session = known ?? context.sessions.add(incarnation, hash);
+  session.leaseUntil = performance.now() + incarnation.leaseMs;
+  await reconcile(context, session);
+  return session;
+}

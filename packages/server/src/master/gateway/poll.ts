@@ -1,0 +1,32 @@
+import type { PollRequest, PollResponse } from '@keelson/protocol';
+import { resendUnreceived, takeKills, takeOutbox } from '../sessions.ts';
+import type { WorkerSession } from '../sessions.ts';
+
+/**
+ * Answers as soon as there is something to say. One poll is open per worker: a newer one ends the older, whose worker has
+ * given it up.
+ *
+ * @param closed aborts when the worker has gone; then nothing is taken out for an answer that nobody reads
+ */
+export async function answerPoll(session: WorkerSession, { held, waitMs, draining }: PollRequest, closed: AbortSignal): Promise<PollResponse> {
+  session.draining = draining || session.incarnation.state === 'draining';
+  resendUnreceived(session, held);
+  session.wakePoll?.();
+  if (session.outbox.length === 0 && session.kills.size === 0 && waitMs > 0) await somethingToSay(session, waitMs, closed);
+  if (closed.aborted) return { assignments: [], kill: [] };
+  return { assignments: takeOutbox(session), kill: takeKills(session) };
+}
+
+function somethingToSay(session: WorkerSession, waitMs: number, closed: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const end = (): void => {
+      clearTimeout(timer);
+      closed.removeEventListener('abort', end);
+      if (session.wakePoll === end) delete session.wakePoll;
+      resolve();
+    };
+    const timer = setTimeout(end, waitMs);
+    closed.addEventListener('abort', end);
+    session.wakePoll = end;
+  });
+}

@@ -1,0 +1,35 @@
+import { randomBytes } from 'node:crypto';
+import { ApiError } from '@keelson/protocol';
+import type { RegisterRequest, RegisterResponse } from '@keelson/protocol';
+import type { MasterContext } from '../context.ts';
+import { hashCredential } from './authenticate.ts';
+
+const RENEWALS_PER_LEASE = 3;
+
+/**
+ * A worker joins: a new incarnation, with a credential of its own.
+ *
+ * @throws {ApiError} `unauthenticated` or `forbidden` for the join token
+ */
+export async function register(context: MasterContext, joinToken: string, request: RegisterRequest): Promise<RegisterResponse> {
+  const holder = joinToken === '' ? undefined : await context.store.tokens.verify(joinToken);
+  if (holder === undefined) throw new ApiError('unauthenticated', 'the join token is unknown, expired or revoked');
+  if (holder.role !== 'worker' && holder.role !== 'admin') throw new ApiError('forbidden', `a token of the role ${holder.role} cannot join as a worker`);
+  const secret = randomBytes(32).toString('base64url');
+  const { id, leaseMs } = await context.store.workers.register({
+    name: request.name,
+    group: request.group,
+    slots: request.slots,
+    capabilities: request.capabilities,
+    // The hash covers the whole credential, whose first part is only known afterwards: so it covers the secret alone.
+    credentialHash: hashCredential(secret),
+    host: request.host,
+    pid: request.pid,
+    version: request.version,
+  });
+  const { name, group, slots, capabilities } = request;
+  context.sessions.add({ id, name, group, slots, capabilities, state: 'live', leaseMs }, hashCredential(secret));
+  context.log.info({ worker: name, group, slots, incarnation: id }, 'a worker joined');
+  context.wake.claims();
+  return { incarnation: id, credential: `${id}.${secret}`, leaseMs, renewEveryMs: Math.floor(leaseMs / RENEWALS_PER_LEASE) };
+}

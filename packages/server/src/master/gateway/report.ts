@@ -1,0 +1,83 @@
+import type { EndedReport, ReportRequest, ReportResponse, StartedReport } from '@keelson/protocol';
+import type { StartedAttempt } from '@keelson/store';
+import type { Batcher } from '../batcher.ts';
+import type { MasterContext } from '../context.ts';
+import type { Reports } from '../reports.ts';
+import { takeOutbox } from '../sessions.ts';
+import type { WorkerSession } from '../sessions.ts';
+import { parseToken } from '../token.ts';
+
+/**
+ * Answers once every end in it is settled. A report under a token of another worker, or of no attempt, is settled by being
+ * ignored: there is nothing that a repetition could make of it.
+ */
+export async function answerReports(
+  context: MasterContext,
+  reports: Reports,
+  started: Batcher<StartedAttempt>,
+  session: WorkerSession,
+  request: ReportRequest,
+): Promise<ReportResponse> {
+  const underWay: Promise<void>[] = [];
+  const acknowledged: string[] = [];
+  for (const said of request.reports) {
+    acknowledged.push(said.token);
+    if (said.kind === 'started') noteStarted(context, started, session, said);
+    else underWay.push(submitEnd(context, reports, session, said), ...keepLog(context, session, said));
+  }
+  await Promise.all(underWay);
+  return { acknowledged, assignments: takeOutbox(session) };
+}
+
+function ownToken(context: MasterContext, session: WorkerSession, token: string): ReturnType<typeof parseToken> {
+  const parts = parseToken(token);
+  if (parts?.incarnationId === session.incarnation.id) return parts;
+  context.metrics.reportsRefused++;
+  context.log.warn({ worker: session.incarnation.name }, 'a worker reported under a token that is not its own');
+  return undefined;
+}
+
+function noteStarted({ plans, ...context }: MasterContext, started: Batcher<StartedAttempt>, session: WorkerSession, said: StartedReport): void {
+  const parts = ownToken({ plans, ...context }, session, said.token);
+  if (parts === undefined) return;
+  const held = session.held.get(parts.attemptId);
+  const timeout = held === undefined ? undefined : plans.get(held.versionId)?.plan.tasks.get(parts.task)?.definition.timeout;
+  started.add({
+    attemptId: parts.attemptId,
+    incarnationId: parts.incarnationId,
+    nonce: parts.nonce,
+    startedAgoMs: said.startedAgoMs,
+    ...(timeout === undefined ? {} : { timeout }),
+  });
+}
+
+async function submitEnd(context: MasterContext, reports: Reports, session: WorkerSession, said: EndedReport): Promise<void> {
+  const parts = ownToken(context, session, said.token);
+  if (parts === undefined) return;
+  const { instanceId, generation, task, attemptId, incarnationId, nonce } = parts;
+  const versionId = session.held.get(attemptId)?.versionId;
+  await reports.submit({
+    instanceId, generation, task, attemptId, incarnationId, nonce,
+    end: said.end,
+    startedAgoMs: said.startedAgoMs,
+    endedAgoMs: said.endedAgoMs,
+    ...(versionId === undefined ? {} : { versionId }),
+    ...(said.reason === undefined ? {} : { reason: reasonOf(said.reason) }),
+    ...(said.outputs === undefined ? {} : { outputs: said.outputs }),
+    ...(said.artifacts === undefined ? {} : { artifacts: said.artifacts }),
+  });
+}
+
+function reasonOf({ code, message, exitCode, signal }: NonNullable<EndedReport['reason']>): { code: string; message: string; exitCode?: number; signal?: string } {
+  return { code, message, ...(exitCode === undefined ? {} : { exitCode }), ...(signal === undefined ? {} : { signal }) };
+}
+
+/** A log that cannot be stored never fails its task. */
+function keepLog({ store, log }: MasterContext, session: WorkerSession, { token, log: piece }: EndedReport): Promise<void>[] {
+  const parts = parseToken(token);
+  if (piece === undefined || parts === undefined || parts.incarnationId !== session.incarnation.id) return [];
+  const data = Buffer.from(piece.data, 'base64');
+  if (data.length === 0) return [];
+  const kept = store.logs.append({ instanceId: parts.instanceId, attemptId: parts.attemptId, start: piece.offset, data });
+  return [kept.catch((error: unknown) => log.warn({ err: error, attempt: parts.attemptId }, 'the end of a log could not be stored'))];
+}

@@ -1,0 +1,86 @@
+import type { Signals, StartedAttempt, Store } from '@keelson/store';
+import type { FastifyInstance } from 'fastify';
+import type { Logger } from 'pino';
+import { createBatcher } from './batcher.ts';
+import { startClaims } from './claims.ts';
+import { startCommands } from './commands.ts';
+import type { MasterContext } from './context.ts';
+import { startDue } from './due.ts';
+import { gatewayRoutes } from './gateway/routes.ts';
+import { startKills } from './kills.ts';
+import { createLine, noteReady } from './line.ts';
+import { newMasterMetrics } from './metrics.ts';
+import type { MasterMetrics } from './metrics.ts';
+import { createPlans } from './plans.ts';
+import { createRenewals } from './renewals.ts';
+import { createReports } from './reports.ts';
+import { createSessions } from './sessions.ts';
+import { startSweeper } from './sweeper.ts';
+import type { WakeableLoop } from './wakeable.ts';
+
+export interface MasterDependencies {
+  readonly store: Store;
+  readonly signals: Signals;
+  readonly log: Logger;
+}
+
+export interface Master {
+  /** Registers the gateway on an app; call it once, before the app listens. */
+  routes(app: FastifyInstance): Promise<void>;
+  readonly metrics: MasterMetrics;
+  /** Ends open polls, finishes the batches under way, and stops. Nothing has to be handed over. */
+  stop(): Promise<void>;
+}
+
+/** A master: interchangeable with any other, and holding nothing that the database does not. */
+export function startMaster({ store, signals, log }: MasterDependencies): Master {
+  const loops: { claims?: WakeableLoop; due?: WakeableLoop } = {};
+  const sessions = createSessions();
+  const context: MasterContext = {
+    store,
+    signals,
+    log,
+    sessions,
+    plans: createPlans(store.definitions),
+    line: createLine(),
+    metrics: newMasterMetrics(),
+    wake: { claims: () => loops.claims?.wake(), due: () => loops.due?.wake() },
+  };
+  const reports = createReports(context);
+  const started = createBatcher<StartedAttempt>(500, 1, (batch) => noteStarted(context, batch));
+  const commands = startCommands(context, reports.handover);
+  const claims = (loops.claims = startClaims(context, reports.handover));
+  const due = (loops.due = startDue(context));
+  const kills = startKills(context);
+  const sweeper = startSweeper(context);
+
+  const deaf = [
+    signals.listen('command', () => commands.wake()),
+    signals.listen('kill', () => kills.wake()),
+    signals.listen('ready', (group) => {
+      if (group !== undefined) noteReady(context, group);
+      claims.wake();
+    }),
+  ];
+
+  return {
+    routes: (app) => gatewayRoutes(app, { context, reports, started, renewals: createRenewals(store.workers) }),
+    metrics: context.metrics,
+    stop: async () => {
+      for (const stopListening of deaf) stopListening();
+      await Promise.all([commands.stop(), claims.stop(), due.stop(), kills.stop(), sweeper.stop()]);
+      for (const { wakePoll } of sessions.all()) wakePoll?.();
+      await Promise.all([reports.idle(), started.idle()]);
+    },
+  };
+}
+
+async function noteStarted({ store, wake, log }: MasterContext, batch: readonly StartedAttempt[]): Promise<void> {
+  try {
+    await store.engine.started(batch);
+    if (batch.some(({ timeout }) => timeout !== undefined)) wake.due();
+  } catch (error) {
+    // The end report says when it started too; until then the task shows as dispatched.
+    log.warn({ err: error, attempts: batch.length }, 'starts could not be noted');
+  }
+}

@@ -1,0 +1,28 @@
+/** Counters of one master, read by `/metrics`. */
+export interface MasterMetrics {
+  steps: number;
+  stepRetries: number;
+  stepFailures: number;
+  commandsParked: number;
+  attemptsDispatched: number;
+  attemptsEnded: number;
+  reportsSettled: number;
+  reportsRefused: number;
+  leasesExpired: number;
+  sweeperRedrives: number;
+}
+
+export function newMasterMetrics(): MasterMetrics {
+  return {
+    steps: 0,
+    stepRetries: 0,
+    stepFailures: 0,
+    commandsParked: 0,
+    attemptsDispatched: 0,
+    attemptsEnded: 0,
+    reportsSettled: 0,
+    reportsRefused: 0,
+    leasesExpired: 0,
+    sweeperRedrives: 0,
+  };
+}

@@ -1,0 +1,63 @@
+import { compileWorkflow } from '@keelson/core';
+import type { TaskPlan, WorkflowPlan } from '@keelson/core';
+import type { Store } from '@keelson/store';
+import { taskTypes } from '@keelson/tasks';
+import { LRUCache } from 'lru-cache';
+
+/** A workflow version, compiled: immutable, so any master may keep it. */
+export interface KnownVersion {
+  readonly versionId: string;
+  readonly project: string;
+  readonly workflow: string;
+  readonly version: number;
+  readonly plan: WorkflowPlan;
+  readonly files: readonly { readonly path: string; readonly sha256: string; readonly size: number; readonly mode: number }[];
+  /** What a worker must announce to be given the task. */
+  capability(task: TaskPlan): string;
+}
+
+export interface Plans {
+  get(versionId: string): KnownVersion | undefined;
+  /** Loads those that are not at hand; unknown ids are left out. */
+  load(versionIds: Iterable<string>): Promise<void>;
+}
+
+const MOST_VERSIONS = 2000;
+
+export function createPlans(definitions: Store['definitions']): Plans {
+  const cache = new LRUCache<string, KnownVersion>({ max: MOST_VERSIONS });
+  const loading = new Map<string, Promise<void>>();
+
+  const load = async (versionId: string): Promise<void> => {
+    const found = await definitions.versionById(versionId);
+    if (found === undefined) return;
+    const { project, name, version, files, definition } = found;
+    cache.set(versionId, { versionId, project, workflow: name, version, files, plan: compileWorkflow(definition), capability: capabilities() });
+  };
+
+  return {
+    get: (versionId) => cache.get(versionId),
+    load: async (versionIds) => {
+      const pending: Promise<void>[] = [];
+      for (const id of versionIds) {
+        if (cache.has(id)) continue;
+        const under = loading.get(id) ?? load(id).finally(() => loading.delete(id));
+        loading.set(id, under);
+        pending.push(under);
+      }
+      await Promise.all(pending);
+    },
+  };
+}
+
+function capabilities(): (task: TaskPlan) => string {
+  const known = new Map<string, string>();
+  return ({ definition }) => {
+    let capability = known.get(definition.id);
+    if (capability === undefined) {
+      capability = taskTypes.get(definition.uses)?.capability(definition.with) ?? definition.uses;
+      known.set(definition.id, capability);
+    }
+    return capability;
+  };
+}

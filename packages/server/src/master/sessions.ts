@@ -1,0 +1,185 @@
+import type { Assignment, KillOrder } from '@keelson/protocol';
+import type { BoundAttempt, LiveIncarnation } from '@keelson/store';
+import { newNonce, tokenOf } from './token.ts';
+
+/** An attempt that this gateway knows to be bound to a worker. */
+interface Held {
+  readonly token: string;
+  readonly versionId: string;
+  /** When its assignment was last put into an answer; undefined while it waits in the outbox. */
+  sentAt?: number;
+  assignment?: Assignment;
+}
+
+/** A worker incarnation that talks to this gateway. Everything in it can be made again from the database. */
+export interface WorkerSession {
+  readonly incarnation: LiveIncarnation;
+  readonly credentialHash: string;
+  draining: boolean;
+  /** What it holds may differ from the database: read it again before the next answer. */
+  stale: boolean;
+  /** Monotonic milliseconds. */
+  leaseUntil: number;
+  /** Attempt id → what was handed out and has not ended. */
+  readonly held: Map<string, Held>;
+  /** Slots promised to a decision that is being written. */
+  reserved: number;
+  readonly outbox: Assignment[];
+  readonly kills: Map<string, KillOrder>;
+  /** Ends the open poll. */
+  wakePoll?: () => void;
+}
+
+export interface Offer {
+  readonly incarnationId: string;
+  readonly nonce: string;
+}
+
+export interface Sessions {
+  get(incarnationId: string): WorkerSession | undefined;
+  add(incarnation: LiveIncarnation, credentialHash: string): WorkerSession;
+  remove(incarnationId: string): void;
+  all(): Iterable<WorkerSession>;
+  /** Promises one free slot of a worker that can run this; the promise must be kept or taken back. */
+  offer(workerGroup: string, capability: string): Offer | undefined;
+  /** Free slots by kind of worker, promised to the caller. */
+  offerAll(workerGroup: string | undefined): SlotOffers[];
+  takeBack(incarnationId: string): void;
+  /** An offer was taken: the attempt holds the slot now. */
+  bind(attempt: BoundAttempt): void;
+  /** The attempt has ended; its slot is free. */
+  release(incarnationId: string, attemptId: string): void;
+  deliver(incarnationId: string, attemptId: string, assignment: Assignment): void;
+  kill(incarnationId: string, order: KillOrder): void;
+}
+
+/** Slots of workers of one group that announce the same capabilities. */
+export interface SlotOffers {
+  readonly workerGroup: string;
+  readonly capabilities: readonly string[];
+  readonly slots: readonly Offer[];
+}
+
+export function createSessions(): Sessions {
+  const sessions = new Map<string, WorkerSession>();
+  /** Offers go round the workers, so that load spreads. */
+  let turn = 0;
+
+  const free = (session: WorkerSession): number =>
+    session.draining || session.leaseUntil < performance.now() ? 0 : session.incarnation.slots - session.held.size - session.reserved;
+
+  const promise = (session: WorkerSession): Offer => {
+    session.reserved++;
+    return { incarnationId: session.incarnation.id, nonce: newNonce() };
+  };
+
+  return {
+    get: (id) => sessions.get(id),
+    add: (incarnation, credentialHash) => {
+      const session: WorkerSession = {
+        incarnation,
+        credentialHash,
+        draining: incarnation.state === 'draining',
+        stale: false,
+        leaseUntil: performance.now() + incarnation.leaseMs,
+        held: new Map(),
+        reserved: 0,
+        outbox: [],
+        kills: new Map(),
+      };
+      sessions.set(incarnation.id, session);
+      return session;
+    },
+    remove: (id) => {
+      sessions.get(id)?.wakePoll?.();
+      sessions.delete(id);
+    },
+    all: () => sessions.values(),
+    offer: (workerGroup, capability) => {
+      const all = [...sessions.values()];
+      for (let step = 0; step < all.length; step++) {
+        const session = all[(turn + step) % all.length];
+        if (session === undefined || session.incarnation.group !== workerGroup || free(session) <= 0) continue;
+        if (!session.incarnation.capabilities.includes(capability)) continue;
+        turn = (turn + step + 1) % all.length;
+        return promise(session);
+      }
+      return undefined;
+    },
+    offerAll: (workerGroup) => gatherOffers(sessions, workerGroup, free, promise),
+    takeBack: (id) => {
+      const session = sessions.get(id);
+      if (session !== undefined && session.reserved > 0) session.reserved--;
+    },
+    bind: (attempt) => {
+      const session = sessions.get(attempt.incarnationId);
+      if (session === undefined) return;
+      if (session.reserved > 0) session.reserved--;
+      session.held.set(attempt.attemptId, { token: tokenOf(attempt), versionId: attempt.versionId });
+    },
+    release: (id, attemptId) => void sessions.get(id)?.held.delete(attemptId),
+    deliver: (id, attemptId, assignment) => {
+      const session = sessions.get(id);
+      const held = session?.held.get(attemptId);
+      if (session === undefined || held === undefined) return;
+      held.assignment = assignment;
+      session.outbox.push(assignment);
+      session.wakePoll?.();
+    },
+    kill: (id, order) => {
+      const session = sessions.get(id);
+      session?.kills.set(order.token, order);
+      session?.wakePoll?.();
+    },
+  };
+}
+
+function gatherOffers(
+  sessions: ReadonlyMap<string, WorkerSession>,
+  workerGroup: string | undefined,
+  free: (session: WorkerSession) => number,
+  promise: (session: WorkerSession) => Offer,
+): SlotOffers[] {
+  const kinds = new Map<string, { workerGroup: string; capabilities: readonly string[]; slots: Offer[] }>();
+  for (const session of sessions.values()) {
+    const { group, capabilities } = session.incarnation;
+    const count = free(session);
+    if (count <= 0 || (workerGroup !== undefined && group !== workerGroup)) continue;
+    const key = `${group}\n${capabilities.join('\n')}`;
+    const kind = kinds.get(key) ?? { workerGroup: group, capabilities, slots: [] };
+    kinds.set(key, kind);
+    for (let slot = 0; slot < count; slot++) kind.slots.push(promise(session));
+  }
+  return [...kinds.values()];
+}
+
+/** Takes what waits for the worker out of the outbox, and notes that it was sent. */
+export function takeOutbox(session: WorkerSession): Assignment[] {
+  const sent = session.outbox.splice(0);
+  const now = performance.now();
+  for (const { fencingToken } of sent) {
+    const held = session.held.get(fencingToken);
+    if (held !== undefined) held.sentAt = now;
+  }
+  return sent;
+}
+
+/** Takes the kill orders; the worker is told again at its next renewal for as long as the attempt stays active. */
+export function takeKills(session: WorkerSession): KillOrder[] {
+  const orders = [...session.kills.values()];
+  session.kills.clear();
+  return orders;
+}
+
+/** An assignment whose answer may have been lost is sent again once the worker has had this long to show that it holds it. */
+const RESEND_AFTER_MS = 2000;
+
+/** Puts assignments back into the outbox that the worker, by its own list, never received. */
+export function resendUnreceived(session: WorkerSession, held: readonly string[]): void {
+  const has = new Set(held);
+  const now = performance.now();
+  for (const { token, sentAt, assignment } of session.held.values()) {
+    if (assignment === undefined || sentAt === undefined || has.has(token) || now - sentAt < RESEND_AFTER_MS) continue;
+    if (!session.outbox.includes(assignment)) session.outbox.push(assignment);
+  }
+}

@@ -1,0 +1,29 @@
+import type { MasterContext } from './context.ts';
+import { startLoop } from './wakeable.ts';
+import type { WakeableLoop } from './wakeable.ts';
+
+const SWEEP_MS = 10_000;
+
+/** Looks for rows that nothing drives, drives them again, and says that it had to: its counter should stay 0. */
+export function startSweeper(context: MasterContext): WakeableLoop {
+  const { store, signals, metrics, log } = context;
+  let first = true;
+  const round = async (): Promise<number> => {
+    if (first) {
+      first = false;
+      return SWEEP_MS;
+    }
+    await store.starts.forgetOldKeys();
+    const driven = await store.engine.redrive();
+    if (driven.length > 0) {
+      metrics.sweeperRedrives += driven.length;
+      log.error({ instances: driven }, 'instances had no driver and were driven again');
+      signals.send('command');
+    }
+    return SWEEP_MS;
+  };
+  return startLoop(round, (error) => {
+    log.warn({ err: error }, 'the sweep failed');
+    return SWEEP_MS;
+  });
+}
