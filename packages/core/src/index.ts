@@ -40,8 +40,9 @@ export { MAX_DEFINITION_BYTES, MAX_DEPTH, MAX_ISSUES, MAX_TASKS, MAX_VALUES } fr
 export { checkParamValue, readParamValue } from './definition/param-value.ts';
 export type { ParamIssue, ParamSources } from './definition/params.ts';
 export { resolveParams } from './definition/params.ts';
-export type { DefinitionOptions, DefinitionResult, ParseOptions } from './definition/parse.ts';
+export type { DefinitionResult, ParseOptions } from './definition/parse.ts';
 export { definitionFromObject, parseDefinition } from './definition/parse.ts';
+export type { DefinitionOptions } from './definition/read-context.ts';
 export type { TaskPlan, WorkflowPlan } from './definition/plan.ts';
 export { compileWorkflow } from './definition/plan.ts';
 export type { TaskTypeLike, TaskTypes } from './definition/task-type-like.ts';

@@ -9,7 +9,8 @@ import type { TaskFile } from './file-schema.ts';
 import type { ParamDefinition } from './model.ts';
 import { taskInput } from './normalise.ts';
 import type { Report } from './report.ts';
-import { readBySchema, shown } from './schema-issues.ts';
+import { shown } from './issue-wording.ts';
+import { readBySchema } from './schema-issues.ts';
 import type { TaskTypeLike, TaskTypes } from './task-type-like.ts';
 import { pathMatches } from './task-type-like.ts';
 

@@ -1,32 +1,21 @@
-import type { ValuePath } from '../expression/evaluate.ts';
 import { checkTemplate } from './check-expressions.ts';
 import { templatesIn } from '../expression/evaluate.ts';
-import type { GraphNode, IndirectRef } from './check-graph.ts';
-import { orderTasks, refsNotUpstream } from './check-graph.ts';
 import { readParams } from './check-params.ts';
-import type { TaskChecks } from './check-tasks.ts';
-import { checkDurations, checkEnv, checkTask, needIds, needPath } from './check-tasks.ts';
+import { checkDurations, checkEnv } from './check-tasks.ts';
 import { readTriggers } from './check-triggers.ts';
 import { withoutExtensionsIn } from './extensions.ts';
-import type { DefaultsFile, RootFile, TaskFile } from './file-schema.ts';
-import { defaultsSchema, rootSchema, taskSchema } from './file-schema.ts';
+import type { DefaultsFile, RootFile } from './file-schema.ts';
+import { defaultsSchema, rootSchema } from './file-schema.ts';
 import type { DefinitionIssue } from './issue.ts';
 import { checkJsonValue } from './json-value.ts';
-import { MAX_TASKS } from './limits.ts';
 import type { ParamDefinition, WorkflowDefinition } from './model.ts';
-import { checkIdentifier } from './names.ts';
 import { normaliseTask, textValues } from './normalise.ts';
+import type { DefinitionOptions, ReadContext } from './read-context.ts';
+import { readTasks } from './read-tasks.ts';
 import type { Report } from './report.ts';
 import { createReport } from './report.ts';
 import { readBySchema } from './schema-issues.ts';
 import { readSourceText } from './source-text.ts';
-import type { TaskTypes } from './task-type-like.ts';
-
-export interface DefinitionOptions {
-  readonly taskTypes: TaskTypes;
-  /** The project of a definition that names none. */
-  readonly defaultProject?: string;
-}
 
 export interface ParseOptions extends DefinitionOptions {
   /** The name of the file, as the caller shows it beside the issues, which carry line and column only. */
@@ -38,11 +27,6 @@ export interface DefinitionResult {
   readonly definition?: WorkflowDefinition;
   /** In the order of the text; errors and warnings. */
   readonly issues: readonly DefinitionIssue[];
-}
-
-interface ReadContext extends DefinitionOptions {
-  readonly report: Report;
-  readonly writtenAt: (path: ValuePath) => string | undefined;
 }
 
 /** Reads a definition from YAML or JSON text. Never throws for bad text; every issue has a line and a column. */
@@ -172,71 +156,5 @@ function checkFiles(files: readonly string[], report: Report): void {
         path,
         message: 'files are read when the definition is applied: "${{ }}" has no value then',
       });
-  }
-}
-
-function readTasks(
-  section: Readonly<Record<string, unknown>>,
-  params: ReadonlyMap<string, ParamDefinition>,
-  context: ReadContext,
-): Map<string, TaskFile> {
-  const { report, taskTypes, writtenAt } = context;
-  const entries = Object.entries(section);
-  const tasks = new Map<string, TaskFile>();
-  if (entries.length > MAX_TASKS) {
-    report.add({
-      code: 'too-many-tasks',
-      path: ['tasks'],
-      atKey: true,
-      message: `a workflow has at most ${MAX_TASKS} tasks; this one has ${entries.length}`,
-      suggestion: 'split it into several workflows',
-    });
-    return tasks;
-  }
-  if (entries.length === 0 && !report.failed())
-    report.add({ code: 'no-tasks', path: ['tasks'], atKey: true, message: 'a workflow needs at least one task' });
-  const indirect: IndirectRef[] = [];
-  const checks: TaskChecks = {
-    ids: new Set(entries.map(([id]) => id)),
-    params,
-    taskTypes,
-    writtenAt,
-    report,
-    indirect,
-  };
-  for (const [id, raw] of entries) {
-    const path = ['tasks', id];
-    checkIdentifier(id, 'a task', path, report);
-    const file = readBySchema(taskSchema, withoutExtensionsIn(raw, ['retry']), path, report);
-    if (file === undefined) continue;
-    tasks.set(id, file);
-    checkTask(id, file, checks);
-  }
-  checkGraph(tasks, indirect, report);
-  return tasks;
-}
-
-function checkGraph(tasks: ReadonlyMap<string, TaskFile>, indirect: readonly IndirectRef[], report: Report): void {
-  const nodes = new Map(
-    [...tasks].map(([id, file]): [string, GraphNode] => [
-      id,
-      {
-        id,
-        needs: [...new Set(needIds(file))].filter((need) => need !== id && tasks.has(need)),
-        needPath: (need) => needPath(id, file, need),
-      },
-    ]),
-  );
-  const order = orderTasks(nodes, report);
-  if (order === undefined) return;
-  // A task that could not be read has unknown needs: what may lie behind it is not judged.
-  const readable = indirect.filter((ref) => nodes.has(ref.target) && nodes.has(ref.task));
-  for (const { task, target, path } of refsNotUpstream(nodes, order, readable)) {
-    report.add({
-      code: 'not-upstream',
-      path,
-      message: `task ${task} reads tasks.${target}, but does not run after it`,
-      suggestion: `add ${target} to the needs of ${task}`,
-    });
   }
 }

@@ -168,7 +168,9 @@ function createEnvironment(): Environment {
   for (const name of ROOT_VARIABLES) environment.registerVariable(name, 'dyn');
   registerTimes(environment);
   // Two times are equal when they are the same moment, whatever their zones.
-  registerOrder(environment, 'time', (left: ZonedTime, right: ZonedTime) => Temporal.Instant.compare(left.toInstant(), right.toInstant()));
+  registerOrder(environment, 'time', (left: ZonedTime, right: ZonedTime) =>
+    Temporal.Instant.compare(left.toInstant(), right.toInstant()),
+  );
   registerOrder(environment, 'date', (left: LocalDate, right: LocalDate) => Temporal.PlainDate.compare(left, right));
   registerMixedArithmetic(environment);
   environment.registerFunction(`string.${SAFE_MATCHES}(string): bool`, matches, { async: false });
