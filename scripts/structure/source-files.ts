@@ -14,7 +14,9 @@ const GENERATED = /(^|\/)generated\/|\.generated\.|package-lock\.json$|^docs\/.*
 
 /** The files that git tracks or would track, without the generated ones. */
 export function readSourceFiles(root: string): SourceFile[] {
-  const listing = execFileSync('git', ['ls-files', '--cached', '--others', '--exclude-standard', '-z'], { cwd: root });
+  // The clone may belong to another user than the one who tests it (root in a container).
+  const git = ['-c', 'safe.directory=*', 'ls-files', '--cached', '--others', '--exclude-standard', '-z'];
+  const listing = execFileSync('git', git, { cwd: root });
   return listing
     .toString()
     .split('\0')

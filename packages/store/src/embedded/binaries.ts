@@ -22,7 +22,7 @@ const PLATFORMS: Record<string, string> = {
 /**
  * Finds the programs of this platform's npm package and makes them usable for `account`: the package has its library
  * links in a list, because npm packs no links and runs no install scripts. Where node_modules may not be written, or the account may not
- * get there, a private copy is made once: beside the cluster (`home`), or in a folder that the account can reach.
+ * get there, a private copy is made once: beside the cluster (`home`), or, for root, one for all clusters.
  */
 export async function usableBinaries(
   account: Account | undefined,
@@ -31,7 +31,7 @@ export async function usableBinaries(
 ): Promise<Binaries> {
   const { folder, version } = await installedPackage();
   if (isOpenTo(account, folder) && (await linkLibraries(folder))) return describe(folder, version);
-  const base = canReach(account, join(home, 'x')) ? home : await sharedFolder();
+  const base = account === undefined ? home : await sharedFolder();
   const copy = join(base, `postgres-${version}`);
   if ((await stat(copy).catch(() => undefined)) === undefined) {
     log(`copying the PostgreSQL programs to ${copy}: ${folder} cannot be used in place`);

@@ -17,7 +17,11 @@ const OWNER = 'belongs-to';
  * there (a clone under /root, mode 0700). Then it lies outside, and a pointer file in `dataDir` names the place, so that
  * removing `dataDir` means a fresh start.
  */
-export async function settleHome(dataDir: string, account: Account | undefined): Promise<Home> {
+export async function settleHome(
+  dataDir: string,
+  account: Account | undefined,
+  log: (line: string) => void,
+): Promise<Home> {
   const root = await makeDataDirectory(dataDir, account);
   const inside = join(root, 'postgres');
   const pointed = await readFile(join(root, POINTER), 'utf8').catch(() => undefined);
@@ -26,7 +30,7 @@ export async function settleHome(dataDir: string, account: Account | undefined):
   if (await exists(join(inside, 'data'))) {
     throw new EmbeddedPostgresError(
       'data-directory-unusable',
-      `the user ${account?.name ?? ''} that PostgreSQL runs as cannot pass through a folder above ${inside}; move ${root} back to where it was made, or open its parents with chmod o+x`,
+      `the user ${account?.name} that PostgreSQL runs as cannot pass through a folder above ${inside}; move ${root} back to where it was made, or open its parents with chmod o+x`,
     );
   }
   const outside = join(await sharedFolder(), `data-${randomBytes(6).toString('hex')}`);
@@ -34,6 +38,7 @@ export async function settleHome(dataDir: string, account: Account | undefined):
   await writeFile(join(outside, OWNER), root);
   await writeFile(join(root, `${POINTER}.new`), outside);
   await rename(join(root, `${POINTER}.new`), join(root, POINTER));
+  log(`the database lies in ${outside}: the user ${account?.name} that PostgreSQL runs as cannot get to ${root}`);
   return homeAt(outside);
 }
 

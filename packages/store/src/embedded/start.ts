@@ -1,6 +1,4 @@
 import { readFile, rm, stat, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
-import { totalmem } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
@@ -10,11 +8,13 @@ import { usableBinaries } from './binaries.ts';
 import type { Binaries } from './binaries.ts';
 import { ROLE, ensureCluster } from './cluster.ts';
 import { EmbeddedPostgresError } from './failure.ts';
+import { freePort } from './free-port.ts';
 import { settleHome } from './home.ts';
 import type { Home } from './home.ts';
 import { acquireLock } from './lock.ts';
 import { startPostmaster, stopLeftover, stopPostmaster } from './postmaster.ts';
 import type { Postmaster } from './postmaster.ts';
+import { serverSettings } from './server-settings.ts';
 
 export { EmbeddedPostgresError } from './failure.ts';
 export type { EmbeddedPostgresCode } from './failure.ts';
@@ -44,7 +44,7 @@ export type EmbeddedPostgres = {
 
 /** Starts the PostgreSQL of this data directory on 127.0.0.1, made on first use. Rejects with an EmbeddedPostgresError. */
 export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
-  return underLock(options.dataDir, async (home, account, release) => {
+  return underLock(options, async (home, account, release) => {
     const { log } = options;
     const binaries = await usableBinaries(account, home.dir, log);
     await stopLeftover(home, log);
@@ -75,7 +75,7 @@ export async function discardEmbeddedPostgres(options: {
   dataDir: string;
   log: (line: string) => void;
 }): Promise<void> {
-  await underLock(options.dataDir, async (home, _account, release) => {
+  await underLock(options, async (home, _account, release) => {
     await stopLeftover(home, options.log);
     await rm(home.dir, { recursive: true, force: true });
     await rm(join(options.dataDir, 'postgres-elsewhere'), { force: true });
@@ -84,11 +84,11 @@ export async function discardEmbeddedPostgres(options: {
 }
 
 async function underLock<T>(
-  dataDir: string,
+  { dataDir, log }: { dataDir: string; log: (line: string) => void },
   action: (home: Home, account: Account | undefined, release: () => Promise<void>) => Promise<T>,
 ): Promise<T> {
   const account = serverAccount();
-  const home = await settleHome(dataDir, account);
+  const home = await settleHome(dataDir, account, log);
   const lock = await acquireLock(join(dataDir, 'keelson.lock'));
   if (!lock.taken) {
     throw new EmbeddedPostgresError(
@@ -137,50 +137,9 @@ async function startOnFreePort(
   }
 }
 
-/** Sized for a small machine that does other work, too. Client errors are the client's to log. */
-function serverSettings(port: number, durable: boolean): Record<string, string> {
-  const roomy = totalmem() >= 4 * 1024 ** 3;
-  return {
-    port: String(port),
-    listen_addresses: '127.0.0.1',
-    unix_socket_directories: '',
-    max_connections: '100',
-    shared_buffers: roomy ? '256MB' : '128MB',
-    work_mem: '8MB',
-    maintenance_work_mem: '64MB',
-    max_wal_size: '1GB',
-    wal_compression: 'on',
-    jit: 'off',
-    // Parallel queries need /dev/shm, which is tiny in containers.
-    max_parallel_workers_per_gather: '0',
-    timezone: 'UTC',
-    log_timezone: 'UTC',
-    log_checkpoints: 'off',
-    log_min_messages: 'log',
-    ...(durable
-      ? { fsync: 'on', synchronous_commit: 'on', full_page_writes: 'on' }
-      : { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off' }),
-  };
-}
-
 async function lastPort(home: Home): Promise<number> {
   const port = Number.parseInt(await readFile(home.port, 'utf8').catch(() => ''), 10);
   return port > 0 && port < 65_536 ? port : 0;
-}
-
-/** The wanted port if nobody listens there, else any that is free now; another process may still take it. */
-async function freePort(wanted: number): Promise<number> {
-  const server = createServer();
-  const port = await new Promise<number | undefined>((resolve, reject) => {
-    server.once('error', (error) => (wanted === 0 ? reject(error) : resolve(undefined)));
-    server.listen(wanted, '127.0.0.1', () => {
-      const address = server.address();
-      resolve(typeof address === 'object' && address !== null ? address.port : undefined);
-    });
-  });
-  if (port === undefined) return freePort(0);
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
 
 async function ensureDatabase(url: string): Promise<void> {
