@@ -18,8 +18,14 @@ const boundaries: Boundary[] = [
   },
   {
     from: /^packages\/(worker|tasks|sdk|cli|console)\//,
+    except: TESTS,
     to: /^packages\/store\//,
     message: 'only the server imports store; the others speak the protocol',
+  },
+  {
+    from: /^packages\/(worker|tasks|sdk|cli|console)\/.*\.test\.ts$/,
+    to: /^packages\/store\/src\/(?!testing)/,
+    message: "a test borrows store's test PostgreSQL and nothing else of it",
   },
   {
     from: /^packages\/store\//,

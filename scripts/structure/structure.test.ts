@@ -19,6 +19,8 @@ const forbidden: [string, string][] = [
   ['packages/tasks/src/shell/schema.ts', "import { join } from 'node:path';"],
   ['packages/tasks/src/shell/run.ts', "import { x } from '@keelson/store';"],
   ['packages/worker/src/a.ts', "import { x } from '@keelson/store/embedded';"],
+  ['packages/tasks/src/sql/a.test.ts', "import { x } from '@keelson/store';"],
+  ['packages/tasks/src/sql/run.ts', "import { x } from '@keelson/store/testing';"],
   ['packages/sdk/src/a.ts', "export { x } from '@keelson/store';"],
   ['packages/cli/src/a.ts', "import {\n  x,\n} from '@keelson/store';"],
   ['packages/console/src/a.ts', "import '@keelson/store';"],
@@ -46,6 +48,7 @@ for (const [path, text] of forbidden) {
 test('allowed: what the architecture wants', () => {
   const allowed: [string, string][] = [
     ['packages/core/src/index.ts', "export * from './a.ts';\nimport { parse } from 'yaml';"],
+    ['packages/tasks/src/sql/a.test.ts', "import { testDatabase } from '@keelson/store/testing';"],
     ['packages/core/src/a.test.ts', "import { test } from 'node:test';"],
     ['packages/server/src/api/a.ts', "import { x } from '@keelson/store';\nimport { y } from '@keelson/core';"],
     ['packages/server/src/dev/a.ts', "import { x } from '../api/b.ts';\nimport { y } from '../master/b.ts';"],
