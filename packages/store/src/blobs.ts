@@ -14,4 +14,6 @@ export interface BlobStore {
   /** Those of the names that exist. */
   has(names: readonly string[]): Promise<ReadonlySet<string>>;
   size(sha256: string): Promise<number | undefined>;
+  /** Drops what uploads begun more than `ageMs` ago have left unfinished. Answers how many. */
+  sweep(ageMs: number): Promise<number>;
 }

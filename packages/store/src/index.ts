@@ -22,3 +22,7 @@ export type * from './workers.ts';
 export { checkSchema, migrate, SchemaError } from './postgres/migrate.ts';
 export { outcomeOf } from './postgres/errors.ts';
 export type { Outcome } from './postgres/errors.ts';
+export { openStore } from './postgres/open.ts';
+export type { StoreSettings } from './postgres/open.ts';
+export { parseSecretKey } from './secret-key.ts';
+export type { SecretKey } from './secret-key.ts';

@@ -18,11 +18,13 @@ import type { Workers } from './workers.ts';
 
 /** Everything that outlives a process, in verbs of the domain. */
 export interface Store {
+  // What moves: the masters live on these.
   readonly engine: Engine;
   readonly starts: Starts;
   readonly workers: Workers;
   readonly timers: Timers;
   readonly signals: Signals;
+  // What is kept and asked for.
   readonly projects: Projects;
   readonly definitions: Definitions;
   readonly instances: Instances;
@@ -35,5 +37,7 @@ export interface Store {
   readonly nodes: Nodes;
   readonly alerts: Alerts;
   readonly doctor: Doctor;
+  /** Whether the database answers, for a readiness probe. Throws what is wrong. */
+  ping(): Promise<void>;
   close(): Promise<void>;
 }

@@ -82,14 +82,14 @@ async function planApply(pool: pg.Pool, drafts: readonly (WorkflowName & { reado
 }
 
 /**
- * Locks: the workflow's row FOR UPDATE. A start takes it FOR KEY SHARE, so an instance is either seen here or finds the
- * workflow gone.
+ * Locks: the workflow's row FOR NO KEY UPDATE, against an apply. A start that had read the workflow just before still makes
+ * its instance: no harm, since it keeps its version.
  */
 function deleteWorkflow(pool: pg.Pool, { project, name }: WorkflowName): Promise<void> {
   return inTransaction(pool, async (client) => {
     const found = await client.query<{ id: string }>(
       `select w.id from workflow w join project p on p.id = w.project_id
-        where p.name = $1 and w.name = $2 and w.deleted_at is null for update of w`,
+        where p.name = $1 and w.name = $2 and w.deleted_at is null for no key update of w`,
       [project, name],
     );
     const id = found.rows[0]?.id;

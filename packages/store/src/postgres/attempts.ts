@@ -1,0 +1,44 @@
+import type { Reason } from '@keelson/core';
+import type { TaskInstanceKey } from '../ids.ts';
+import type { TaskAttempt } from '../instances.ts';
+import { isoOrNull } from './rows.ts';
+import type { Queryable } from './rows.ts';
+
+interface AttemptRow {
+  readonly attempt_id: string;
+  readonly attempt: number;
+  readonly state: TaskAttempt['state'];
+  readonly worker: string | null;
+  readonly ready_at: Date | null;
+  readonly dispatched_at: Date | null;
+  readonly started_at: Date | null;
+  readonly ended_at: Date | null;
+  readonly reason: Reason | null;
+}
+
+const ATTEMPTS = `
+  select t.*, w.name as worker from (
+    select attempt_id, attempt, state, incarnation_id, ready_at, dispatched_at, started_at, ended_at, reason
+      from earlier_attempt where instance_id = $1 and generation = $2 and task = $3
+    union all
+    select id, attempt, state, incarnation_id, ready_at, dispatched_at, started_at, null, null
+      from active where instance_id = $1 and generation = $2 and task = $3
+    union all
+    select attempt_id, attempt, state, incarnation_id, ready_at, dispatched_at, started_at, ended_at, reason
+      from finished_task where instance_id = $1 and generation = $2 and task = $3 and attempt_id is not null
+  ) t left join worker_incarnation w on w.id = t.incarnation_id order by t.attempt`;
+
+export async function readAttempts(client: Queryable, { instanceId, generation, task }: TaskInstanceKey): Promise<TaskAttempt[]> {
+  const { rows } = await client.query<AttemptRow>(ATTEMPTS, [instanceId, generation, task]);
+  return rows.map((row) => ({
+    attemptId: row.attempt_id,
+    attempt: row.attempt,
+    state: row.state,
+    worker: row.worker,
+    readyAt: isoOrNull(row.ready_at),
+    dispatchedAt: isoOrNull(row.dispatched_at),
+    startedAt: isoOrNull(row.started_at),
+    endedAt: isoOrNull(row.ended_at),
+    reason: row.reason,
+  }));
+}

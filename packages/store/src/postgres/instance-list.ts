@@ -1,0 +1,58 @@
+import { INSTANCE_END_STATES } from '@keelson/core';
+import type { InstanceState } from '@keelson/core';
+import type pg from 'pg';
+import type { InstanceFilter, InstanceSummary } from '../instances.ts';
+import type { Page, PageRequest } from '../page.ts';
+import { pageFrom, parseCursor } from './cursor.ts';
+import { INSTANCE_COLUMNS, INSTANCE_JOINS, summaryFrom } from './instance-rows.ts';
+import type { InstanceRow } from './instance-rows.ts';
+import { isId } from './rows.ts';
+
+const NEWER_THAN_ALL = '9223372036854775807';
+
+/** $1 ids below this one, $2 how many, $3 project, $4 workflow. */
+const OF_WORKFLOWS = `(select w.id from workflow w join project p on p.id = w.project_id
+                        where ($3::text is null or p.name = $3) and ($4::text is null or w.name = $4))`;
+
+const ANY = 'select i.id from workflow_instance i where i.id < $1 and $3::text is null and $4::text is null order by i.id desc limit $2';
+
+/** Each workflow's newest first: a seldom run one is found without a walk through everybody's history. */
+const ANY_OF_WORKFLOWS = `
+  select i.id from unnest(array${OF_WORKFLOWS}) as w(id)
+   cross join lateral (select id from workflow_instance where workflow_id = w.id and id < $1 order by id desc limit $2) i
+   order by i.id desc limit $2`;
+
+/** The state stands in the text, not in a parameter: the index on unsuccessful ends is for those who name such a state. */
+function source({ project, workflow, state }: InstanceFilter): string {
+  const everywhere = project === undefined && workflow === undefined;
+  if (state === undefined) return everywhere ? ANY : ANY_OF_WORKFLOWS;
+  if (!isEnd(state)) {
+    return `select l.id from live_instance l where l.id < $1 and l.state = '${state}' and ${everywhere ? SAME : `l.workflow_id in ${OF_WORKFLOWS}`}
+             order by l.id desc limit $2`;
+  }
+  const inScope = everywhere ? SAME : `exists (select from workflow_instance i where i.id = e.instance_id and i.workflow_id in ${OF_WORKFLOWS})`;
+  return `select e.instance_id as id from instance_end e
+           where e.instance_id < $1 and e.state = '${state}' and ${inScope}
+             and not exists (select from live_instance l where l.id = e.instance_id)
+             and not exists (select from instance_end n where n.instance_id = e.instance_id and n.generation > e.generation)
+           order by e.instance_id desc limit $2`;
+}
+
+const SAME = '($3::text is null and $4::text is null)';
+const LIVE_STATES: readonly InstanceState[] = ['queued', 'running', 'pausing', 'paused', 'stopping'];
+
+function isEnd(state: InstanceState): boolean {
+  const ended = INSTANCE_END_STATES.some((end) => end === state);
+  if (!ended && !LIVE_STATES.includes(state)) throw new RangeError(`there is no instance state ${JSON.stringify(state)}`);
+  return ended;
+}
+
+export async function listInstances(pool: pg.Pool, filter: InstanceFilter, page: PageRequest): Promise<Page<InstanceSummary>> {
+  const [below = NEWER_THAN_ALL] = parseCursor(page.cursor, 1, isId) ?? [];
+  const { rows } = await pool.query<InstanceRow>(
+    `with page as materialized (${source(filter)})
+     select ${INSTANCE_COLUMNS} from page join workflow_instance i on i.id = page.id ${INSTANCE_JOINS} order by i.id desc`,
+    [below, page.limit + 1, filter.project ?? null, filter.workflow ?? null],
+  );
+  return pageFrom(rows, page, summaryFrom, ({ id }) => [id]);
+}

@@ -1,0 +1,130 @@
+import type { HistoryEvent, JsonObject, TaskState } from '@keelson/core';
+import type pg from 'pg';
+import type { WorkflowName } from '../definitions.ts';
+import type { TaskInstanceKey } from '../ids.ts';
+import type { CommandError, InstanceDetail, Instances, TaskInstance } from '../instances.ts';
+import { readAttempts } from './attempts.ts';
+import { pageFrom, parseCursor } from './cursor.ts';
+import { definitionCache } from './definition-cache.ts';
+import type { DefinitionReader } from './definition-cache.ts';
+import { listInstances } from './instance-list.ts';
+import { INSTANCE_COLUMNS, INSTANCE_JOINS, summaryFrom } from './instance-rows.ts';
+import type { InstanceRow } from './instance-rows.ts';
+import { isId, iso } from './rows.ts';
+import type { Queryable } from './rows.ts';
+import { readTaskRows, taskFrom } from './task-rows.ts';
+import type { Rowless } from './task-rows.ts';
+
+const ONE = `select ${INSTANCE_COLUMNS} from workflow_instance i ${INSTANCE_JOINS} where i.id = $1`;
+
+const COUNTS = `
+  select state, count(*)::int as count from (
+    select state from finished_task where instance_id = $1 and generation = $2
+    union all select state from active where instance_id = $1 and generation = $2
+    union all select 'ready' from ready where instance_id = $1 and generation = $2
+    union all select 'delayed' from delayed where instance_id = $1 and generation = $2
+  ) t group by state`;
+
+export function createInstances(pool: pg.Pool, definitions: DefinitionReader = definitionCache()): Instances {
+  return {
+    list: (filter, page) => listInstances(pool, filter, page),
+    get: async (id) => {
+      const row = await readInstance(pool, id);
+      return row && readDetail(pool, definitions, row);
+    },
+    tasks: async (id, { outputs = false } = {}) => {
+      const row = await readInstance(pool, id);
+      return row === undefined ? [] : readTasks(pool, definitions, row, { outputs });
+    },
+    task: async ({ instanceId, generation, task }) => {
+      const row = await readInstance(pool, instanceId);
+      if (row === undefined || generation > row.generation) return undefined;
+      const [found] = await readTasks(pool, definitions, row, { outputs: true, task, generation });
+      return found;
+    },
+    attempts: async (key) => (isId(key.instanceId) ? readAttempts(pool, key) : []),
+    history: (id, page) => readHistory(pool, id, page),
+    commandErrors: async (id) => (isId(id) ? readCommandErrors(pool, id) : []),
+    findTask: async (instanceId, task) => {
+      const row = await readInstance(pool, instanceId);
+      if (row === undefined) return undefined;
+      const { tasks } = await definitions(pool, row.version_id);
+      return Object.hasOwn(tasks, task) ? ({ instanceId, generation: row.generation, task } satisfies TaskInstanceKey) : undefined;
+    },
+    workflowOf: async (id) => {
+      if (!isId(id)) return undefined;
+      const { rows } = await pool.query<WorkflowName>(
+        `select p.name as project, w.name from workflow_instance i join workflow w on w.id = i.workflow_id join project p on p.id = w.project_id
+          where i.id = $1`,
+        [id],
+      );
+      return rows[0];
+    },
+  };
+}
+
+export async function readInstance(client: Queryable, id: string): Promise<InstanceRow | undefined> {
+  if (!isId(id)) return undefined;
+  const { rows } = await client.query<InstanceRow>(ONE, [id]);
+  return rows[0];
+}
+
+async function readDetail(pool: pg.Pool, definitions: DefinitionReader, row: InstanceRow): Promise<InstanceDetail> {
+  const definition = await definitions(pool, row.version_id);
+  const { rows } = await pool.query<{ state: TaskState; count: number }>(COUNTS, [row.id, row.generation]);
+  const counts: Partial<Record<TaskState, number>> = Object.fromEntries(rows.map(({ state, count }) => [state, count]));
+  const rowless = row.task_count - rows.reduce((sum, { count }) => sum + count, 0);
+  if (rowless > 0) {
+    const { state } = rowlessOf(row);
+    counts[state] = (counts[state] ?? 0) + rowless;
+  }
+  return { ...summaryFrom(row), versionId: row.version_id, timezone: definition.timezone, params: row.params, counts };
+}
+
+interface TaskChoice {
+  readonly outputs: boolean;
+  readonly task?: string;
+  readonly generation?: number;
+}
+
+async function readTasks(pool: pg.Pool, definitions: DefinitionReader, row: InstanceRow, choice: TaskChoice): Promise<TaskInstance[]> {
+  const { outputs, task, generation = row.generation } = choice;
+  const definition = await definitions(pool, row.version_id);
+  const found = await readTaskRows(pool, { instanceId: row.id, generation, outputs, ...(task === undefined ? {} : { task }) });
+  const owner = { instanceId: row.id, generation, outputs, rowless: rowlessOf(row) };
+  const asked = Object.values(definition.tasks).filter(({ id }) => task === undefined || id === task);
+  return asked.map((planned) => taskFrom(owner, planned, found.get(planned.id)));
+}
+
+export function rowlessOf(row: InstanceRow): Rowless {
+  if (row.live) return { state: 'waiting', reason: null, endedAt: null };
+  const { reason, endedAt } = summaryFrom(row);
+  return { state: 'stopped', reason, endedAt };
+}
+
+async function readHistory(pool: pg.Pool, id: string, page: Parameters<Instances['history']>[1]): ReturnType<Instances['history']> {
+  const [above = '0'] = parseCursor(page.cursor, 1, isId) ?? [];
+  if (!isId(id)) return { items: [], next: null };
+  const { rows } = await pool.query<{ id: string; at: Date; events: HistoryEvent[] }>(
+    'select id, at, events from history where instance_id = $1 and id > $2 order by id limit $3',
+    [id, above, page.limit + 1],
+  );
+  return pageFrom(rows, page, (row) => ({ id: row.id, at: iso(row.at), events: row.events }), (row) => [row.id]);
+}
+
+interface CommandErrorRow {
+  readonly command_id: string;
+  readonly kind: string;
+  readonly payload: JsonObject;
+  readonly tries: number;
+  readonly error: string;
+  readonly parked_at: Date;
+}
+
+async function readCommandErrors(pool: pg.Pool, id: string): Promise<CommandError[]> {
+  const { rows } = await pool.query<CommandErrorRow>(
+    'select command_id, kind, payload, tries, error, parked_at from command_error where instance_id = $1 order by id',
+    [id],
+  );
+  return rows.map(({ command_id, parked_at, ...rest }) => ({ ...rest, commandId: command_id, parkedAt: iso(parked_at) }));
+}

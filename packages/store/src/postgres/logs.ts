@@ -1,0 +1,132 @@
+import { buffer } from 'node:stream/consumers';
+import type pg from 'pg';
+import type { ObjectStore } from '../blobs/object-store.ts';
+import type { LogName, LogPiece, Logs, LogSlice } from '../logs.ts';
+import { createLogSignals } from './log-signals.ts';
+import type { ConnectionSettings } from './connection.ts';
+import { openPool } from './connection.ts';
+
+/** No chunk is larger, so a reader knows how far back a chunk that covers an offset can begin. */
+const CHUNK = 64 * 1024;
+const CONNECTIONS = 4;
+
+/** Bytes that are there stay; a longer piece from the same offset adds what it has more. */
+const APPEND = {
+  name: 'log-append',
+  text: `insert into log_chunk (instance_id, attempt_id, start, size, data)
+         select $1, $2, u.start, u.size, u.data from unnest($3::bigint[], $4::int[], $5::bytea[]) as u(start, size, data)
+         on conflict (instance_id, attempt_id, start) do update set size = excluded.size, data = excluded.data
+          where excluded.size > log_chunk.size`,
+};
+
+const READ = {
+  name: 'log-read',
+  text: `select start, size, data from log_chunk
+          where instance_id = $1 and attempt_id = $2 and start > $3 and start < $4 order by start`,
+};
+
+const NEXT_START = {
+  name: 'log-next-start',
+  text: 'select start from log_chunk where instance_id = $1 and attempt_id = $2 and start >= $3 order by start limit 1',
+};
+
+/** Not simply the last chunk's end: a longer one may have begun before it. */
+const SIZE = {
+  name: 'log-size',
+  text: `select coalesce(max(start + size), 0) as size from log_chunk
+          where instance_id = $1 and attempt_id = $2
+            and start > (select max(start) from log_chunk where instance_id = $1 and attempt_id = $2) - $3`,
+};
+
+interface ChunkRow {
+  readonly start: string;
+  readonly size: number;
+  readonly data: Buffer | null;
+}
+
+/**
+ * Logs over a small pool of their own, so that a talkative task never stands in the way of a decision.
+ *
+ * @param objects where the bytes go; absent: into the chunks' rows
+ */
+export function createLogs(settings: ConnectionSettings, objects?: ObjectStore): Logs & { close(): Promise<void> } {
+  const pool = openPool(settings, CONNECTIONS);
+  const signals = createLogSignals(settings, pool);
+  const sizeOf = async (name: LogName): Promise<number> => {
+    const { rows } = await pool.query<{ size: string }>({ ...SIZE, values: [name.instanceId, name.attemptId, CHUNK] });
+    return Number(rows[0]?.size ?? 0);
+  };
+  const read = (name: LogName, from: number, limit: number) => readSlice(pool, objects, name, from, limit);
+  return {
+    append: async (piece) => {
+      if (piece.data.length === 0) return;
+      await append(pool, objects, piece);
+      signals.grown(piece.attemptId);
+    },
+    read: (name, { from, limit }) => read(name, from, limit),
+    tail: async (name, limit) => {
+      const size = await sizeOf(name);
+      return read(name, Math.max(0, size - limit), limit);
+    },
+    size: sizeOf,
+    watch: signals.watch,
+    close: async () => {
+      await signals.close();
+      await pool.end();
+    },
+  };
+}
+
+const objectName = ({ attemptId }: LogName, start: number): string => `logs/${attemptId}/${start}`;
+
+/** The object is there before the row that speaks of it. */
+async function append(pool: pg.Pool, objects: ObjectStore | undefined, piece: LogPiece): Promise<void> {
+  const { instanceId, attemptId, start, data } = piece;
+  const starts: number[] = [];
+  const parts: Buffer[] = [];
+  for (let at = 0; at < data.length; at += CHUNK) {
+    starts.push(start + at);
+    parts.push(Buffer.from(data.subarray(at, at + CHUNK)));
+  }
+  if (objects !== undefined) await Promise.all(parts.map((part, index) => objects.put(objectName(piece, starts[index] ?? 0), part)));
+  const stored = objects === undefined ? parts : parts.map(() => null);
+  await pool.query({ ...APPEND, values: [instanceId, attemptId, starts, parts.map(({ length }) => length), stored] });
+}
+
+async function readSlice(pool: pg.Pool, objects: ObjectStore | undefined, name: LogName, from: number, limit: number): Promise<LogSlice> {
+  const key = [name.instanceId, name.attemptId];
+  const within = (start: number) => pool.query<ChunkRow>({ ...READ, values: [...key, start - CHUNK, start + limit] });
+  let begin = from;
+  let { rows } = await within(begin);
+  if (!rows.some((row) => endOf(row) > begin)) {
+    // Nothing here: the end of the log, or a gap that is left out.
+    const next = await pool.query<{ start: string }>({ ...NEXT_START, values: [...key, begin] });
+    if (next.rows[0] === undefined) return { from, data: new Uint8Array(), next: from };
+    begin = Number(next.rows[0].start);
+    ({ rows } = await within(begin));
+  }
+  const first = rows.find((row) => endOf(row) > begin);
+  if (first !== undefined) begin = Math.max(begin, Number(first.start));
+  const parts: Buffer[] = [];
+  let at = begin;
+  for (const row of rows) {
+    const start = Number(row.start);
+    if (endOf(row) <= at || at >= begin + limit) continue;
+    if (start > at) break;
+    const bytes = await bytesOf(objects, name, row);
+    parts.push(bytes.subarray(at - start, Math.min(row.size, begin + limit - start)));
+    at = Math.min(endOf(row), begin + limit);
+  }
+  return { from: begin, data: Buffer.concat(parts), next: at };
+}
+
+function endOf({ start, size }: ChunkRow): number {
+  return Number(start) + size;
+}
+
+async function bytesOf(objects: ObjectStore | undefined, name: LogName, { start, data }: ChunkRow): Promise<Buffer> {
+  if (data !== null) return data;
+  const object = await objects?.get(objectName(name, Number(start)));
+  if (object === undefined) throw new Error(`the bytes of log ${name.attemptId} from ${start} on are not in the blob store`);
+  return buffer(object);
+}

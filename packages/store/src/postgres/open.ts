@@ -1,0 +1,86 @@
+import { openBlobStore } from '../blobs/open.ts';
+import type { SecretKey } from '../secret-key.ts';
+import type { Store } from '../store.ts';
+import { createAlerts } from './alerts.ts';
+import { openPool } from './connection.ts';
+import { createDatasources } from './datasources.ts';
+import { definitionCache } from './definition-cache.ts';
+import { createDefinitions } from './definitions.ts';
+import { createDoctor } from './doctor.ts';
+import { createEngine } from './engine.ts';
+import { createInstances } from './instances.ts';
+import { createLogs } from './logs.ts';
+import { checkSchema } from './migrate.ts';
+import { createNodes } from './nodes.ts';
+import { createProjects } from './projects.ts';
+import { createSecrets } from './secrets.ts';
+import { createSignals } from './signals.ts';
+import { createStarts } from './starts.ts';
+import { createTimers } from './timers.ts';
+import { createTokens } from './tokens.ts';
+import { createWhy } from './why.ts';
+import { createWorkers } from './workers.ts';
+
+export interface StoreSettings {
+  readonly url: string;
+  readonly applicationName: string;
+  /** `file:///folder` or `s3://bucket/prefix`; absent: blobs and logs lie in PostgreSQL. */
+  readonly blobs?: string | undefined;
+  /** Absent: secrets can be neither set nor read. */
+  readonly secretKey?: SecretKey | undefined;
+  /** Connections for requests of people and programs; the engine, the logs and the blobs have their own. */
+  readonly poolSize?: number | undefined;
+  /** Decision transactions at once. */
+  readonly lanes?: number | undefined;
+  /** Told what goes wrong in the background and is tried again. */
+  readonly log?: ((message: string, error: unknown) => void) | undefined;
+}
+
+const POOL_SIZE = 8;
+/** Uploads are slow clients' business and must not use up the connections of the others. */
+const BLOB_CONNECTIONS = 3;
+
+/**
+ * Opens the store on a database with the schema of this release. Connections are opened as they are needed.
+ *
+ * @throws {SchemaError} when the schema is missing, too old or too new
+ * @throws {StoreError} `invalid-blob-url`
+ */
+export async function openStore(settings: StoreSettings): Promise<Store> {
+  const { url, applicationName, secretKey, log = () => undefined } = settings;
+  await checkSchema(url);
+  const connection = { url, applicationName };
+  const pool = openPool(connection, settings.poolSize ?? POOL_SIZE);
+  const blobPool = openPool(connection, BLOB_CONNECTIONS);
+  const { blobs, objects } = await openBlobStore(settings.blobs, blobPool);
+  const definitions = definitionCache();
+  const engine = createEngine(connection, settings.lanes);
+  const workers = createWorkers(connection);
+  const timers = createTimers(connection);
+  const signals = createSignals(connection, log);
+  const logs = createLogs(connection, objects);
+  return {
+    engine,
+    starts: createStarts(pool),
+    workers,
+    timers,
+    signals,
+    projects: createProjects(pool),
+    definitions: createDefinitions(pool, blobs),
+    instances: createInstances(pool, definitions),
+    why: createWhy(pool, definitions),
+    logs,
+    blobs,
+    secrets: createSecrets(pool, secretKey),
+    datasources: createDatasources(pool, secretKey),
+    tokens: createTokens(pool),
+    nodes: createNodes(pool),
+    alerts: createAlerts(pool),
+    doctor: createDoctor(pool),
+    ping: async () => void (await pool.query('select 1')),
+    close: async () => {
+      await Promise.all([engine.close(), workers.close(), timers.close(), signals.close(), logs.close()]);
+      await Promise.all([pool.end(), blobPool.end(), objects?.close()]);
+    },
+  };
+}

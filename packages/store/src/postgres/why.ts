@@ -1,0 +1,151 @@
+import type { CommandFacts, JsonObject, TaskFacts, TaskState, WaitFacts, WorkerFacts, WorkflowDefinition } from '@keelson/core';
+import type pg from 'pg';
+import type { Why } from '../why.ts';
+import { definitionCache } from './definition-cache.ts';
+import type { DefinitionReader } from './definition-cache.ts';
+import { summaryFrom } from './instance-rows.ts';
+import { readInstance, rowlessOf } from './instances.ts';
+import { iso } from './rows.ts';
+import type { Queryable } from './rows.ts';
+import { readTaskRows } from './task-rows.ts';
+import type { Rowless, TaskRow } from './task-rows.ts';
+import { inSnapshot } from './transaction.ts';
+
+export function createWhy(pool: pg.Pool, definitions: DefinitionReader = definitionCache()): Why {
+  return {
+    facts: (instanceId) =>
+      inSnapshot(pool, async (client) => {
+        const row = await readInstance(client, instanceId);
+        if (row === undefined) return undefined;
+        const definition = await definitions(client, row.version_id);
+        const rows = await readTaskRows(client, { instanceId, generation: row.generation, outputs: false });
+        const places = await readPlaces(client, instanceId);
+        const holders = await readHolders(client, instanceId);
+        const { id, state, reason } = summaryFrom(row);
+        return {
+          now: await readNow(client),
+          instance: { id, state, policy: definition.concurrency.policy, reason },
+          tasks: taskFacts(definition, rows, rowlessOf(row), places, holders),
+          commands: await readCommands(client, instanceId),
+          parked: await readParked(client, instanceId),
+          groups: await readGroups(client, [...new Set([...places.values()].map(({ worker_group }) => worker_group))]),
+        } satisfies WaitFacts;
+      }),
+  };
+}
+
+function taskFacts(definition: WorkflowDefinition, rows: ReadonlyMap<string, TaskRow>, rowless: Rowless, places: ReadonlyMap<string, Place>, holders: ReadonlyMap<string, Holder>): TaskFacts[] {
+  const stateOf = (task: string): TaskState => rows.get(task)?.state ?? rowless.state;
+  return Object.values(definition.tasks).flatMap(({ id, needs }): TaskFacts[] => {
+    const row = rows.get(id);
+    if (row === undefined && rowless.state === 'waiting') {
+      const unmet = Object.entries(needs).filter(([need, accepts]) => !accepts.some((state) => state === stateOf(need)));
+      return [{ task: id, state: 'waiting', unmet: unmet.map(([need]) => ({ task: need, state: stateOf(need) })) }];
+    }
+    if (row === undefined) return [{ task: id, state: 'stopped', reason: rowless.reason, endedAt: rowless.endedAt ?? '' }];
+    const fact = rowFacts(row, places.get(id), holders.get(id));
+    return fact === undefined ? [] : [fact];
+  });
+}
+
+function rowFacts(row: TaskRow, place: Place | undefined, holder: Holder | undefined): TaskFacts | undefined {
+  const { task, state, reason, ended_at, due_at, cause } = row;
+  if (state === 'succeeded' || state === 'waiting') return undefined;
+  if (state === 'delayed') return due_at === null ? undefined : { task, state, cause: cause ?? 'delay', attempt: row.attempt + 1, dueAt: iso(due_at) };
+  if (state === 'ready') {
+    if (place === undefined) return undefined;
+    return { task, state, since: iso(place.ready_at), group: place.worker_group, capability: place.capability, position: place.position };
+  }
+  if (state === 'dispatched' || state === 'running') {
+    if (holder === undefined) return undefined;
+    const worker = { name: holder.name, state: holder.state, leaseUntil: iso(holder.lease_until) };
+    return { task, state, attempt: row.attempt, since: iso(holder.since), killReason: row.kill_reason, progress: row.progress, worker };
+  }
+  return { task, state, reason, endedAt: ended_at === null ? '' : iso(ended_at) };
+}
+
+interface Place {
+  readonly task: string;
+  readonly worker_group: string;
+  readonly capability: string;
+  readonly ready_at: Date;
+  readonly position: number;
+}
+
+/** The line is counted whole, in the groups where this instance stands in it. */
+async function readPlaces(client: Queryable, instanceId: string): Promise<Map<string, Place>> {
+  const { rows } = await client.query<Place>(
+    `select task, worker_group, capability, ready_at, position::int from (
+       select r.*, row_number() over (partition by worker_group, capability order by priority desc, seq) as position from ready r
+        where worker_group in (select worker_group from ready where instance_id = $1)) r
+      where r.instance_id = $1`,
+    [instanceId],
+  );
+  return new Map(rows.map((row) => [row.task, row]));
+}
+
+interface Holder {
+  readonly task: string;
+  readonly name: string;
+  readonly state: 'live' | 'draining' | 'dead';
+  readonly lease_until: Date;
+  readonly since: Date;
+}
+
+async function readHolders(client: Queryable, instanceId: string): Promise<Map<string, Holder>> {
+  const { rows } = await client.query<Holder>(
+    `select a.task, w.name, w.state, w.lease_until, coalesce(a.started_at, a.dispatched_at) as since
+       from active a join worker_incarnation w on w.id = a.incarnation_id where a.instance_id = $1`,
+    [instanceId],
+  );
+  return new Map(rows.map((row) => [row.task, row]));
+}
+
+async function readNow(client: Queryable): Promise<string> {
+  const { rows } = await client.query<{ now: Date }>('select clock_timestamp() as now');
+  return iso(rows[0]?.now ?? new Date(NaN));
+}
+
+interface CommandRow {
+  readonly kind: string;
+  readonly created_at: Date;
+  readonly tries: number;
+  readonly last_error: string | null;
+  readonly not_before: Date | null;
+}
+
+async function readCommands(client: Queryable, instanceId: string): Promise<CommandFacts[]> {
+  const { rows } = await client.query<CommandRow>(
+    `select kind, created_at, tries, last_error, case when isfinite(not_before) then not_before end as not_before
+       from command where instance_id = $1 order by id`,
+    [instanceId],
+  );
+  return rows.map(({ kind, created_at, tries, last_error, not_before }) => ({
+    kind,
+    createdAt: iso(created_at),
+    tries,
+    lastError: last_error,
+    notBefore: not_before === null ? null : iso(not_before),
+  }));
+}
+
+async function readParked(client: Queryable, instanceId: string): Promise<WaitFacts['parked']> {
+  const { rows } = await client.query<{ kind: string; payload: JsonObject; tries: number; error: string; parked_at: Date }>(
+    'select kind, tries, error, parked_at from command_error where instance_id = $1 order by id',
+    [instanceId],
+  );
+  return rows.map(({ kind, tries, error, parked_at }) => ({ kind, tries, error, at: iso(parked_at) }));
+}
+
+async function readGroups(client: Queryable, groups: readonly string[]): Promise<Record<string, WorkerFacts[]>> {
+  if (groups.length === 0) return {};
+  const { rows } = await client.query<WorkerFacts & { worker_group: string }>(
+    `select w.worker_group, w.name, w.capabilities, w.slots,
+            (select count(*)::int from active a where a.incarnation_id = w.id) as "inUse"
+       from worker_incarnation w
+      where w.state = 'live' and w.lease_until > clock_timestamp() and w.worker_group = any($1::text[]) order by w.name`,
+    [groups],
+  );
+  const facts = rows.map(({ worker_group: group, name, capabilities, slots, inUse }) => ({ group, worker: { name, capabilities, slots, inUse } }));
+  return Object.fromEntries(groups.map((name) => [name, facts.filter(({ group }) => group === name).map(({ worker }) => worker)]));
+}
