@@ -14,48 +14,195 @@ interface CatalogueEntry {
 export const PROBLEMS = {
   'malformed-body': { status: 400, title: 'The body cannot be read', advice: 'Send valid JSON in UTF-8.' },
   'malformed-request': { status: 400, title: 'The request cannot be read', advice: 'Check the URL and the headers.' },
-  unauthenticated: { status: 401, title: 'No valid token', advice: 'Send `Authorization: Bearer TOKEN`; an admin makes tokens with `keelson token create`.' },
-  forbidden: { status: 403, title: 'The token may not do this', advice: 'Use a token of a role that has the permission named here.' },
-  'unknown-route': { status: 404, title: 'There is no such route', advice: 'See /api/v1/openapi.json for those that exist.' },
-  'unknown-project': { status: 404, title: 'There is no such project', advice: 'A project exists from the first `apply` on; `keelson workflows` lists what there is.' },
-  'unknown-workflow': { status: 404, title: 'There is no such workflow', advice: '`keelson workflows` lists those that exist.' },
-  'unknown-version': { status: 404, title: 'The workflow has no such version', advice: 'GET projects/{p}/workflows/{w}/versions lists them.' },
-  'unknown-instance': { status: 404, title: 'There is no such workflow instance', advice: '`keelson instances` lists them.' },
+  unauthenticated: {
+    status: 401,
+    title: 'No valid token',
+    advice: 'Send `Authorization: Bearer TOKEN`; an admin makes tokens with `keelson token create`.',
+  },
+  forbidden: {
+    status: 403,
+    title: 'The token may not do this',
+    advice: 'Use a token of a role that has the permission named here.',
+  },
+  'not-found': { status: 404, title: 'There is no such thing', advice: 'Check the names in the URL.' },
+  'unknown-route': {
+    status: 404,
+    title: 'There is no such route',
+    advice: 'See /api/v1/openapi.json for those that exist.',
+  },
+  'unknown-project': {
+    status: 404,
+    title: 'There is no such project',
+    advice: 'A project exists from the first `apply` on; `keelson workflows` lists what there is.',
+  },
+  'unknown-workflow': {
+    status: 404,
+    title: 'There is no such workflow',
+    advice: '`keelson workflows` lists those that exist.',
+  },
+  'unknown-version': {
+    status: 404,
+    title: 'The workflow has no such version',
+    advice: 'GET projects/{p}/workflows/{w}/versions lists them.',
+  },
+  'unknown-instance': {
+    status: 404,
+    title: 'There is no such workflow instance',
+    advice: '`keelson instances` lists them.',
+  },
   'unknown-task': { status: 404, title: 'The instance has no such task', advice: '`keelson show ID` lists its tasks.' },
-  'unknown-task-instance': { status: 404, title: 'There is no such task instance', advice: 'Take the id from the task list of its instance.' },
-  'unknown-attempt': { status: 404, title: 'The task has no such attempt', advice: 'Its attempts are listed in GET task-instances/{id}.' },
-  'unknown-artifact': { status: 404, title: 'The task has no such artifact', advice: 'Its artifacts are listed in GET task-instances/{id}.' },
+  'unknown-task-instance': {
+    status: 404,
+    title: 'There is no such task instance',
+    advice: 'Take the id from the task list of its instance.',
+  },
+  'unknown-attempt': {
+    status: 404,
+    title: 'The task has no such attempt',
+    advice: 'Its attempts are listed in GET task-instances/{id}.',
+  },
+  'unknown-artifact': {
+    status: 404,
+    title: 'The task has no such artifact',
+    advice: 'Its artifacts are listed in GET task-instances/{id}.',
+  },
   'unknown-blob': { status: 404, title: 'There is no such blob', advice: 'Upload it with PUT blobs/{sha256}.' },
   'unknown-secret': { status: 404, title: 'There is no such secret', advice: '`keelson secret list` lists the names.' },
-  'unknown-datasource': { status: 404, title: 'There is no such datasource', advice: '`keelson datasource list` lists the names.' },
+  'unknown-datasource': {
+    status: 404,
+    title: 'There is no such datasource',
+    advice: '`keelson datasource list` lists the names.',
+  },
   'unknown-token': { status: 404, title: 'There is no such token', advice: 'GET tokens lists them.' },
-  'instance-ended': { status: 409, title: 'The instance has ended', advice: 'An ended instance never changes; start a new one.' },
-  'missing-blobs': { status: 409, title: 'Files are missing', advice: 'Upload the blobs named here with PUT blobs/{sha256}, then apply again.' },
-  'workflow-busy': { status: 409, title: 'The workflow has instances under way', advice: 'Stop them or wait for their end.' },
+  conflict: {
+    status: 409,
+    title: 'It is not in the right state for this',
+    advice: 'Look at its state, then try again.',
+  },
+  'instance-ended': {
+    status: 409,
+    title: 'The instance has ended',
+    advice: 'An ended instance never changes; start a new one.',
+  },
+  'missing-blobs': {
+    status: 409,
+    title: 'Files are missing',
+    advice: 'Upload the blobs named here with PUT blobs/{sha256}, then apply again.',
+  },
+  'workflow-busy': {
+    status: 409,
+    title: 'The workflow has instances under way',
+    advice: 'Stop them or wait for their end.',
+  },
   'body-too-large': { status: 413, title: 'The body is too large', advice: 'Keep within the limit named here.' },
-  'unsupported-media-type': { status: 415, title: 'The body has a media type that this route does not take', advice: 'Send one of the types named here.' },
-  'invalid-request': { status: 422, title: 'The request does not fit its schema', advice: 'Correct the fields named here; /api/v1/openapi.json has the schema.' },
-  'invalid-cursor': { status: 422, title: 'The cursor is not one of this list', advice: 'Use the `next` of a page, unchanged, or start without a cursor.' },
-  'invalid-definition': { status: 422, title: 'The workflow definition has errors', advice: 'Correct the issues listed here; nothing was stored.' },
-  'invalid-params': { status: 422, title: 'The parameters do not fit the workflow', advice: 'Correct the parameters named here; nothing was started.' },
+  'unsupported-media-type': {
+    status: 415,
+    title: 'The body has a media type that this route does not take',
+    advice: 'Send one of the types named here.',
+  },
+  'invalid-request': {
+    status: 422,
+    title: 'The request does not fit its schema',
+    advice: 'Correct the fields named here; /api/v1/openapi.json has the schema.',
+  },
+  'invalid-cursor': {
+    status: 422,
+    title: 'The cursor is not one of this list',
+    advice: 'Use the `next` of a page, unchanged, or start without a cursor.',
+  },
+  'invalid-definition': {
+    status: 422,
+    title: 'The workflow definition has errors',
+    advice: 'Correct the issues listed here; nothing was stored.',
+  },
+  'invalid-params': {
+    status: 422,
+    title: 'The parameters do not fit the workflow',
+    advice: 'Correct the parameters named here; nothing was started.',
+  },
   'name-mismatch': { status: 422, title: 'The definition has another name than the URL', advice: 'Make them equal.' },
-  'duplicate-workflow': { status: 422, title: 'Two files of the bundle define the same workflow', advice: 'Give one of them another name.' },
-  'files-need-apply': { status: 422, title: 'The definition names files', advice: 'Use `keelson apply`, which uploads them.' },
-  'hash-mismatch': { status: 422, title: 'The content does not have the hash that names it', advice: 'Compute the SHA-256 of exactly the octets that you send.' },
-  'idempotency-key-conflict': { status: 422, title: 'The idempotency key was used for another request', advice: 'Use a new key for a new request.' },
-  'invalid-blob-name': { status: 422, title: 'A blob is named by its SHA-256', advice: 'Use 64 hexadecimal digits, lower case.' },
-  'invalid-name': { status: 422, title: 'The name has a form that is not allowed', advice: 'Use a name of the form given here.' },
-  'password-required': { status: 422, title: 'The datasource moves to another server', advice: 'Send its password again: a stored one does not follow it there.' },
-  'password-in-config': { status: 422, title: 'The password stands in the configuration', advice: 'Send it as `password`: only that field is encrypted.' },
-  'no-secret-key': { status: 503, title: 'The server has no key for secrets', advice: 'Start it with KEELSON_SECRET_KEY or KEELSON_SECRET_KEY_FILE.' },
-  'wrong-secret-key': { status: 503, title: 'The server has another key than the one that encrypted this', advice: 'Start it with the right KEELSON_SECRET_KEY, or set the value again.' },
+  'duplicate-workflow': {
+    status: 422,
+    title: 'Two files of the bundle define the same workflow',
+    advice: 'Give one of them another name.',
+  },
+  'files-need-apply': {
+    status: 422,
+    title: 'The definition names files',
+    advice: 'Use `keelson apply`, which uploads them.',
+  },
+  'hash-mismatch': {
+    status: 422,
+    title: 'The content does not have the hash that names it',
+    advice: 'Compute the SHA-256 of exactly the octets that you send.',
+  },
+  'idempotency-key-conflict': {
+    status: 422,
+    title: 'The idempotency key was used for another request',
+    advice: 'Use a new key for a new request.',
+  },
+  'invalid-blob-name': {
+    status: 422,
+    title: 'A blob is named by its SHA-256',
+    advice: 'Use 64 hexadecimal digits, lower case.',
+  },
+  'invalid-name': {
+    status: 422,
+    title: 'The name has a form that is not allowed',
+    advice: 'Use a name of the form given here.',
+  },
+  'password-required': {
+    status: 422,
+    title: 'The datasource moves to another server',
+    advice: 'Send its password again: a stored one does not follow it there.',
+  },
+  'password-in-config': {
+    status: 422,
+    title: 'The password stands in the configuration',
+    advice: 'Send it as `password`: only that field is encrypted.',
+  },
+  'no-secret-key': {
+    status: 503,
+    title: 'The server has no key for secrets',
+    advice: 'Start it with KEELSON_SECRET_KEY or KEELSON_SECRET_KEY_FILE.',
+  },
+  'wrong-secret-key': {
+    status: 503,
+    title: 'The server has another key than the one that encrypted this',
+    advice: 'Start it with the right KEELSON_SECRET_KEY, or set the value again.',
+  },
   'too-many-requests': { status: 429, title: 'Too much at once', advice: 'Wait a moment and try again.' },
-  internal: { status: 500, title: 'Something went wrong inside', advice: 'The server log has the cause under the id named here.' },
-  'database-unavailable': { status: 503, title: 'The database does not answer', advice: 'Try again; a start with an Idempotency-Key can be repeated safely.' },
+  internal: {
+    status: 500,
+    title: 'Something went wrong inside',
+    advice: 'The server log has the cause under the id named here.',
+  },
+  'database-unavailable': {
+    status: 503,
+    title: 'The database does not answer',
+    advice: 'Try again; a start with an Idempotency-Key can be repeated safely.',
+  },
+  unavailable: {
+    status: 503,
+    title: 'Something that the server needs is not there',
+    advice: 'See what is named here; try again later.',
+  },
   'not-ready': { status: 503, title: 'The server is not ready', advice: 'Wait; the reason is named here.' },
-  'lease-expired': { status: 409, title: 'The lease of this worker incarnation has run out', advice: 'Kill everything and register anew.' },
-  'unknown-incarnation': { status: 410, title: 'There is no such worker incarnation', advice: 'Kill everything and register anew.' },
-  'unsupported-protocol': { status: 422, title: 'The worker speaks a protocol version that this server does not', advice: 'Use a worker of the server\'s release.' },
+  'lease-expired': {
+    status: 409,
+    title: 'The lease of this worker incarnation has run out',
+    advice: 'Kill everything and register anew.',
+  },
+  'unknown-incarnation': {
+    status: 410,
+    title: 'There is no such worker incarnation',
+    advice: 'Kill everything and register anew.',
+  },
+  'unsupported-protocol': {
+    status: 422,
+    title: 'The worker speaks a protocol version that this server does not',
+    advice: "Use a worker of the server's release.",
+  },
 } as const satisfies Record<string, CatalogueEntry>;
 
 export type ProblemCode = keyof typeof PROBLEMS;
@@ -112,5 +259,13 @@ export class ApiError extends Error {
 
 export function makeProblem(code: ProblemCode, detail?: string, extra: ProblemExtra = {}): Problem {
   const { status, title, advice } = PROBLEMS[code];
-  return { type: `urn:keelson:problem:${code}`, title, status, code, ...(detail !== undefined && { detail }), advice, ...extra };
+  return {
+    type: `urn:keelson:problem:${code}`,
+    title,
+    status,
+    code,
+    ...(detail !== undefined && { detail }),
+    advice,
+    ...extra,
+  };
 }

@@ -49,7 +49,9 @@ export const renewRequest = z.strictObject({
   /** Tokens that the worker holds: received, and their end not yet acknowledged. */
   held: z.array(token),
   /** What processors said of their progress since the last renewal. */
-  progress: z.array(z.strictObject({ token, fraction: z.number().min(0).max(1), message: z.string().max(500).optional() })).optional(),
+  progress: z
+    .array(z.strictObject({ token, fraction: z.number().min(0).max(1), message: z.string().max(500).optional() }))
+    .optional(),
 });
 export type RenewRequest = z.infer<typeof renewRequest>;
 

@@ -5,6 +5,7 @@ import { versionFile } from './workflow.ts';
 
 export const MAX_APPLY_WORKFLOWS = 1_000;
 export const MAX_VERSION_FILES = 10_000;
+export const MAX_BLOB_BYTES = 256 * 1024 * 1024;
 
 /**
  * `POST apply`: all workflows of the bundle are stored in one transaction, or none. The files' blobs are uploaded
@@ -29,7 +30,9 @@ export const applyRequest = z.strictObject({
 export type ApplyRequest = z.input<typeof applyRequest>;
 
 /** One difference to the latest version, by its path in the normalised definition (`tasks.load.with.sql`, `files.extract.sh`). */
-export const definitionChange = z.object({ path: z.string(), kind: z.enum(['added', 'removed', 'changed']) }).meta({ id: 'DefinitionChange' });
+export const definitionChange = z
+  .object({ path: z.string(), kind: z.enum(['added', 'removed', 'changed']) })
+  .meta({ id: 'DefinitionChange' });
 export type DefinitionChange = z.infer<typeof definitionChange>;
 
 export const appliedWorkflow = z
@@ -55,6 +58,6 @@ export const applyResponse = z.object({
 });
 export type ApplyResponse = z.infer<typeof applyResponse>;
 
-/** `PUT blobs/{sha256}`: the body is the octets; the hash is checked. */
+/** `PUT blobs/{sha256}`: the body is the octets, at most `MAX_BLOB_BYTES`; the hash is checked. */
 export const putBlobResponse = z.object({ sha256, size: z.int() });
 export type PutBlobResponse = z.infer<typeof putBlobResponse>;

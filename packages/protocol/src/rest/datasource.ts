@@ -9,8 +9,8 @@ export const datasourceConfig = z.strictObject({
   port: z.int().min(1).max(65_535).optional(),
   database: z.string().min(1).max(255),
   user: z.string().min(1).max(255),
-  /** `require` encrypts; `verify` also checks the certificate. */
-  tls: z.enum(['off', 'require', 'verify']).optional(),
+  /** Only over TLS, with the server's certificate checked. */
+  tls: z.boolean().optional(),
 });
 export type DatasourceConfig = z.infer<typeof datasourceConfig>;
 
@@ -19,7 +19,13 @@ export const putDatasourceRequest = datasourceConfig.extend({ password: z.string
 export type PutDatasourceRequest = z.infer<typeof putDatasourceRequest>;
 
 export const datasource = z
-  .object({ name: datasourceName, config: datasourceConfig, hasPassword: z.boolean(), updatedAt: time, updatedBy: z.string() })
+  .object({
+    name: datasourceName,
+    config: datasourceConfig,
+    hasPassword: z.boolean(),
+    updatedAt: time,
+    updatedBy: z.string(),
+  })
   .meta({ id: 'Datasource' });
 export type Datasource = z.infer<typeof datasource>;
 

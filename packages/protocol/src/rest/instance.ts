@@ -3,7 +3,16 @@ import { pageQuery } from './page.ts';
 import { id, jsonObject, name, reason, time } from './scalar.ts';
 import { taskInstance, taskState } from './task-instance.ts';
 
-export const INSTANCE_STATES = ['queued', 'running', 'pausing', 'paused', 'stopping', 'stopped', 'failed', 'succeeded'] as const;
+export const INSTANCE_STATES = [
+  'queued',
+  'running',
+  'pausing',
+  'paused',
+  'stopping',
+  'stopped',
+  'failed',
+  'succeeded',
+] as const;
 export const instanceState = z.enum(INSTANCE_STATES);
 
 /** `POST projects/{p}/workflows/{w}/instances`, with an optional header `Idempotency-Key`. */

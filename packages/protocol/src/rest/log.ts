@@ -37,7 +37,10 @@ export const LOG_HEADERS = {
  * UTF-8, invalid octets replaced; a character is never cut in two.
  */
 export const logEvent = z.discriminatedUnion('event', [
-  z.object({ event: z.literal('log'), data: z.object({ attempt: z.int(), from: z.int(), next: z.int(), text: z.string() }) }),
+  z.object({
+    event: z.literal('log'),
+    data: z.object({ attempt: z.int(), from: z.int(), next: z.int(), text: z.string() }),
+  }),
   z.object({ event: z.literal('end'), data: z.object({ attempt: z.int(), state: taskState }) }),
 ]);
 export type LogEvent = z.infer<typeof logEvent>;

@@ -28,8 +28,15 @@ export const alertListQuery = pageQuery.extend({ undelivered: z.stringbool().opt
 
 export const alert = z
   .object({
-    id, kind: z.string(), instanceId: id.nullable(), payload: jsonObject, createdAt: time, tries: z.int(),
-    nextTryAt: time, lastError: z.string().nullable(), deliveredAt: time.nullable(),
+    id,
+    kind: z.string(),
+    instanceId: id.nullable(),
+    payload: jsonObject,
+    createdAt: time,
+    tries: z.int(),
+    nextTryAt: time,
+    lastError: z.string().nullable(),
+    deliveredAt: time.nullable(),
   })
   .meta({ id: 'Alert' });
 export type Alert = z.infer<typeof alert>;

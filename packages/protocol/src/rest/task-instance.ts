@@ -2,7 +2,16 @@ import { z } from 'zod';
 import { id, jsonObject, jsonValue, reason, sha256, taskId, time } from './scalar.ts';
 
 export const TASK_STATES = [
-  'waiting', 'delayed', 'ready', 'dispatched', 'running', 'succeeded', 'failed', 'skipped', 'stopped', 'lost',
+  'waiting',
+  'delayed',
+  'ready',
+  'dispatched',
+  'running',
+  'succeeded',
+  'failed',
+  'skipped',
+  'stopped',
+  'lost',
 ] as const;
 export const taskState = z.enum(TASK_STATES);
 

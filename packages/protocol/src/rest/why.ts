@@ -13,9 +13,7 @@ export type WhyReason = z.infer<typeof whyReason>;
 export const why = z
   .object({
     instance: z.object({ id, state: instanceState, reasons: z.array(whyReason) }),
-    tasks: z.array(
-      z.object({ id, task: taskId, state: taskState, reasons: z.array(whyReason).min(1) }),
-    ),
+    tasks: z.array(z.object({ id, task: taskId, state: taskState, reasons: z.array(whyReason).min(1) })),
   })
   .meta({ id: 'Why' });
 export type Why = z.infer<typeof why>;

@@ -1,0 +1,102 @@
+import { randomUUID } from 'node:crypto';
+import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
+import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod';
+import type { Logger } from 'pino';
+import { ApiError, makeProblem, PROBLEM_MEDIA_TYPE, PROBLEMS } from '@keelson/protocol';
+import type { FieldError, Problem, ProblemCode } from '@keelson/protocol';
+import { outcomeOf, StoreError } from '@keelson/store';
+
+/** The error handler: every refusal is a problem+json with a stable code, and nothing of the inside shows in it. */
+export function answerProblems(log: Logger) {
+  return async (error: unknown, request: FastifyRequest, reply: FastifyReply): Promise<void> => {
+    const problem = problemOf(error) ?? unexpected(error, request, log);
+    // What is left of a body that was refused is not worth reading.
+    if (problem.status === 413) reply.header('connection', 'close');
+    await sendProblem(reply, problem);
+  };
+}
+
+export async function sendProblem(reply: FastifyReply, problem: Problem): Promise<void> {
+  // As text, so that no response schema of the route stands between.
+  await reply.code(problem.status).type(PROBLEM_MEDIA_TYPE).serializer(String).send(JSON.stringify(problem));
+}
+
+export async function answerUnknownRoute(request: FastifyRequest): Promise<never> {
+  throw new ApiError('unknown-route', `${request.method} ${pathOf(request)} is no route of this server`);
+}
+
+/** Without the query, which may carry what belongs in no log. */
+export function pathOf(request: FastifyRequest): string {
+  return request.url.split('?', 1)[0] ?? '';
+}
+
+function problemOf(error: unknown): Problem | undefined {
+  if (error instanceof ApiError) return error.problem;
+  if (error instanceof StoreError) return storeProblem(error);
+  if (hasZodFastifySchemaValidationErrors(error)) {
+    const errors = error.validation.map((issue) => fieldError(error.validationContext ?? 'body', issue));
+    return makeProblem('invalid-request', errors.map(({ path, message }) => `${path}: ${message}`).join('; '), {
+      errors,
+    });
+  }
+  if (isFastifyError(error)) return frameworkProblem(error);
+  if (outcomeOf(error) !== 'application')
+    return makeProblem(
+      'database-unavailable',
+      'the database did not answer; whether the request took effect is not known',
+    );
+  return undefined;
+}
+
+const KIND_CODES = {
+  'not-found': 'not-found',
+  conflict: 'conflict',
+  invalid: 'invalid-request',
+  unavailable: 'unavailable',
+} as const;
+
+function storeProblem({ code, kind, message, missing }: StoreError): Problem {
+  return makeProblem(
+    isProblemCode(code) ? code : KIND_CODES[kind],
+    message,
+    missing.length > 0 ? { missing: [...missing] } : {},
+  );
+}
+
+function isProblemCode(code: string): code is ProblemCode {
+  return Object.hasOwn(PROBLEMS, code);
+}
+
+function fieldError(
+  context: string,
+  issue: { instancePath: string; keyword: string; message?: string | undefined },
+): FieldError {
+  const part = context === 'querystring' ? 'query' : context;
+  const path = [part, ...issue.instancePath.split('/').filter((step) => step !== '')].join('.');
+  return { path, code: issue.keyword.replaceAll('_', '-'), message: issue.message ?? 'does not fit the schema' };
+}
+
+function isFastifyError(error: unknown): error is FastifyError {
+  return (
+    error instanceof Error && 'statusCode' in error && typeof error.statusCode === 'number' && error.statusCode < 500
+  );
+}
+
+const FRAMEWORK_CODES: Readonly<Record<number, ProblemCode>> = {
+  413: 'body-too-large',
+  415: 'unsupported-media-type',
+  404: 'unknown-route',
+};
+
+function frameworkProblem(error: FastifyError): Problem {
+  const named = FRAMEWORK_CODES[error.statusCode ?? 400];
+  if (named !== undefined) return makeProblem(named, error.message);
+  const ofBody = error instanceof SyntaxError || error.code?.startsWith('FST_ERR_CTP') === true;
+  return makeProblem(ofBody ? 'malformed-body' : 'malformed-request', error.message);
+}
+
+function unexpected(error: unknown, request: FastifyRequest, log: Logger): Problem {
+  const errorId = randomUUID();
+  log.error({ err: error, errorId, method: request.method, path: pathOf(request) }, 'a request failed inside');
+  return makeProblem('internal', `the server log has the cause under ${errorId}`, { errorId });
+}

@@ -1,0 +1,91 @@
+import type { FastifyInstance } from 'fastify';
+import { serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod';
+import type { ZodTypeProvider } from 'fastify-type-provider-zod';
+import { applyRoutes } from './apply.ts';
+import { authenticate } from './authenticate.ts';
+import { blobRoutes } from './blobs.ts';
+import { datasourceRoutes } from './datasources.ts';
+import { createDefinitionReader } from './definition-source.ts';
+import type { Api, ApiDeps } from './deps.ts';
+import { healthRoutes } from './health.ts';
+import { instanceRoutes } from './instances.ts';
+import { metricRoutes } from './metrics.ts';
+import { openApiRoutes, PROBLEM_RESPONSE } from './openapi.ts';
+import { operationRoutes } from './operations.ts';
+import { refuseUndeclared } from './permissions.ts';
+import { answerProblems, answerUnknownRoute } from './problems.ts';
+import { projectRoutes } from './projects.ts';
+import { logRequests } from './request-log.ts';
+import { schemaRoutes } from './schemas.ts';
+import { secretRoutes } from './secrets.ts';
+import { createEventStreams } from './server-sent-events.ts';
+import { startRoutes } from './starts.ts';
+import { taskInstanceRoutes } from './task-instances.ts';
+import { taskLogRoutes } from './task-log.ts';
+import { tokenRoutes } from './tokens.ts';
+import { workflowRoutes } from './workflows.ts';
+
+const BODY_LIMIT = 1024 * 1024;
+const HEADERS = { 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' };
+
+/**
+ * Registers the REST API, `/healthz`, `/readyz` and `/metrics` in a scope of their own, so that the hooks (default deny,
+ * problem+json, request log) do not touch other routes of the application; unknown routes everywhere are answered here.
+ *
+ * @throws when a route names no permission
+ */
+export async function apiRoutes(app: FastifyInstance, deps: ApiDeps): Promise<void> {
+  await app.register(async (scope) => {
+    const api: Api = scope.withTypeProvider<ZodTypeProvider>();
+    prepare(api, deps);
+    await openApiRoutes(api, deps.version);
+    const streams = createEventStreams();
+    api.addHook('preClose', async () => streams.close());
+    const reader = createDefinitionReader(deps.taskTypes);
+    healthRoutes(api, deps);
+    metricRoutes(api, deps);
+    operationRoutes(api, deps);
+    schemaRoutes(api, deps);
+    projectRoutes(api, deps);
+    workflowRoutes(api, deps, reader);
+    applyRoutes(api, deps, reader);
+    blobRoutes(api, deps);
+    startRoutes(api, deps);
+    instanceRoutes(api, deps, streams);
+    taskInstanceRoutes(api, deps);
+    taskLogRoutes(api, deps, streams);
+    secretRoutes(api, deps);
+    datasourceRoutes(api, deps);
+    tokenRoutes(api, deps);
+  });
+}
+
+function prepare(api: Api, { store, log }: ApiDeps): void {
+  api.setValidatorCompiler(validatorCompiler);
+  api.setSerializerCompiler(serializerCompiler);
+  api.decorateRequest('caller', null);
+  api.addHook('onRoute', refuseUndeclared);
+  api.addHook('onRoute', (route) => {
+    route.bodyLimit ??= BODY_LIMIT;
+    route.schema = {
+      ...route.schema,
+      response: { ...(route.schema?.response as object | undefined), default: PROBLEM_RESPONSE },
+    };
+  });
+  api.addHook('onRequest', async (_request, reply) => void reply.headers(HEADERS));
+  api.addHook('onRequest', authenticate(store.tokens));
+  api.addHook('onResponse', logRequests(log));
+  api.setErrorHandler(answerProblems(log));
+  api.setNotFoundHandler(answerUnknownRoute);
+  acceptOnlyJson(api);
+}
+
+/** JSON, also without a body where the schema allows none; anything else is 415. */
+function acceptOnlyJson(api: Api): void {
+  const parse = api.getDefaultJsonParser('error', 'error');
+  api.removeAllContentTypeParsers();
+  api.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body, done) => {
+    if (body === '') done(null, undefined);
+    else parse(request, String(body), done);
+  });
+}

@@ -1,0 +1,114 @@
+import { createHash } from 'node:crypto';
+import { z } from 'zod';
+import { canonicalJson, resolveParams, runContext } from '@keelson/core';
+import type { JsonObject } from '@keelson/core';
+import { ApiError, idempotencyKey, scalar, startRequest, startResponse } from '@keelson/protocol';
+import type { StartRequest } from '@keelson/protocol';
+import type { WorkflowVersion } from '@keelson/store';
+import { callerName } from './authenticate.ts';
+import type { Api, ApiDeps } from './deps.ts';
+import { freshReads } from './fresh-read.ts';
+import { unknownVersion } from './workflows.ts';
+
+const named = z.object({ project: scalar.name, workflow: scalar.name });
+/** Other headers are none of the schema's business. */
+const keyHeader = z.looseObject({ 'idempotency-key': idempotencyKey.optional() });
+type Named = z.infer<typeof named>;
+
+interface StartBasis {
+  readonly version: WorkflowVersion;
+  readonly projectParams: JsonObject;
+}
+
+export function startRoutes(api: Api, { store, wake }: ApiDeps): void {
+  const basisOf = freshReads(async (key) => {
+    const { project, workflow, version } = JSON.parse(key) as Named & { version?: number };
+    const [found, projectParams] = await Promise.all([
+      store.definitions.get({ project, name: workflow }, version),
+      store.projects.params(project),
+    ]);
+    if (found === undefined) throw await unknownVersion(store, { project, workflow }, version);
+    return { version: found, projectParams };
+  });
+
+  api.post(
+    '/api/v1/projects/:project/workflows/:workflow/instances',
+    {
+      config: { permission: 'instances:start' },
+      schema: {
+        summary: 'Start an instance; with an Idempotency-Key a repeated call starts nothing new',
+        params: named,
+        headers: keyHeader,
+        body: startRequest.optional(),
+        response: { 200: startResponse, 201: startResponse },
+      },
+    },
+    async (request, reply) => {
+      const { project, workflow } = request.params;
+      const body = request.body ?? {};
+      const basis = await basisOf(JSON.stringify({ project, workflow, version: body.version }));
+      const { version } = basis;
+      const runTime = new Date(body.runTime ?? Date.now()).toISOString();
+      const params = startParams(basis, body, runTime);
+      const priority = body.priority ?? 0;
+      const key = request.headers['idempotency-key'];
+      const outcome = await store.starts.start({
+        workflowId: version.workflowId,
+        versionId: version.id,
+        taskCount: Object.keys(version.definition.tasks).length,
+        params,
+        runTime,
+        priority,
+        createdBy: callerName(request),
+        ...(key !== undefined && { idempotency: { key, bodyHash: bodyHash(body) } }),
+      });
+      if (outcome.kind === 'key-conflict') {
+        throw new ApiError(
+          'idempotency-key-conflict',
+          `the key has started instance ${outcome.instanceId} with another body`,
+        );
+      }
+      // Also when it exists: the first call's wake-up may have been lost with its answer.
+      wake.command();
+      const id = outcome.instanceId;
+      reply.header('location', `/api/v1/instances/${id}`);
+      if (outcome.kind === 'existing') return reply.code(200).send(await existing(store, id));
+      return reply.code(201).send({ id, project, workflow, version: version.version, runTime, priority, params });
+    },
+  );
+}
+
+function startParams({ version, projectParams }: StartBasis, body: StartRequest, runTime: string): JsonObject {
+  const { definition } = version;
+  // The instance's id is chosen by the commit, after its parameters: defaults cannot read it.
+  const run = runContext({
+    id: '',
+    workflow: definition.name,
+    project: definition.project,
+    timeUtc: runTime,
+    zone: definition.timezone,
+  });
+  const { params, issues } = resolveParams({
+    declared: definition.params,
+    project: projectParams,
+    start: body.params ?? {},
+    run,
+  });
+  if (issues.length === 0) return params;
+  const errors = issues.map(({ name, code, message }) => ({ path: `params.${name}`, code, message }));
+  throw new ApiError('invalid-params', errors.map(({ message }) => message).join('; '), { errors });
+}
+
+/** Of the request as it was sent: what it leaves open (the version, the time) does not make it another one. */
+function bodyHash(body: StartRequest): string {
+  return createHash('sha256').update(canonicalJson(body)).digest('hex');
+}
+
+async function existing(store: ApiDeps['store'], id: string) {
+  const found = await store.instances.get(id);
+  // Retention has taken the instance, the key still stands.
+  if (found === undefined)
+    throw new ApiError('unknown-instance', `the key has started instance ${id}, which is no longer kept`);
+  const { project, workflow, version, runTime, priority, params } = found;
+  return { id, project, workflow, version, runTime, priority, params };
+}
