@@ -1,5 +1,14 @@
 export type {
-  CodeField, FailureReason, ProcessCommand, ProcessEnd, TaskContext, TaskLog, TaskResult, TaskRun, TaskType, Workspace,
+  CodeField,
+  FailureReason,
+  ProcessCommand,
+  ProcessEnd,
+  TaskContext,
+  TaskLog,
+  TaskResult,
+  TaskRun,
+  TaskType,
+  Workspace,
 } from './task-type.ts';
 export { taskTypes } from './task-types.ts';
 export { MAX_OUTPUT_BYTES, outputProblem } from './storable-json.ts';

@@ -2,8 +2,8 @@ import type { JsonObject, JsonValue } from '@keelson/core';
 import type { z } from 'zod';
 
 /**
- * What a task type declares, in its `schema.ts`. From it come the published JSON Schema, `keelson lint`, the docs and
- * the worker's last check. It must be importable anywhere: no Node module, no driver.
+ * What a task type declares, in its `schema.ts` (a dotted path in it covers all that lies below). From it
+ * come the published JSON Schema, `keelson lint`, the docs and the worker's last check. It must be importable anywhere: no Node module, no driver.
  */
 export interface TaskType {
   readonly name: string;

@@ -12,9 +12,16 @@ const expression = '${{ params.x }}';
 /** Every schema inside a JSON Schema that describes a field of an object. */
 function fieldsOf(schema: unknown, path = ''): [path: string, field: Record<string, unknown>][] {
   if (typeof schema !== 'object' || schema === null) return [];
-  const properties = Object.entries((schema as { properties?: Record<string, Record<string, unknown>> }).properties ?? {});
+  const properties = Object.entries(
+    (schema as { properties?: Record<string, Record<string, unknown>> }).properties ?? {},
+  );
   const own = properties.map(([name, field]): [string, Record<string, unknown>] => [`${path}.${name}`, field]);
-  return [...own, ...Object.entries(schema).filter(([key]) => key !== '$defs').flatMap(([key, value]) => fieldsOf(value, `${path}/${key}`))];
+  return [
+    ...own,
+    ...Object.entries(schema)
+      .filter(([key]) => key !== '$defs')
+      .flatMap(([key, value]) => fieldsOf(value, `${path}/${key}`)),
+  ];
 }
 
 describe('task types', () => {
@@ -28,7 +35,8 @@ describe('task types', () => {
       const schema = z.toJSONSchema(type.input, { io: 'input' });
       const fields = fieldsOf(schema, type.name);
       assert.ok(fields.length > 0);
-      for (const [path, field] of fields) assert.equal(typeof field['description'], 'string', `${path} has no description`);
+      for (const [path, field] of fields)
+        assert.equal(typeof field['description'], 'string', `${path} has no description`);
     }
   });
 
@@ -46,7 +54,16 @@ describe('task types', () => {
     assert.equal(accepts('python', { file: 'x.py', args: expression }), true);
     assert.equal(accepts('node', { module: './x.ts', args: expression }), true);
     assert.equal(accepts('sql', { datasource: 'd', sql: 'select :a', params: expression }), true);
-    const http = { url: expression, method: expression, headers: expression, query: expression, body: expression, expectStatus: expression, timeout: expression, followRedirects: expression };
+    const http = {
+      url: expression,
+      method: expression,
+      headers: expression,
+      query: expression,
+      body: expression,
+      expectStatus: expression,
+      timeout: expression,
+      followRedirects: expression,
+    };
     assert.equal(accepts('http', http), true);
     assert.equal(accepts('http', { url: `https://x/${expression}` }), true);
   });
@@ -56,7 +73,7 @@ describe('task types', () => {
     assert.equal(accepts('shell', { run: '' }), false);
     assert.equal(accepts('shell', { run: 'true', extra: 1 }), false);
     assert.equal(accepts('python', {}), false);
-    assert.equal(accepts('node', { module: expression }), false);
+    assert.equal(accepts('node', { module: '../x.ts' }), false);
     assert.equal(accepts('http', { url: 'x' }), false);
     assert.equal(accepts('http', { url: 'https://x/', timeout: 'soon' }), false);
     assert.equal(accepts('processor', { processor: expression }), false);
@@ -82,7 +99,9 @@ describe('task types', () => {
       } });
       await import(${JSON.stringify(import.meta.resolve('./index.ts'))});
       console.log(JSON.stringify(loaded.filter((name) => !name.startsWith('.'))));`;
-    const loaded = JSON.parse(execFileSync(process.execPath, ['--input-type=module', '-e', script], { encoding: 'utf8' })) as string[];
-    assert.deepEqual([...new Set(loaded)].sort(), ['@keelson/core', 'zod']);
+    const loaded = JSON.parse(
+      execFileSync(process.execPath, ['--input-type=module', '-e', script], { encoding: 'utf8' }),
+    ) as string[];
+    assert.deepEqual([...new Set(loaded)].toSorted(), ['@keelson/core', 'zod']);
   });
 });

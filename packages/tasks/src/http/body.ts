@@ -54,7 +54,8 @@ export function bodyOutputs(body: AnswerBody): { readonly outputs: JsonObject; r
   if (body.text === undefined) notes.push('the body is no text; it is not among the outputs');
   else {
     outputs['body'] = cut(body.text);
-    if (outputs['body'] !== body.text) notes.push(`the output "body" holds the first ${MAX_OUTPUT_BYTES / 1024} KiB only`);
+    if (outputs['body'] !== body.text)
+      notes.push(`the output "body" holds the first ${MAX_OUTPUT_BYTES / 1024} KiB only`);
   }
   if (body.json !== undefined) {
     const problem = outputProblem(body.json);

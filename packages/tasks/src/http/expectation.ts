@@ -18,11 +18,15 @@ export function expectationFailure(input: HttpTask, status: number, body: Answer
     return failed('http-body', `the body does not contain ${JSON.stringify(contains)}${excerpt(body)}`);
   }
   if (jsonPath === undefined) return undefined;
-  if (body.json === undefined) return failed('http-body', `expectBody.jsonPath needs a JSON body, and the answer is none${excerpt(body)}`);
+  if (body.json === undefined)
+    return failed('http-body', `expectBody.jsonPath needs a JSON body, and the answer is none${excerpt(body)}`);
   const found = valueAt(body.json, jsonPath.path);
   if (isDeepStrictEqual(found, jsonPath.equals)) return undefined;
   const there = found === undefined ? 'nothing' : JSON.stringify(found).slice(0, EXCERPT_LENGTH);
-  return failed('http-body', `the body holds ${there} at "${jsonPath.path}", expected ${JSON.stringify(jsonPath.equals)}`);
+  return failed(
+    'http-body',
+    `the body holds ${there} at "${jsonPath.path}", expected ${JSON.stringify(jsonPath.equals)}`,
+  );
 }
 
 function matches(status: number, pattern: number | string): boolean {

@@ -17,11 +17,21 @@ const REDIRECT_STATUSES = new Set([301, 302, 303, 307, 308]);
 const HEADERS_FOR_ANY_HOST = new Set(['accept', 'accept-language', 'content-type', 'user-agent']);
 const MAX_REDIRECTS = 10;
 
-export function redirectOf(from: Exchange, status: number, location: string | undefined, policy: RedirectPolicy, followed: number): Redirect {
+export function redirectOf(
+  from: Exchange,
+  status: number,
+  location: string | undefined,
+  policy: RedirectPolicy,
+  followed: number,
+): Redirect {
   if (policy === 'none' || !REDIRECT_STATUSES.has(status) || location === undefined) return { kind: 'answer' };
   const url = URL.parse(location, from.url.href);
   if (url === null || !/^https?:$/.test(url.protocol)) {
-    return { kind: 'refuse', code: 'redirect-refused', message: 'the answer redirects to what is no http or https URL' };
+    return {
+      kind: 'refuse',
+      code: 'redirect-refused',
+      message: 'the answer redirects to what is no http or https URL',
+    };
   }
   if (followed >= MAX_REDIRECTS) {
     return { kind: 'refuse', code: 'too-many-redirects', message: `more than ${MAX_REDIRECTS} redirects in a row` };
@@ -41,5 +51,10 @@ function nextExchange(from: Exchange, url: URL, status: number, stripHeaders: bo
   const kept = Object.entries(from.headers).filter(
     ([name]) => (!stripHeaders || HEADERS_FOR_ANY_HOST.has(name)) && !(becomesGet && name.startsWith('content-')),
   );
-  return { url, method: becomesGet ? 'GET' : from.method, headers: Object.fromEntries(kept), body: becomesGet ? undefined : from.body };
+  return {
+    url,
+    method: becomesGet ? 'GET' : from.method,
+    headers: Object.fromEntries(kept),
+    body: becomesGet ? undefined : from.body,
+  };
 }

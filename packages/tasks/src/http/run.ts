@@ -23,19 +23,32 @@ export const run: TaskRun = async (context) => {
     return await converse(context, input, firstExchange(input, url), AbortSignal.any([context.signal, deadline]));
   } catch (error) {
     if (context.signal.aborted) return failed('aborted', 'the request was broken off because the attempt ends');
-    if (deadline.aborted) return failed('http-timeout', `no whole answer from ${shownUrl(url)} within ${input.timeout}`);
+    if (deadline.aborted)
+      return failed('http-timeout', `no whole answer from ${shownUrl(url)} within ${input.timeout}`);
     return failed('http-error', `${input.method} ${shownUrl(url)}: ${networkMessage(error)}`);
   }
 };
 
-async function converse(context: TaskContext, input: HttpTask, first: Exchange, signal: AbortSignal): Promise<TaskResult> {
+async function converse(
+  context: TaskContext,
+  input: HttpTask,
+  first: Exchange,
+  signal: AbortSignal,
+): Promise<TaskResult> {
   let exchange = first;
   for (let followed = 0; ; followed += 1) {
     const answer = await send(context, exchange, signal);
-    const redirect = redirectOf(exchange, answer.statusCode, headerText(answer.headers['location']), input.followRedirects, followed);
+    const redirect = redirectOf(
+      exchange,
+      answer.statusCode,
+      headerText(answer.headers['location']),
+      input.followRedirects,
+      followed,
+    );
     if (redirect.kind === 'answer') return judge(context, input, answer);
     await answer.body.dump({ limit: 64 * 1024 });
-    if (redirect.kind === 'refuse') return failed(redirect.code, `${exchange.method} ${shownUrl(exchange.url)}: ${redirect.message}`);
+    if (redirect.kind === 'refuse')
+      return failed(redirect.code, `${exchange.method} ${shownUrl(exchange.url)}: ${redirect.message}`);
     exchange = redirect.next;
   }
 }
@@ -59,7 +72,7 @@ async function send(context: TaskContext, exchange: Exchange, signal: AbortSigna
     context.log.write(`${method} ${shownUrl(url)} → ${end} in ${Math.round(performance.now() - started)} ms\n`);
   };
   try {
-    const options = { method: method as Dispatcher.HttpMethod, headers, body: body ?? null, signal, dispatcher, headersTimeout: 0, bodyTimeout: 0 };
+    const options = { method, headers, body: body ?? null, signal, dispatcher, headersTimeout: 0, bodyTimeout: 0 };
     const answer = await request(url, options);
     note(String(answer.statusCode));
     return answer;
@@ -76,7 +89,9 @@ async function judge(context: TaskContext, input: HttpTask, answer: Dispatcher.R
   if (failure !== undefined) return failure;
   const { outputs, notes } = bodyOutputs(body);
   for (const note of notes) context.log.write(`${note}\n`);
-  const headers = Object.fromEntries(Object.entries(answer.headers).map(([name, value]) => [name, headerText(value) ?? '']));
+  const headers = Object.fromEntries(
+    Object.entries(answer.headers).map(([name, value]) => [name, headerText(value) ?? '']),
+  );
   return { outcome: 'succeeded', outputs: { status: answer.statusCode, headers, ...outputs } };
 }
 

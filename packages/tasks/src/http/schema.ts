@@ -27,7 +27,10 @@ const status = z.union([
 const timeout = z
   .string()
   .regex(DURATION_PATTERN, 'must be a duration such as 30s or 1m30s')
-  .refine((text) => (parseDuration(text) ?? 0) > 0 && (parseDuration(text) ?? 0) <= MAX_TIMEOUT_MS, 'must be longer than zero and at most 1d');
+  .refine(
+    (text) => (parseDuration(text) ?? 0) > 0 && (parseDuration(text) ?? 0) <= MAX_TIMEOUT_MS,
+    'must be longer than zero and at most 1d',
+  );
 
 /** Header names and query keys become part of the request as they are. */
 const headerName = z.string().regex(/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/, 'is no name of an HTTP header');
@@ -49,19 +52,28 @@ function httpInput<Stand>(field: FieldRule<Stand>) {
   return z.strictObject({
     url: url.describe('Where the request goes, with http:// or https://.'),
     method: field(z.enum(HTTP_METHODS)).default('GET').describe('The method of the request.'),
-    headers: field(z.record(headerName, textLike)).exactOptional().describe('Headers of the request. The values may use secrets.'),
+    headers: field(z.record(headerName, textLike))
+      .exactOptional()
+      .describe('Headers of the request. The values may use secrets.'),
     query: field(z.record(z.string(), z.union([textLike, z.array(textLike)])))
       .exactOptional()
       .describe('Query parameters, added to those of the URL; a list makes a parameter for each of its items.'),
-    body: z.json().exactOptional().describe('A string is sent as it is; any other value as JSON, with its content type. May use secrets.'),
+    body: z
+      .json()
+      .exactOptional()
+      .describe('A string is sent as it is; any other value as JSON, with its content type. May use secrets.'),
     expectStatus: field(z.union([status, z.array(status).min(1)]))
       .default('2xx')
       .describe('The statuses that count as success: 200, a class such as "2xx", or a list of them.'),
     expectBody: expectBody.exactOptional().describe('What the body must hold for the task to succeed.'),
-    timeout: field(timeout).default('60s').describe('How long the request, its redirects and the body may take together.'),
+    timeout: field(timeout)
+      .default('60s')
+      .describe('How long the request, its redirects and the body may take together.'),
     followRedirects: field(z.enum(['same-host', 'any', 'none']))
       .default('same-host')
-      .describe('`same-host` fails on a redirect to another host, or from https to http; `any` follows it without your headers; `none` takes the redirect for the answer.'),
+      .describe(
+        '`same-host` fails on a redirect to another host, or from https to http; `any` follows it without your headers; `none` takes the redirect for the answer.',
+      ),
   });
 }
 

@@ -17,7 +17,9 @@ async function failure(input: JsonObject, options?: TestContextOptions) {
   return { ...result.reason, log };
 }
 
-const script = (body: string) => ({ script: `export default async ({ args, inputDir, outputDir, log, signal }) => { ${body} };` });
+const script = (body: string) => ({
+  script: `export default async ({ args, inputDir, outputDir, log, signal }) => { ${body} };`,
+});
 
 describe('bundledModulePath', () => {
   it('gives one path to one module and different paths to different modules', () => {
@@ -39,7 +41,10 @@ describe('node', () => {
   });
 
   it('runs a script with top-level code, which may import the files of the workflow', async () => {
-    const { result, log } = await runNode({ script: 'import { x } from "./x.mjs"; console.log(x, process.argv.length);' }, { files: { 'x.mjs': 'export const x = 5;' } });
+    const { result, log } = await runNode(
+      { script: 'import { x } from "./x.mjs"; console.log(x, process.argv.length);' },
+      { files: { 'x.mjs': 'export const x = 5;' } },
+    );
     assert.deepEqual(result, { outcome: 'succeeded', outputs: {} });
     assert.equal(log, '5 1\n');
   });
@@ -47,7 +52,10 @@ describe('node', () => {
   it('logs by level', async () => {
     const { log } = await runNode(script('log("plain"); log.info("n=%d", 1); log.write("raw\\n");'));
     assert.equal(log, 'plain\nn=1\nraw\n');
-    assert.equal((await runNode(script('log.warn("w"); log.error("e"); log.debug("d");'))).log, 'warning: w\nerror: e\ndebug: d\n');
+    assert.equal(
+      (await runNode(script('log.warn("w"); log.error("e"); log.debug("d");'))).log,
+      'warning: w\nerror: e\ndebug: d\n',
+    );
   });
 
   it('fails with the message, and with the stack in the log', async () => {
@@ -58,7 +66,9 @@ describe('node', () => {
   });
 
   it('fails on an error that was thrown outside the promise', async () => {
-    const reason = await failure(script('setImmediate(() => { throw new Error("late") }); await new Promise(() => setInterval(() => {}, 1000));'));
+    const reason = await failure(
+      script('setImmediate(() => { throw new Error("late") }); await new Promise(() => setInterval(() => {}, 1000));'),
+    );
     assert.equal(reason.message, 'Error: late');
   });
 
@@ -68,7 +78,9 @@ describe('node', () => {
   });
 
   it('ends although the module left a timer open, and loses none of its output', async () => {
-    const { result, log } = await runNode(script('setInterval(() => {}, 1000); log("x".repeat(300000)); return { ok: true };'));
+    const { result, log } = await runNode(
+      script('setInterval(() => {}, 1000); log("x".repeat(300000)); return { ok: true };'),
+    );
     assert.deepEqual(result, { outcome: 'succeeded', outputs: { ok: true } });
     assert.equal(log.length, 300_001);
   });
@@ -84,7 +96,8 @@ describe('node', () => {
     const onLog = (log: string) => {
       if (log.endsWith('ready\n')) stop.abort();
     };
-    const body = 'const t = setInterval(() => {}, 1000); log("ready"); await new Promise((done) => signal.addEventListener("abort", done)); log("cleaned up");';
+    const body =
+      'const t = setInterval(() => {}, 1000); log("ready"); await new Promise((done) => signal.addEventListener("abort", done)); log("cleaned up");';
     const { result, log } = await runNode(script(body), { signal: stop.signal, onLog });
     assert.equal(result.outcome, 'succeeded');
     assert.equal(log, 'ready\ncleaned up\n');
@@ -95,7 +108,9 @@ describe('node', () => {
     const onLog = (log: string) => {
       if (log.endsWith('ready\n')) stop.abort();
     };
-    const input = { script: 'export default ({ log }) => { log("ready"); return new Promise(() => setInterval(() => {}, 1000)); }' };
+    const input = {
+      script: 'export default ({ log }) => { log("ready"); return new Promise(() => setInterval(() => {}, 1000)); }',
+    };
     assert.equal((await failure(input, { signal: stop.signal, onLog })).signal, 'SIGTERM');
   });
 
@@ -106,8 +121,8 @@ describe('node', () => {
     assert.match((await failure({ script: 'import "./gone.mjs"' })).message, /gone\.mjs/);
   });
 
-  it('refuses module paths that lead elsewhere or are not known at apply', async () => {
-    for (const module of ['../x.ts', '/x.ts', 'x.txt', '${{ params.m }}.ts']) {
+  it('refuses module paths that lead elsewhere', async () => {
+    for (const module of ['../x.ts', '/x.ts', 'x.txt']) {
       assert.equal((await failure({ module })).code, 'bad-input');
     }
   });

@@ -18,7 +18,8 @@ export const run: TaskRun = async (context) => {
   if (!reading.ok) return reading.result;
   const { module, script, args = {} } = reading.input;
   const workspace = await context.workspace();
-  const path = module === undefined ? await writeScript(workspace, script ?? '') : join(workspace.dir, bundledModulePath(module));
+  const path =
+    module === undefined ? await writeScript(workspace, script ?? '') : join(workspace.dir, bundledModulePath(module));
   if (module !== undefined && !(await exists(path))) return missingBundle(module);
   const control = await writeRequest(workspace, path, module !== undefined, args);
   const result = await runProcess(context, workspace, [process.execPath, RUNNER, control.requestFile]);
@@ -57,5 +58,8 @@ function missingBundle(module: string): TaskResult {
 }
 
 async function exists(path: string): Promise<boolean> {
-  return access(path).then(() => true, () => false);
+  return access(path).then(
+    () => true,
+    () => false,
+  );
 }

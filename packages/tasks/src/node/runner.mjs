@@ -46,19 +46,31 @@ function taskContext() {
 /** Callable, with a method per level; `write` takes bytes or text as they are. */
 function taskLog() {
   const info = (...values) => void process.stdout.write(`${format(...values)}\n`);
-  const level = (name) => (...values) => void process.stderr.write(`${name}: ${format(...values)}\n`);
+  const level =
+    (name) =>
+    (...values) =>
+      void process.stderr.write(`${name}: ${format(...values)}\n`);
   const write = (chunk) => void process.stdout.write(chunk);
-  return Object.assign(info.bind(undefined), { info, write, debug: level('debug'), warn: level('warning'), error: level('error') });
+  return Object.assign(info.bind(undefined), {
+    info,
+    write,
+    debug: level('debug'),
+    warn: level('warning'),
+    error: level('error'),
+  });
 }
 
 function writeOutputs(result) {
   if (result === undefined || result === null) return;
   if (typeof result !== 'object' || Array.isArray(result)) {
-    throw new TypeError(`the default export must return an object of outputs or nothing; it returned ${format('%O', result).slice(0, 100)}`);
+    throw new TypeError(
+      `the default export must return an object of outputs or nothing; it returned ${format('%O', result).slice(0, 100)}`,
+    );
   }
   const lines = [];
   for (const [key, value] of Object.entries(result)) {
-    if (!OUTPUT_KEY.test(key)) throw new TypeError(`output key ${JSON.stringify(key)}: only letters, digits and _, no digit first`);
+    if (!OUTPUT_KEY.test(key))
+      throw new TypeError(`output key ${JSON.stringify(key)}: only letters, digits and _, no digit first`);
     const text = JSON.stringify(value);
     if (text !== undefined) lines.push(`${key}:=${text}\n`);
   }

@@ -17,8 +17,11 @@ export function bundledModulePath(modulePath: string): string {
 
 const modulePath = z
   .string()
-  .refine((path) => !holdsExpression(path), 'takes no ${{ }}: the module is bundled at apply, before any value is known')
-  .refine((path) => MODULE_FILE.test(path), 'must be a .ts or .js file (or .mts, .cts, .mjs, .cjs)')
+  // That a module takes no expression is said once, by the check of `moduleFields`.
+  .refine(
+    (path) => holdsExpression(path) || MODULE_FILE.test(path),
+    'must be a .ts or .js file (or .mts, .cts, .mjs, .cjs)',
+  )
   .refine((path) => !path.startsWith('/') && !path.split('/').includes('..'), {
     message: 'must be relative to the definition file and lead nowhere above it',
   });
@@ -28,12 +31,16 @@ function nodeInput<Stand>(field: FieldRule<Stand>) {
     .strictObject({
       module: modulePath
         .exactOptional()
-        .describe('Path of a TypeScript or JavaScript module, relative to the definition file. `apply` bundles it with its imports. Its default export gets `{ args, inputDir, outputDir, log, signal }` and returns the outputs.'),
+        .describe(
+          'Path of a TypeScript or JavaScript module, relative to the definition file. `apply` bundles it with its imports. Its default export gets `{ args, inputDir, outputDir, log, signal }` and returns the outputs.',
+        ),
       script: z
         .string()
         .min(1)
         .exactOptional()
-        .describe('The text of an ES module (JavaScript). A default export, if there is one, is called as that of a `module`.'),
+        .describe(
+          'The text of an ES module (JavaScript). A default export, if there is one, is called as that of a `module`.',
+        ),
       args: field(z.record(z.string(), z.json()))
         .exactOptional()
         .describe('Any values; the function gets them as `args`.'),
@@ -51,7 +58,12 @@ export const nodeType: TaskType = {
   name: 'node',
   summary: 'Runs a TypeScript or JavaScript module in a Node process of its own.',
   input: nodeInput(authored),
-  code: [{ path: 'script', instead: 'args: { day: "${{ params.day }}" }, and in the script export default ({ args }) => … args.day' }],
+  code: [
+    {
+      path: 'script',
+      instead: 'args: { day: "${{ params.day }}" }, and in the script export default ({ args }) => … args.day',
+    },
+  ],
   secretFields: [],
   moduleFields: ['module'],
   capability: () => 'node',

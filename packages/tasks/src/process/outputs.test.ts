@@ -77,7 +77,9 @@ describe('parseOutputs', () => {
   });
 
   it('never throws, whatever the bytes', () => {
-    fc.assert(fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => assert.equal(typeof parseOutputs(bytes).ok, 'boolean')));
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => assert.equal(typeof parseOutputs(bytes).ok, 'boolean')),
+    );
   });
 });
 

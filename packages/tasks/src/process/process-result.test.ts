@@ -4,7 +4,11 @@ import { processResult } from './process-result.ts';
 
 it('takes exit code 0 alone for a success', () => {
   assert.equal(processResult({ kind: 'exited', exitCode: 0 }), undefined);
-  assert.deepEqual(processResult({ kind: 'exited', exitCode: 3 }), { code: 'exit-code', exitCode: 3, message: 'exit code 3' });
+  assert.deepEqual(processResult({ kind: 'exited', exitCode: 3 }), {
+    code: 'exit-code',
+    exitCode: 3,
+    message: 'exit code 3',
+  });
 });
 
 it('explains the exit codes that shells and kernels give', () => {
@@ -25,6 +29,12 @@ it('names the signal', () => {
 });
 
 it('tells a missing command from a process that could not be started', () => {
-  assert.equal(processResult({ kind: 'not-started', errno: 'ENOENT', message: 'spawn nope ENOENT' })?.code, 'command-not-found');
-  assert.equal(processResult({ kind: 'not-started', errno: 'EAGAIN', message: 'spawn sh EAGAIN' })?.code, 'not-started');
+  assert.equal(
+    processResult({ kind: 'not-started', errno: 'ENOENT', message: 'spawn nope ENOENT' })?.code,
+    'command-not-found',
+  );
+  assert.equal(
+    processResult({ kind: 'not-started', errno: 'EAGAIN', message: 'spawn sh EAGAIN' })?.code,
+    'not-started',
+  );
 });

@@ -19,7 +19,8 @@ function exitReason(exitCode: number): FailureReason {
 }
 
 function exitHint(exitCode: number): string {
-  if (exitCode === 126) return ': a command was found but could not be executed (is the file executable, for this machine?)';
+  if (exitCode === 126)
+    return ': a command was found but could not be executed (is the file executable, for this machine?)';
   if (exitCode === 127) return ': command not found; the log names it. Is it installed on this worker and in its PATH?';
   const signal = exitCode > 128 ? signalName(exitCode - 128) : undefined;
   return signal === undefined ? '' : ` (128 + ${exitCode - 128}): killed by ${signal}${signalHint(signal)}`;
@@ -39,7 +40,10 @@ function signalName(number: number): string | undefined {
 
 function notStartedReason(errno: string, message: string): FailureReason {
   if (errno === 'ENOENT') {
-    return { code: 'command-not-found', message: `command not found: ${message}. Is it installed on this worker and in its PATH?` };
+    return {
+      code: 'command-not-found',
+      message: `command not found: ${message}. Is it installed on this worker and in its PATH?`,
+    };
   }
   return { code: 'not-started', message: `the process could not be started (${errno}): ${message}` };
 }

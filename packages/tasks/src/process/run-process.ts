@@ -8,7 +8,8 @@ import { processResult } from './process-result.ts';
 /** Linux refuses a single argument of 128 KiB or more; a longer script goes through a file. */
 const MAX_SCRIPT_ARGUMENT_BYTES = 100_000;
 
-const NUL_MESSAGE = 'an argument or a variable of the process holds a NUL character, which no operating system can pass on';
+const NUL_MESSAGE =
+  'an argument or a variable of the process holds a NUL character, which no operating system can pass on';
 
 /**
  * Runs one process in the attempt's working directory and reads its outputs. `defaults` are variables that the task's
@@ -31,7 +32,9 @@ export async function runProcess(
   const reason = processResult(await context.spawn({ argv, cwd: workspace.dir, env }));
   if (reason !== undefined) return { outcome: 'failed', reason };
   const reading = await readOutputs(workspace.outputFile);
-  return reading.ok ? { outcome: 'succeeded', outputs: reading.outputs } : { outcome: 'failed', reason: reading.reason };
+  return reading.ok
+    ? { outcome: 'succeeded', outputs: reading.outputs }
+    : { outcome: 'failed', reason: reading.reason };
 }
 
 /** The arguments that hand an interpreter its script: by `-c`, or as a file when it is too long for an argument. */

@@ -16,7 +16,7 @@ export interface ProcessorContext {
   readonly signal: AbortSignal;
   readonly log: ProcessorLog;
   /** How far it is, from 0 to 1; also a sign of life. */
-  progress(fraction: number, message?: string): void;
+  readonly progress: (fraction: number, message?: string) => void;
 }
 
 export interface ProcessorLog extends TaskLog {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { inspect } from 'node:util';
 import { testContext } from '../testing/context.ts';
 import { processorRun } from './run.ts';
 import type { Processor } from './processor.ts';
@@ -21,7 +22,10 @@ describe('processor', () => {
       },
       { n: 1 },
     );
-    assert.deepEqual(result, { outcome: 'succeeded', outputs: { args: { n: 1 }, where: 'instance-1/task#1', aborted: false } });
+    assert.deepEqual(result, {
+      outcome: 'succeeded',
+      outputs: { args: { n: 1 }, where: 'instance-1/task#1', aborted: false },
+    });
     assert.equal(test.log(), 'working\nwarning: careful\n');
     assert.deepEqual(test.progress, [{ fraction: 0.5, message: 'half' }]);
   });
@@ -36,7 +40,10 @@ describe('processor', () => {
     const { result, test } = await runProcessor(() => {
       throw new TypeError('no such thing');
     });
-    assert.deepEqual(result, { outcome: 'failed', reason: { code: 'processor-error', message: 'TypeError: no such thing' } });
+    assert.deepEqual(result, {
+      outcome: 'failed',
+      reason: { code: 'processor-error', message: 'TypeError: no such thing' },
+    });
     assert.match(test.log(), /TypeError: no such thing\n\s+at /);
   });
 
@@ -50,9 +57,18 @@ describe('processor', () => {
   it('refuses outputs that are none', async () => {
     const cyclic: Record<string, unknown> = {};
     cyclic['self'] = cyclic;
-    for (const bad of [[1], 'text', new Date(0), { 'a-b': 1 }, { n: 1n }, cyclic, { x: 'y\0' }, { x: 'y'.repeat(70_000) }]) {
+    for (const bad of [
+      [1],
+      'text',
+      new Date(0),
+      { 'a-b': 1 },
+      { n: 1n },
+      cyclic,
+      { x: 'y\0' },
+      { x: 'y'.repeat(70_000) },
+    ]) {
       const { result } = await runProcessor(() => bad as never);
-      assert.ok(result.outcome === 'failed', String(bad));
+      assert.ok(result.outcome === 'failed', inspect(bad));
       assert.equal(result.reason.code, 'bad-output');
     }
   });

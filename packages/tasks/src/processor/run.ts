@@ -17,7 +17,10 @@ export function processorRun(registry: ReadonlyMap<string, Processor>): TaskRun 
     const name = context.input['processor'];
     const processor = typeof name === 'string' ? registry.get(name) : undefined;
     if (processor === undefined) {
-      return failed('unknown-processor', `this worker has no processor ${JSON.stringify(name ?? null)}; it has ${names(registry)}`);
+      return failed(
+        'unknown-processor',
+        `this worker has no processor ${JSON.stringify(name ?? null)}; it has ${names(registry)}`,
+      );
     }
     let returned: unknown;
     try {
@@ -30,7 +33,7 @@ export function processorRun(registry: ReadonlyMap<string, Processor>): TaskRun 
 }
 
 function names(registry: ReadonlyMap<string, Processor>): string {
-  return registry.size === 0 ? 'none' : [...registry.keys()].sort().join(', ');
+  return registry.size === 0 ? 'none' : [...registry.keys()].toSorted().join(', ');
 }
 
 function processorContext(context: TaskContext): ProcessorContext {
@@ -64,10 +67,14 @@ function outputsResult(returned: unknown): TaskResult {
     return failed('bad-output', `what the processor returned is no JSON: ${messageOf(error)}`);
   }
   if (outputs === null || typeof outputs !== 'object' || Array.isArray(outputs)) {
-    return failed('bad-output', `the processor must return an object of outputs or nothing; it returned ${inspect(returned).slice(0, 100)}`);
+    return failed(
+      'bad-output',
+      `the processor must return an object of outputs or nothing; it returned ${inspect(returned).slice(0, 100)}`,
+    );
   }
   for (const [key, value] of Object.entries(outputs)) {
-    if (!OUTPUT_KEY.test(key)) return failed('bad-output', `output key ${JSON.stringify(key)}: only letters, digits and _, no digit first`);
+    if (!OUTPUT_KEY.test(key))
+      return failed('bad-output', `output key ${JSON.stringify(key)}: only letters, digits and _, no digit first`);
     const problem = outputProblem(value);
     if (problem !== undefined) return failed('bad-output', `the output "${key}" ${problem}`);
   }

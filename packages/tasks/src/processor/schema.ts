@@ -15,5 +15,5 @@ export const processorType: TaskType = {
   code: [],
   secretFields: [],
   moduleFields: [],
-  capability: (input) => `processor:${String(input['processor'])}`,
+  capability: (input) => `processor:${typeof input['processor'] === 'string' ? input['processor'] : ''}`,
 };

@@ -10,7 +10,8 @@ async function runPython(input: JsonObject, options?: TestContextOptions) {
   return { result, log: test.log() };
 }
 
-const WRITE_ARGS = 'import os, sys, json\nopen(os.environ["KEELSON_OUTPUT"], "a").write("args:=" + json.dumps(sys.argv[1:]) + "\\n")\n';
+const WRITE_ARGS =
+  'import os, sys, json\nopen(os.environ["KEELSON_OUTPUT"], "a").write("args:=" + json.dumps(sys.argv[1:]) + "\\n")\n';
 
 describe('python', () => {
   it('runs a script with arguments of any text', async () => {
@@ -38,7 +39,10 @@ describe('python', () => {
     const onLog = (log: string) => {
       if (log.endsWith('first\n')) stop.abort();
     };
-    const { result, log } = await runPython({ script: 'import time\nprint("first")\ntime.sleep(60)' }, { signal: stop.signal, onLog });
+    const { result, log } = await runPython(
+      { script: 'import time\nprint("first")\ntime.sleep(60)' },
+      { signal: stop.signal, onLog },
+    );
     assert.equal(result.outcome, 'failed');
     assert.equal(log, 'first\n');
   });

@@ -10,10 +10,12 @@ function pythonInput<Stand>(field: FieldRule<Stand>) {
         .min(1)
         .exactOptional()
         .describe('The program text. Values reach it through `args` or `env`, never through `${{ }}`.'),
-      file: z.string().min(1).exactOptional().describe('Path of a program among the files of the workflow, relative to the working directory.'),
-      args: field(z.array(textLike))
+      file: z
+        .string()
+        .min(1)
         .exactOptional()
-        .describe('Arguments of the program: `sys.argv[1:]`.'),
+        .describe('Path of a program among the files of the workflow, relative to the working directory.'),
+      args: field(z.array(textLike)).exactOptional().describe('Arguments of the program: `sys.argv[1:]`.'),
       python: z.string().min(1).default('python3').describe('The interpreter: a name to find in PATH, or a path.'),
     })
     .refine((input) => (input.script === undefined) !== (input.file === undefined), {

@@ -7,10 +7,14 @@ function shellInput<Stand>(field: FieldRule<Stand>) {
     run: z
       .string()
       .min(1)
-      .describe('The script. It stops at the first command that fails. Values reach it through `env`, never through `${{ }}`.'),
+      .describe(
+        'The script. It stops at the first command that fails. Values reach it through `env`, never through `${{ }}`.',
+      ),
     shell: field(z.enum(['sh', 'bash']))
       .default('sh')
-      .describe('`sh` runs the script with `sh -e`; `bash` with `bash -eo pipefail`, so that a failing part of a pipe fails it too.'),
+      .describe(
+        '`sh` runs the script with `sh -e`; `bash` with `bash -eo pipefail`, so that a failing part of a pipe fails it too.',
+      ),
   });
 }
 

@@ -19,7 +19,10 @@ export type Binding =
  */
 export function bindStatements(sqls: readonly string[], dialect: Dialect, params: JsonObject): Binding {
   const scans = sqls.map((sql) => scanSql(sql, dialect));
-  const problems = [...scans.flatMap((pieces, index) => placeholderProblems(pieces, index, sqls.length, params)), ...unused(scans, params)];
+  const problems = [
+    ...scans.flatMap((pieces, index) => placeholderProblems(pieces, index, sqls.length, params)),
+    ...unused(scans, params),
+  ];
   if (problems.length > 0) return { ok: false, message: problems.join('; ') };
   const bind = dialect === 'postgresql' ? bindNumbered : bindInOrder;
   return { ok: true, statements: scans.map((pieces) => bind(pieces, params)) };
@@ -29,9 +32,12 @@ function placeholderProblems(pieces: readonly SqlPiece[], index: number, count: 
   const where = count === 1 ? 'the statement' : `statement ${index + 1}`;
   const problems = new Set<string>();
   for (const piece of pieces) {
-    if (piece.kind === 'positional') problems.add(`${where} holds the placeholder ${piece.text}; write :name and give its value in params`);
+    if (piece.kind === 'positional')
+      problems.add(`${where} holds the placeholder ${piece.text}; write :name and give its value in params`);
     if (piece.kind === 'name' && !Object.hasOwn(params, piece.name)) {
-      const suggestion = didYouMean(piece.name, Object.keys(params)) ?? `if it is no parameter, as in an array slice, put a space after the colon`;
+      const suggestion =
+        didYouMean(piece.name, Object.keys(params)) ??
+        `if it is no parameter, as in an array slice, put a space after the colon`;
       problems.add(`${where} uses ${piece.text}, which is not in params; ${suggestion}`);
     }
   }

@@ -11,7 +11,9 @@ export const datasourceSchema = z.strictObject({
   tls: z
     .boolean()
     .exactOptional()
-    .describe("True: only over TLS, with the server's certificate checked against the authorities that the worker's Node trusts."),
+    .describe(
+      "True: only over TLS, with the server's certificate checked against the authorities that the worker's Node trusts.",
+    ),
 });
 export type Datasource = z.infer<typeof datasourceSchema>;
 
@@ -60,12 +62,16 @@ export function parseDatasourceUrl(text: string): DatasourceReading {
   }
   for (const [key, value] of url.searchParams) {
     const tls = TLS_VALUES.get(`${key}=${value}`);
-    if (tls === undefined) return { ok: false, message: `unknown option ${key}=${value}; known are ${[...TLS_VALUES.keys()].join(', ')}` };
+    if (tls === undefined)
+      return { ok: false, message: `unknown option ${key}=${value}; known are ${[...TLS_VALUES.keys()].join(', ')}` };
     candidate['tls'] = tls;
   }
   const parsed = datasourceSchema.safeParse(candidate);
   if (parsed.success) return { ok: true, datasource: parsed.data };
-  return { ok: false, message: `the URL lacks or misstates: ${parsed.error.issues.map((issue) => issue.path.join('.')).join(', ')}` };
+  return {
+    ok: false,
+    message: `the URL lacks or misstates: ${parsed.error.issues.map((issue) => issue.path.join('.')).join(', ')}`,
+  };
 }
 
 /** For logs and messages: without the password. */

@@ -18,11 +18,21 @@ describe('sql on MySQL and MariaDB', { skip: binary === undefined && 'no mariadb
   it('runs several statements with bound values and gives counts and the first row', async () => {
     await outputs('create table sales (day date, item varchar(100), amount decimal(10,2)) engine=innodb');
     const found = await outputs(
-      ["insert into sales values (:day, :item, 1.5), (:day, 'b', 2)", 'select item, amount from sales order by item limit :n', 'update sales set amount = amount * :factor'],
+      [
+        "insert into sales values (:day, :item, 1.5), (:day, 'b', 2)",
+        'select item, amount from sales order by item limit :n',
+        'update sales set amount = amount * :factor',
+      ],
       { day: '2026-01-31', item: "a'; drop table sales; -- \\", factor: 2, n: 1 },
     );
-    assert.deepEqual(found, { rowCount: 2, rowCounts: [2, 1, 2], row: { item: "a'; drop table sales; -- \\", amount: 1.5 } });
-    assert.deepEqual(await row('select sum(amount) as total from sales where day = :day', { day: '2026-01-31' }), { total: 7 });
+    assert.deepEqual(found, {
+      rowCount: 2,
+      rowCounts: [2, 1, 2],
+      row: { item: "a'; drop table sales; -- \\", amount: 1.5 },
+    });
+    assert.deepEqual(await row('select sum(amount) as total from sales where day = :day', { day: '2026-01-31' }), {
+      total: 7,
+    });
   });
 
   it('makes JSON of every type without losing digits, with values or without', async () => {
@@ -30,15 +40,26 @@ describe('sql on MySQL and MariaDB', { skip: binary === undefined && 'no mariadb
       cast(1.50 as decimal(5,2)) as money, 1.5e0 as real_, null as nothing, cast('2026-01-31' as date) as day,
       cast('2026-01-31 10:00:00.123456' as datetime(6)) as t, cast('hi' as binary) as bytes, '1.50' as txt`;
     const expected = {
-      small: 1, large: '9007199254740993', exact: '0.1234567890123456789', money: 1.5, real_: 1.5, nothing: null,
-      day: '2026-01-31', t: '2026-01-31T10:00:00.123456', bytes: 'aGk=', txt: '1.50',
+      small: 1,
+      large: '9007199254740993',
+      exact: '0.1234567890123456789',
+      money: 1.5,
+      real_: 1.5,
+      nothing: null,
+      day: '2026-01-31',
+      t: '2026-01-31T10:00:00.123456',
+      bytes: 'aGk=',
+      txt: '1.50',
     };
     assert.deepEqual(await row(sql), expected);
     assert.deepEqual(await row(`${sql}, :x as x`, { x: 'é' }), { ...expected, x: 'é' });
   });
 
   it('takes lists and objects as JSON', async () => {
-    assert.deepEqual(await row('select json_extract(:doc, \'$.a[1]\') as second, :yes as yes', { doc: { a: [1, 2] }, yes: true }), { second: 2, yes: 1 });
+    assert.deepEqual(
+      await row("select json_extract(:doc, '$.a[1]') as second, :yes as yes", { doc: { a: [1, 2] }, yes: true }),
+      { second: 2, yes: 1 },
+    );
   });
 
   it('logs each statement, and a table of the first rows only', async () => {
@@ -68,7 +89,12 @@ describe('sql on MySQL and MariaDB', { skip: binary === undefined && 'no mariadb
   });
 
   it('breaks the statement off on the server when the attempt is stopped', async () => {
-    const sleepers = async () => ((await row("select count(*) as n from information_schema.processlist where info like 'select sleep%'")) as { n: number }).n;
+    const sleepers = async () =>
+      (
+        (await row("select count(*) as n from information_schema.processlist where info like 'select sleep%'")) as {
+          n: number;
+        }
+      ).n;
     const stop = new AbortController();
     const running = failure('select sleep(600)', {}, { signal: stop.signal });
     const until = async (count: number) => {
@@ -85,7 +111,12 @@ describe('sql on MySQL and MariaDB', { skip: binary === undefined && 'no mariadb
   });
 
   it('keeps the password out of what it says', async () => {
-    for (const broken of [{ port: 1 }, { user: 'nobody_here' }, { database: 'no_such_database' }, { password: 'wrong s3cret' }]) {
+    for (const broken of [
+      { port: 1 },
+      { user: 'nobody_here' },
+      { database: 'no_such_database' },
+      { password: 'wrong s3cret' },
+    ]) {
       const { attempt: tryIt } = sqlRunner(() => ({ ...server.datasource, ...broken }));
       const { result, log } = await tryIt('select 1');
       assert.ok(result.outcome === 'failed');
@@ -99,7 +130,9 @@ describe('sql on MySQL and MariaDB', { skip: binary === undefined && 'no mariadb
     const running = failure('select sleep(600)');
     const deadline = performance.now() + 10_000;
     for (;;) {
-      const found = (await row("select max(id) as id from information_schema.processlist where info like 'select sleep%'")) as { id: number | null };
+      const found = (await row(
+        "select max(id) as id from information_schema.processlist where info like 'select sleep%'",
+      )) as { id: number | null };
       if (found.id !== null) {
         await outputs(`kill connection ${found.id}`);
         break;

@@ -5,8 +5,7 @@ import { exactNumber, isoTime } from './values.ts';
 
 type Reader = (text: string) => JsonValue;
 
-const bytes: Reader = (text) =>
-  text.startsWith('\\x') ? Buffer.from(text.slice(2), 'hex').toString('base64') : text;
+const bytes: Reader = (text) => (text.startsWith('\\x') ? Buffer.from(text.slice(2), 'hex').toString('base64') : text);
 const float: Reader = (text) => (Number.isFinite(Number(text)) ? Number(text) : text);
 const json: Reader = (text) => JSON.parse(text) as JsonValue;
 const asIs: Reader = (text) => text;
@@ -27,9 +26,19 @@ const READERS: readonly (readonly [type: number, array: number, read: Reader])[]
   [1700, 1231, exactNumber],
   [3802, 3807, json],
   // Text, names, dates, times, uuids and intervals stay text, but their arrays are lists.
-  ...([[18, 1002], [19, 1003], [25, 1009], [1042, 1014], [1043, 1015], [1082, 1182], [1083, 1183], [1186, 1187], [2950, 2951]] as const).map(
-    ([type, array]) => [type, array, asIs] as const,
-  ),
+  ...(
+    [
+      [18, 1002],
+      [19, 1003],
+      [25, 1009],
+      [1042, 1014],
+      [1043, 1015],
+      [1082, 1182],
+      [1083, 1183],
+      [1186, 1187],
+      [2950, 2951],
+    ] as const
+  ).map(([type, array]) => [type, array, asIs] as const),
 ];
 
 type Nested = string | null | Nested[];
@@ -37,7 +46,10 @@ type Nested = string | null | Nested[];
 const splitArray = (pg.types.getTypeParser as (oid: number) => unknown)(1009) as (text: string) => Nested;
 
 const byOid = new Map<number, Reader>(
-  READERS.flatMap(([type, array, read]) => [[type, read] as const, [array, (text: string) => mapArray(splitArray(text), read)] as const]),
+  READERS.flatMap(([type, array, read]) => [
+    [type, read] as const,
+    [array, (text: string) => mapArray(splitArray(text), read)] as const,
+  ]),
 );
 
 function mapArray(item: Nested, read: Reader): JsonValue {

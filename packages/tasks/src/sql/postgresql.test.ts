@@ -31,31 +31,69 @@ async function eventually(condition: () => Promise<boolean>): Promise<void> {
 describe('sql on PostgreSQL', () => {
   it('runs several statements with bound values and gives counts and the first row', async () => {
     const found = await outputs(
-      ['create table sales (day date, item text, amount numeric)', "insert into sales values (:day, :item, 1.5), (:day, 'b', 2)", 'select item, amount from sales order by item', 'update sales set amount = amount * :factor'],
+      [
+        'create table sales (day date, item text, amount numeric)',
+        "insert into sales values (:day, :item, 1.5), (:day, 'b', 2)",
+        'select item, amount from sales order by item',
+        'update sales set amount = amount * :factor',
+      ],
       { day: '2026-01-31', item: "a'; drop table sales; --", factor: 2 },
     );
-    assert.deepEqual(found, { rowCount: 2, rowCounts: [0, 2, 2, 2], row: { item: "a'; drop table sales; --", amount: 1.5 } });
-    assert.deepEqual(await row('select sum(amount) as total from sales where day = :day', { day: '2026-01-31' }), { total: 7 });
+    assert.deepEqual(found, {
+      rowCount: 2,
+      rowCounts: [0, 2, 2, 2],
+      row: { item: "a'; drop table sales; --", amount: 1.5 },
+    });
+    assert.deepEqual(await row('select sum(amount) as total from sales where day = :day', { day: '2026-01-31' }), {
+      total: 7,
+    });
   });
 
   it('makes JSON of every type without losing digits', async () => {
-    const found = await row(`select 1::int8 as small, 9007199254740993::int8 as large, 0.1234567890123456789 as exact, 1.50::numeric as money,
+    const found =
+      await row(`select 1::int8 as small, 9007199254740993::int8 as large, 0.1234567890123456789 as exact, 1.50::numeric as money,
       'NaN'::float8 as nan, true as yes, null as nothing, date '2026-01-31' as day, timestamp '2026-01-31 10:00:00.123456' as local,
       timestamptz '2026-01-31 10:00:00.123456+00' at time zone 'UTC' = timestamp '2026-01-31 10:00:00.123456' as same,
       '\\x6869'::bytea as bytes, '{"a":[1]}'::jsonb as doc, '1 day'::interval as span, array[1,null,3] as list, array[date '2026-01-31'] as days,
       array[9007199254740993]::int8[] as bigs`);
     assert.deepEqual(found, {
-      small: 1, large: '9007199254740993', exact: '0.1234567890123456789', money: 1.5, nan: 'NaN', yes: true, nothing: null,
-      day: '2026-01-31', local: '2026-01-31T10:00:00.123456', same: true, bytes: 'aGk=', doc: { a: [1] }, span: '1 day',
-      list: [1, null, 3], days: ['2026-01-31'], bigs: ['9007199254740993'],
+      small: 1,
+      large: '9007199254740993',
+      exact: '0.1234567890123456789',
+      money: 1.5,
+      nan: 'NaN',
+      yes: true,
+      nothing: null,
+      day: '2026-01-31',
+      local: '2026-01-31T10:00:00.123456',
+      same: true,
+      bytes: 'aGk=',
+      doc: { a: [1] },
+      span: '1 day',
+      list: [1, null, 3],
+      days: ['2026-01-31'],
+      bigs: ['9007199254740993'],
     });
     const zoned = (await row("select timestamptz '2026-01-31 10:00:00.123456+00' as t")) as { t: string };
     assert.equal(new Date(zoned.t).toISOString(), '2026-01-31T10:00:00.123Z');
   });
 
   it('takes lists and objects as values', async () => {
-    assert.deepEqual(await row('select 2 = any(:ids) as found, :doc::jsonb as doc, :list::jsonb as list', { ids: [1, 2], doc: { a: 1 }, list: [1, 'x'] }), { found: true, doc: { a: 1 }, list: [1, 'x'] });
-    assert.deepEqual(await row('select date_trunc(:u, t)::text as d from (values (timestamp \'2026-01-31\')) v(t) group by date_trunc(:u, t)', { u: 'month' }), { d: '2026-01-01 00:00:00' });
+    assert.deepEqual(
+      await row('select 2 = any(:ids) as found, :doc::jsonb as doc, :list::jsonb as list', {
+        ids: [1, 2],
+        doc: { a: 1 },
+        list: [1, 'x'],
+      }),
+      { found: true, doc: { a: 1 }, list: [1, 'x'] },
+    );
+    assert.deepEqual(
+      await row(
+        "select date_trunc(:u, t)::text as d from (values (timestamp '2026-01-31')) v(t) group by date_trunc(:u, t)",
+        { u: 'month' },
+      ),
+      { d: '2026-01-01 00:00:00' },
+    );
   });
 
   it('logs each statement, and a table of the first rows only', async () => {
@@ -107,7 +145,12 @@ describe('sql on PostgreSQL', () => {
 
   it('keeps the password out of what it says', async () => {
     const password = 'very s3cret';
-    for (const broken of [{ port: 1 }, { user: 'nobody_here' }, { database: 'no_such_database' }, { host: 'no-such-host.invalid' }]) {
+    for (const broken of [
+      { port: 1 },
+      { user: 'nobody_here' },
+      { database: 'no_such_database' },
+      { host: 'no-such-host.invalid' },
+    ]) {
       const { attempt: tryIt } = sqlRunner(() => ({ ...datasource, password, ...broken }));
       const { result, log } = await tryIt('select 1');
       assert.ok(result.outcome === 'failed');
@@ -126,7 +169,8 @@ describe('sql on PostgreSQL, broken off', () => {
     await client.connect();
     return client;
   };
-  const SLEEPERS = "select pid from pg_stat_activity where datname = current_database() and query like 'select pg_sleep%' and state = 'active'";
+  const SLEEPERS =
+    "select pid from pg_stat_activity where datname = current_database() and query like 'select pg_sleep%' and state = 'active'";
 
   it('breaks the statement off on the server when the attempt is stopped', async () => {
     const client = await observer();
@@ -149,7 +193,11 @@ describe('sql on PostgreSQL, broken off', () => {
       stop.abort();
     }).listen(0, '127.0.0.1');
     await once(silent, 'listening');
-    const { failure: fails } = sqlRunner(() => ({ ...datasource, host: '127.0.0.1', port: (silent.address() as AddressInfo).port }));
+    const { failure: fails } = sqlRunner(() => ({
+      ...datasource,
+      host: '127.0.0.1',
+      port: (silent.address() as AddressInfo).port,
+    }));
     assert.equal((await fails('select 1', {}, { signal: stop.signal })).code, 'aborted');
     for (const socket of sockets) socket.destroy();
     silent.close();
@@ -158,12 +206,16 @@ describe('sql on PostgreSQL, broken off', () => {
   it('says that nobody knows, when the connection is lost in a statement of its own', async () => {
     const client = await observer();
     const running = failure('select pg_sleep(600)');
-    await eventually(async () => ((await client.query(`select pg_terminate_backend(pid) from (${SLEEPERS}) s`)).rowCount ?? 0) > 0);
+    await eventually(
+      async () => ((await client.query(`select pg_terminate_backend(pid) from (${SLEEPERS}) s`)).rowCount ?? 0) > 0,
+    );
     const reason = await running;
     assert.equal(reason.code, 'sql-unknown');
     assert.match(reason.message, /57P01.*not known/);
     const several = failure(['select pg_sleep(600)', 'select 1']);
-    await eventually(async () => ((await client.query(`select pg_terminate_backend(pid) from (${SLEEPERS}) s`)).rowCount ?? 0) > 0);
+    await eventually(
+      async () => ((await client.query(`select pg_terminate_backend(pid) from (${SLEEPERS}) s`)).rowCount ?? 0) > 0,
+    );
     assert.equal((await several).code, 'sql-error');
     await client.end();
   });

@@ -46,7 +46,7 @@ async function connect({ kind: _, tls = false, ...address }: Datasource, purpose
 async function execute(client: pg.Client, { text, values }: BoundStatement): Promise<StatementEnd> {
   const rows: JsonValue[][] = [];
   let count = 0;
-  const types = { getTypeParser: readerOf } as unknown as pg.CustomTypesConfig;
+  const types = { getTypeParser: readerOf };
   const config = { text, values: [...values], types, rowMode: 'array', queryMode: 'extended' };
   // With a listener for rows the driver keeps none of them itself.
   const query = new pg.Query(config as pg.QueryConfig);
@@ -61,7 +61,11 @@ async function execute(client: pg.Client, { text, values }: BoundStatement): Pro
     client.query(query);
     const result = await promise;
     const columns = result.fields.map((field) => field.name);
-    return { ...(columns.length > 0 && { columns }), rows, rowCount: columns.length > 0 ? count : (result.rowCount ?? 0) };
+    return {
+      ...(columns.length > 0 && { columns }),
+      rows,
+      rowCount: columns.length > 0 ? count : (result.rowCount ?? 0),
+    };
   } catch (error) {
     throw sqlError(error, text);
   }
@@ -70,8 +74,11 @@ async function execute(client: pg.Client, { text, values }: BoundStatement): Pro
 function sqlError(error: unknown, text: string): SqlError {
   const found = error as ServerError;
   if (found.severity === undefined) return new SqlError(connectionMessage(error), false);
-  const line = found.position === undefined ? '' : `, line ${text.slice(0, Number(found.position) - 1).split('\n').length}`;
-  const several = /cannot insert multiple commands/.test(found.message) ? '; give several statements as a list, one each' : '';
+  const line =
+    found.position === undefined ? '' : `, line ${text.slice(0, Number(found.position) - 1).split('\n').length}`;
+  const several = /cannot insert multiple commands/.test(found.message)
+    ? '; give several statements as a list, one each'
+    : '';
   const more = [found.detail, found.hint].filter((part) => part !== undefined).map((part) => `; ${part}`);
   // After FATAL the server is gone: even a commit may have been done before.
   return new SqlError(`${found.message} (${found.code}${line})${several}${more.join('')}`, found.severity !== 'FATAL');

@@ -36,7 +36,11 @@ class StatementFailure extends Error {
   }
 }
 
-async function runOn(context: TaskContext, datasource: Datasource, statements: readonly BoundStatement[]): Promise<TaskResult> {
+async function runOn(
+  context: TaskContext,
+  datasource: Datasource,
+  statements: readonly BoundStatement[],
+): Promise<TaskResult> {
   const connection = await openUnlessAborted(context, datasource);
   let cancelled: Promise<void> | undefined;
   const cancel = () => void (cancelled ??= connection.cancel());
@@ -72,11 +76,17 @@ async function openUnlessAborted(context: TaskContext, datasource: Datasource): 
 }
 
 async function driver({ kind }: Datasource): Promise<OpenConnection> {
-  return kind === 'postgresql' ? (await import('./postgresql.ts')).openPostgresql : (await import('./mysql.ts')).openMysql;
+  return kind === 'postgresql'
+    ? (await import('./postgresql.ts')).openPostgresql
+    : (await import('./mysql.ts')).openMysql;
 }
 
 /** Several statements make one transaction. One alone is its own, so that what refuses to run inside one can run. */
-async function runStatements(context: TaskContext, connection: SqlConnection, statements: readonly BoundStatement[]): Promise<StatementEnd[]> {
+async function runStatements(
+  context: TaskContext,
+  connection: SqlConnection,
+  statements: readonly BoundStatement[],
+): Promise<StatementEnd[]> {
   const single = statements.length === 1;
   const ends: StatementEnd[] = [];
   if (!single) await step(connection, 'begin', false);
@@ -91,7 +101,12 @@ async function runStatements(context: TaskContext, connection: SqlConnection, st
 }
 
 /** `decides`: once it is done the changes stay, so that a connection lost in it leaves their fate unknown. */
-async function step(connection: SqlConnection, statement: BoundStatement | string, decides: boolean, name?: string): Promise<StatementEnd> {
+async function step(
+  connection: SqlConnection,
+  statement: BoundStatement | string,
+  decides: boolean,
+  name?: string,
+): Promise<StatementEnd> {
   const bound = typeof statement === 'string' ? { text: statement, values: [] } : statement;
   try {
     return await connection.execute(bound);
@@ -99,7 +114,10 @@ async function step(connection: SqlConnection, statement: BoundStatement | strin
     if (!(error instanceof SqlError)) throw error;
     const message = `${name ?? bound.text}: ${error.message}`;
     if (error.refused || !decides) throw new StatementFailure('sql-error', message);
-    throw new StatementFailure('sql-unknown', `${message}; the connection was lost, and whether the changes took effect is not known`);
+    throw new StatementFailure(
+      'sql-unknown',
+      `${message}; the connection was lost, and whether the changes took effect is not known`,
+    );
   }
 }
 

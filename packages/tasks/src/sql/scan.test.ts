@@ -8,7 +8,9 @@ const DIALECTS = ['postgresql', 'mysql'] as const;
 
 /** The text that goes to the driver when `name` and `n` are bound to 1. */
 function bound(sql: string, dialect: Dialect): string {
-  const params = Object.fromEntries(scanSql(sql, dialect).flatMap((piece) => (piece.kind === 'name' ? [[piece.name, 1]] : [])));
+  const params = Object.fromEntries(
+    scanSql(sql, dialect).flatMap((piece) => (piece.kind === 'name' ? [[piece.name, 1]] : [])),
+  );
   const binding = bindStatements([sql], dialect, params);
   assert.ok(binding.ok, binding.ok ? '' : binding.message);
   return binding.statements[0]?.text ?? '';
@@ -27,18 +29,39 @@ describe('scanSql', () => {
   });
 
   it('leaves casts, assignments and slices by number alone', () => {
-    for (const dialect of DIALECTS) unchanged(dialect, 'x::name', 'x :: name', '@a := 1', 'f(a := 1)', 'arr[1:2]', 'a : b');
+    for (const dialect of DIALECTS)
+      unchanged(dialect, 'x::name', 'x :: name', '@a := 1', 'f(a := 1)', 'arr[1:2]', 'a : b');
   });
 
   it('leaves quotes and comments alone in both dialects', () => {
     for (const dialect of DIALECTS) {
-      unchanged(dialect, "':x'", "'it''s :x'", '":x"', '"a"":x"', '-- :x', '-- :x\nselect 1', '/* :x */', "'unclosed :x", '/* unclosed :x');
-      assert.equal(bound('-- it\'s\n:x', dialect), `-- it's\n${dialect === 'mysql' ? '?' : '$1'}`);
+      unchanged(
+        dialect,
+        "':x'",
+        "'it''s :x'",
+        '":x"',
+        '"a"":x"',
+        '-- :x',
+        '-- :x\nselect 1',
+        '/* :x */',
+        "'unclosed :x",
+        '/* unclosed :x',
+      );
+      assert.equal(bound("-- it's\n:x", dialect), `-- it's\n${dialect === 'mysql' ? '?' : '$1'}`);
     }
   });
 
   it('knows the quotes of PostgreSQL', () => {
-    unchanged('postgresql', '$$ :x $$', '$fn$ :x $$ :y $fn$', "E'\\' :x'", "e'\\\\' || ':x'", '/* a /* b */ :x */', 'a ? b', "U&':x'");
+    unchanged(
+      'postgresql',
+      '$$ :x $$',
+      '$fn$ :x $$ :y $fn$',
+      "E'\\' :x'",
+      "e'\\\\' || ':x'",
+      '/* a /* b */ :x */',
+      'a ? b',
+      "U&':x'",
+    );
     assert.equal(bound("'\\' || :x", 'postgresql'), "'\\' || $1");
     assert.equal(bound('a$b$ || :x || a$b$', 'postgresql'), 'a$b$ || $1 || a$b$');
     assert.equal(bound('/* a */ :x /* b */', 'postgresql'), '/* a */ $1 /* b */');
@@ -53,10 +76,43 @@ describe('scanSql', () => {
   });
 
   it('loses no character of any text', () => {
-    const sqlLike = fc.array(fc.constantFrom("'", '"', '`', '$', '$$', '$a$', '\\', '--', '/*', '*/', '\n', ' ', ':', ':a', '::', '?', '$1', 'e', 'E', 'x', 'é', '#', '1')).map((parts) => parts.join(''));
+    const sqlLike = fc
+      .array(
+        fc.constantFrom(
+          "'",
+          '"',
+          '`',
+          '$',
+          '$$',
+          '$a$',
+          '\\',
+          '--',
+          '/*',
+          '*/',
+          '\n',
+          ' ',
+          ':',
+          ':a',
+          '::',
+          '?',
+          '$1',
+          'e',
+          'E',
+          'x',
+          'é',
+          '#',
+          '1',
+        ),
+      )
+      .map((parts) => parts.join(''));
     fc.assert(
       fc.property(fc.oneof(sqlLike, fc.string({ unit: 'binary' })), fc.constantFrom(...DIALECTS), (sql, dialect) => {
-        assert.equal(scanSql(sql, dialect).map((piece) => piece.text).join(''), sql);
+        assert.equal(
+          scanSql(sql, dialect)
+            .map((piece) => piece.text)
+            .join(''),
+          sql,
+        );
       }),
       { numRuns: 1000 },
     );
@@ -64,7 +120,9 @@ describe('scanSql', () => {
 
   it('binds exactly the names that stand in code, whatever lies around them', () => {
     const word = fc.stringMatching(/^[a-z_][a-z0-9_]{0,6}$/);
-    const inner = fc.array(fc.oneof(fc.constantFrom(':a', '::', '?', '$1', ' ', ';', '--', '/*', '#', "''", '\n'), word)).map((parts) => parts.join(''));
+    const inner = fc
+      .array(fc.oneof(fc.constantFrom(':a', '::', '?', '$1', ' ', ';', '--', '/*', '#', "''", '\n'), word))
+      .map((parts) => parts.join(''));
     const hidden: Readonly<Record<Dialect, fc.Arbitrary<string>>> = {
       postgresql: fc.oneof(
         inner.map((text) => `'${text}'`),
@@ -86,12 +144,21 @@ describe('scanSql', () => {
     };
     const code = fc.oneof(word, fc.constantFrom('x::int', '=', ',', '(', ')', '1.5', 'a[1:2]'));
     const part = (dialect: Dialect) =>
-      fc.oneof(code.map((text) => ({ text })), hidden[dialect].map((text) => ({ text })), word.map((name) => ({ text: `:${name}`, name })));
+      fc.oneof(
+        code.map((text) => ({ text })),
+        hidden[dialect].map((text) => ({ text })),
+        word.map((name) => ({ text: `:${name}`, name })),
+      );
     for (const dialect of DIALECTS) {
       fc.assert(
         fc.property(fc.array(part(dialect)), (parts: { text: string; name?: string }[]) => {
-          const found = scanSql(parts.map(({ text }) => text).join(' '), dialect).flatMap((piece) => (piece.kind === 'text' ? [] : [piece.text]));
-          assert.deepEqual(found, parts.flatMap(({ name }) => (name === undefined ? [] : [`:${name}`])));
+          const found = scanSql(parts.map(({ text }) => text).join(' '), dialect).flatMap((piece) =>
+            piece.kind === 'text' ? [] : [piece.text],
+          );
+          assert.deepEqual(
+            found,
+            parts.flatMap(({ name }) => (name === undefined ? [] : [`:${name}`])),
+          );
         }),
         { numRuns: 500 },
       );
@@ -118,13 +185,19 @@ describe('bindStatements', () => {
 
   it('gives a list as an array, or as JSON where that is meant', () => {
     const binding = bindStatements(['select :l, :l::jsonb, :l::json[], :l'], 'postgresql', { l: [1] });
-    assert.deepEqual(binding, { ok: true, statements: [{ text: 'select $1, $2::jsonb, $1::json[], $1', values: [[1], '[1]'] }] });
+    assert.deepEqual(binding, {
+      ok: true,
+      statements: [{ text: 'select $1, $2::jsonb, $1::json[], $1', values: [[1], '[1]'] }],
+    });
     const mysql = bindStatements(['select :l'], 'mysql', { l: [1] });
     assert.deepEqual(mysql.ok && mysql.statements[0]?.values, ['[1]']);
   });
 
   it('names what has no value, with a suggestion', () => {
-    assert.match(message(['select 1', 'select :dayy'], { day: 1 }), /statement 2 uses :dayy, which is not in params; did you mean "day"\?.*params holds "day"/);
+    assert.match(
+      message(['select 1', 'select :dayy'], { day: 1 }),
+      /statement 2 uses :dayy, which is not in params; did you mean "day"\?.*params holds "day"/,
+    );
     assert.match(message(['select arr[lo:hi]']), /uses :hi.*space after the colon/);
     assert.match(message(['select :constructor']), /uses :constructor/);
   });

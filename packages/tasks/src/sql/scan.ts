@@ -15,7 +15,8 @@ const NAME = ':(?<name>[A-Za-z_][A-Za-z0-9_]*)';
 
 /** A quote that doubles itself, and one in which a backslash hides the next character. Unclosed: to the end. */
 const doubled = (quote: string) => `${quote}[^${quote}]*(?:${quote}${quote}[^${quote}]*)*(?:${quote}|$)`;
-const escaped = (quote: string) => `${quote}[^${quote}\\\\]*(?:(?:${quote}${quote}|\\\\[^])[^${quote}\\\\]*)*(?:${quote}|\\\\?$)`;
+const escaped = (quote: string) =>
+  `${quote}[^${quote}\\\\]*(?:(?:${quote}${quote}|\\\\[^])[^${quote}\\\\]*)*(?:${quote}|\\\\?$)`;
 
 const TOKENS: Readonly<Record<Dialect, RegExp>> = {
   postgresql: new RegExp(
@@ -59,7 +60,7 @@ export function scanSql(sql: string, dialect: Dialect): SqlPiece[] {
   const pieces: SqlPiece[] = [];
   const token = TOKENS[dialect];
   let textFrom = 0;
-  for (let at = 0; at < sql.length; ) {
+  for (let at = 0; at < sql.length;) {
     token.lastIndex = at;
     const match = token.exec(sql);
     const groups = match?.groups ?? {};

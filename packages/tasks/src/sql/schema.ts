@@ -14,10 +14,14 @@ function sqlInput<Stand>(field: FieldRule<Stand>) {
     datasource: z.string().min(1).describe('Name of a datasource of the project.'),
     sql: z
       .union([statement, z.array(statement).min(1).max(1000)])
-      .describe('One statement, or a list of statements that run in one transaction. Values reach it as `:name`, never through `${{ }}`.'),
+      .describe(
+        'One statement, or a list of statements that run in one transaction. Values reach it as `:name`, never through `${{ }}`.',
+      ),
     params: field(z.record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/), z.json()))
       .exactOptional()
-      .describe('The value of each `:name`. A list becomes an array in PostgreSQL (`= any(:ids)`), and JSON in MySQL or before `::jsonb`.'),
+      .describe(
+        'The value of each `:name`. A list becomes an array in PostgreSQL (`= any(:ids)`), and JSON in MySQL or before `::jsonb`.',
+      ),
   });
 }
 

@@ -23,10 +23,33 @@ it('writes times as ISO 8601 and keeps microseconds', () => {
 
 it('makes JSON of anything', () => {
   const value = { a: 1n, b: 2n ** 70n, c: [Number.NaN, undefined], d: Buffer.from('hi'), e: new Date(0) };
-  assert.deepEqual(jsonSafe(value), { a: 1, b: String(2n ** 70n), c: ['NaN', null], d: 'aGk=', e: '1970-01-01T00:00:00.000Z' });
+  assert.deepEqual(jsonSafe(value), {
+    a: 1,
+    b: String(2n ** 70n),
+    c: ['NaN', null],
+    d: 'aGk=',
+    e: '1970-01-01T00:00:00.000Z',
+  });
 });
 
 it('draws a compact table', () => {
-  const table = textTable(['id', 'name'], [[1, 'a\nb'], [12, null], [3, 'x'.repeat(100)]]);
-  assert.equal(table, [' id │ name', '────┼──────────────────────────────────────────', '  1 │ a b', ' 12 │ null', `  3 │ ${'x'.repeat(39)}…`, ''].join('\n'));
+  const table = textTable(
+    ['id', 'name'],
+    [
+      [1, 'a\nb'],
+      [12, null],
+      [3, 'x'.repeat(100)],
+    ],
+  );
+  assert.equal(
+    table,
+    [
+      ' id │ name',
+      '────┼──────────────────────────────────────────',
+      '  1 │ a b',
+      ' 12 │ null',
+      `  3 │ ${'x'.repeat(39)}…`,
+      '',
+    ].join('\n'),
+  );
 });

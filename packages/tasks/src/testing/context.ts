@@ -63,9 +63,18 @@ async function makeWorkspace(files: Readonly<Record<string, string>>): Promise<W
   return { dir, inputDir, outputDir, outputFile };
 }
 
-function spawnProcess(command: ProcessCommand, signal: AbortSignal, write: (chunk: Uint8Array) => void): Promise<ProcessEnd> {
+function spawnProcess(
+  command: ProcessCommand,
+  signal: AbortSignal,
+  write: (chunk: Uint8Array) => void,
+): Promise<ProcessEnd> {
   const [program = '', ...rest] = command.argv;
-  const child = spawn(program, rest, { cwd: command.cwd, env: command.env, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(program, rest, {
+    cwd: command.cwd,
+    env: command.env,
+    detached: true,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   child.stdout.on('data', write);
   child.stderr.on('data', write);
   const stop = () => {
@@ -77,7 +86,9 @@ function spawnProcess(command: ProcessCommand, signal: AbortSignal, write: (chun
     });
     child.once('close', (exitCode, killedBy) => {
       signal.removeEventListener('abort', stop);
-      resolve(killedBy === null ? { kind: 'exited', exitCode: exitCode ?? -1 } : { kind: 'signalled', signal: killedBy });
+      resolve(
+        killedBy === null ? { kind: 'exited', exitCode: exitCode ?? -1 } : { kind: 'signalled', signal: killedBy },
+      );
     });
     signal.addEventListener('abort', stop, { once: true });
   });

@@ -28,8 +28,19 @@ export async function startMariadb(binary: string): Promise<TestMariadb> {
   const folder = await mkdtemp(join(tmpdir(), 'keelson-mariadb-'));
   const owner = process.getuid?.() === 0 ? await unprivileged(folder) : {};
   const port = await freePort();
-  await promisify(execFile)('mariadb-install-db', ['--no-defaults', `--datadir=${folder}/data`, '--auth-root-authentication-method=normal', '--skip-test-db'], owner);
-  const options = ['--no-defaults', `--datadir=${folder}/data`, '--bind-address=127.0.0.1', `--port=${port}`, `--socket=${folder}/socket`, `--pid-file=${folder}/pid`];
+  await promisify(execFile)(
+    'mariadb-install-db',
+    ['--no-defaults', `--datadir=${folder}/data`, '--auth-root-authentication-method=normal', '--skip-test-db'],
+    owner,
+  );
+  const options = [
+    '--no-defaults',
+    `--datadir=${folder}/data`,
+    '--bind-address=127.0.0.1',
+    `--port=${port}`,
+    `--socket=${folder}/socket`,
+    `--pid-file=${folder}/pid`,
+  ];
   const server = spawn(binary, options, { ...owner, stdio: 'ignore' });
   const ended = once(server, 'exit');
   const stop = async () => {
@@ -43,7 +54,14 @@ export async function startMariadb(binary: string): Promise<TestMariadb> {
     await stop();
     throw error;
   }
-  const datasource: Datasource = { kind: 'mysql', host: '127.0.0.1', port, database: 'shop', user: 'keelson', password: PASSWORD };
+  const datasource: Datasource = {
+    kind: 'mysql',
+    host: '127.0.0.1',
+    port,
+    database: 'shop',
+    user: 'keelson',
+    password: PASSWORD,
+  };
   return { datasource, [Symbol.asyncDispose]: stop };
 }
 

@@ -17,10 +17,19 @@ export function sqlRunner(datasource: () => Datasource) {
     assert.ok(result.outcome === 'succeeded', JSON.stringify(result));
     return result.outputs;
   };
-  const failure = async (sql: string | string[], params?: JsonObject, options?: TestContextOptions): Promise<FailureReason> => {
+  const failure = async (
+    sql: string | string[],
+    params?: JsonObject,
+    options?: TestContextOptions,
+  ): Promise<FailureReason> => {
     const { result } = await attempt(sql, params, options);
     assert.ok(result.outcome === 'failed', 'expected a failure');
     return result.reason;
   };
-  return { attempt, outputs, failure, row: async (sql: string, params?: JsonObject) => (await outputs(sql, params))['row'] };
+  return {
+    attempt,
+    outputs,
+    failure,
+    row: async (sql: string, params?: JsonObject) => (await outputs(sql, params))['row'],
+  };
 }
