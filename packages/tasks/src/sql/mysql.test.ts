@@ -5,8 +5,9 @@ import { findMariadbd, startMariadb, type TestMariadb } from '../testing/mariadb
 import { sqlRunner } from '../testing/sql.ts';
 
 const binary = findMariadbd();
+const name = `sql on MySQL and MariaDB${binary === undefined ? ' (not run: this machine has no mariadbd)' : ''}`;
 
-describe('sql on MySQL and MariaDB', { skip: binary === undefined && 'no mariadbd on this machine' }, () => {
+describe(name, { skip: binary === undefined }, () => {
   let server: TestMariadb;
   const { attempt, outputs, failure, row } = sqlRunner(() => server.datasource);
 
