@@ -117,7 +117,6 @@ export function refsNotUpstream(
   for (let from = 0; from < targets.length; from += BITS) {
     const batch = targets.slice(from, from + BITS);
     const own = new Map(batch.map((target, bit) => [index.get(target), 1 << bit]));
-    upstream.fill(0);
     for (let position = 0; position < order.length; position++) {
       let mask = 0;
       for (const need of needs[position] ?? []) mask |= (upstream[need] ?? 0) | (own.get(need) ?? 0);

@@ -39,6 +39,22 @@ test('one task of 10,000 that reads downstream is found', () => {
   );
 });
 
+test('of a hundred tasks that one reads, those that are not upstream are found', () => {
+  const sources = Array.from({ length: 100 }, (_, index) => `s${index}`);
+  const tasks = {
+    ...Object.fromEntries(sources.map((id) => [id, { run: 'true' }])),
+    middle: { run: 'true', needs: sources.filter((_, index) => index % 2 === 0) },
+    reader: {
+      run: 'true',
+      needs: ['middle'],
+      env: Object.fromEntries(sources.map((id) => [id, `\${{ tasks.${id}.state }}`])),
+    },
+  };
+  const { issues } = definitionFromObject({ name: 'many', tasks }, options);
+  const expected = sources.filter((_, index) => index % 2 === 1).map((id) => `tasks.reader.env.${id}`);
+  assert.deepEqual(issues.map(({ path }) => path).toSorted(), expected.toSorted());
+});
+
 test('a cycle of 10,000 tasks is one issue of readable length', () => {
   const object = chain(10_000);
   object.tasks.t0 = { run: 'true', needs: ['t9999'] };
