@@ -36,6 +36,16 @@ test('of several processes after a stale lock exactly one gets it', async (t) =>
   assert.deepEqual(outcomes.toSorted(), ['refused', 'refused', 'refused', 'taken']);
 });
 
+test('however the steps of a takeover interleave, one gets the lock', async (t) => {
+  const folder = await temporaryFolder(t);
+  for (let round = 0; round < 30; round++) {
+    const path = join(folder, `${round}.lock`);
+    await writeFile(path, JSON.stringify({ pid: 1, boot: 'an-earlier-boot', started: '1' }));
+    const outcomes = await Promise.all(Array.from({ length: 12 }, () => acquireLock(path)));
+    assert.equal(outcomes.filter((outcome) => outcome.taken).length, 1);
+  }
+});
+
 test('a lock file that is damaged counts as stale, and a released one can be taken again', async (t) => {
   const folder = await temporaryFolder(t);
   const path = join(folder, 'a.lock');

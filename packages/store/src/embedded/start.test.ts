@@ -106,7 +106,9 @@ test('after a kill -9 of the parent the next start takes over with the data whol
 test('a recycled process id in postmaster.pid or in the lock does not prevent a start', async (t) => {
   const folder = await temporaryFolder(t);
   await (await start(t, folder)).stop();
-  const bystander = spawn('sleep', ['600'], { stdio: 'ignore' });
+  // Of the server's own user: another user's process does not worry PostgreSQL.
+  const { uid, gid } = await stat(join(folder, 'postgres', 'data'));
+  const bystander = spawn('sleep', ['600'], { stdio: 'ignore', uid, gid });
   t.after(() => bystander.kill());
   await writeFile(join(folder, 'postgres', 'data', 'postmaster.pid'), `${bystander.pid}\n${folder}\n1\n5432\n`);
   await writeFile(
@@ -115,6 +117,17 @@ test('a recycled process id in postmaster.pid or in the lock does not prevent a 
   );
   await start(t, folder);
   assert.equal(bystander.exitCode, null);
+});
+
+test('a server that outlived its Keelson is stopped before the next one starts', async (t) => {
+  const folder = await temporaryFolder(t);
+  const first = await start(t, folder);
+  await query(first.url, 'create table kept as select 3 as answer');
+  // As it is without setpriv: the server lives on, and its Keelson is gone.
+  await writeFile(join(folder, 'keelson.lock'), JSON.stringify({ pid: 1, boot: 'another-boot', started: '1' }));
+  const second = await start(t, folder);
+  assert.match(await first.ended, /exit 0/);
+  assert.deepEqual(await query(second.url, 'select answer from kept'), [{ answer: 3 }]);
 });
 
 test('the cluster of another major version is refused and left alone', async (t) => {
