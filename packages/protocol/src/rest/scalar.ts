@@ -1,3 +1,4 @@
+import type { JsonValue } from '@keelson/core';
 import { z } from 'zod';
 
 /** Opaque to a client: compare it, never take it apart. */
@@ -14,7 +15,12 @@ export const datasourceName = z
   .string()
   .regex(/^[A-Za-z_][A-Za-z0-9_-]{0,63}$/, 'must match [A-Za-z_][A-Za-z0-9_-]{0,63}');
 
-export const jsonValue = z.json();
+/** Not `z.json()`: a recursive schema needs a name to be referred to in the OpenAPI document. */
+export const jsonValue: z.ZodType<JsonValue> = z
+  .lazy(() =>
+    z.union([z.string(), z.number(), z.boolean(), z.null(), z.array(jsonValue), z.record(z.string(), jsonValue)]),
+  )
+  .meta({ id: 'JsonValue' });
 export const jsonObject = z.record(z.string(), jsonValue);
 
 /** Why something ended as it did, or does not start. */

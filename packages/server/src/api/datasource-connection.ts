@@ -19,7 +19,11 @@ export async function tryDatasource(
 ): Promise<DatasourceTrial> {
   const run = taskRuns.get('sql');
   if (run === undefined) throw new Error('this release has no sql task');
-  const input = { connection: { ...config, password: password ?? '' }, sql: 'select version() as version' };
+  const input = {
+    datasource: 'test',
+    connection: { ...config, password: password ?? '' },
+    sql: 'select version() as version',
+  };
   const result = await run(bareContext(input, signal));
   if (result.outcome === 'failed') return { ok: false, code: result.reason.code, message: result.reason.message };
   const { row } = result.outputs;

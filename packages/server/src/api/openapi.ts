@@ -1,4 +1,5 @@
 import swagger from '@fastify/swagger';
+import type { SwaggerTransformObject } from '@fastify/swagger';
 import { jsonSchemaTransform, jsonSchemaTransformObject } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import { problem } from '@keelson/protocol';
@@ -29,7 +30,8 @@ export async function openApiRoutes(api: Api, version: string): Promise<void> {
         url,
       };
     },
-    transformObject: jsonSchemaTransformObject,
+    transformObject: (document) =>
+      withoutUnused(jsonSchemaTransformObject(document) as Components) as ReturnType<SwaggerTransformObject>,
   });
   api.get(
     '/api/v1/openapi.json',
@@ -39,6 +41,27 @@ export async function openApiRoutes(api: Api, version: string): Promise<void> {
     },
     async () => JSON.parse(JSON.stringify(api.swagger())) as Record<string, unknown>,
   );
+}
+
+interface Components {
+  components?: { schemas?: Record<string, unknown> | undefined } | undefined;
+}
+
+/** The transformation lists every schema twice, as input and as output; only those that something refers to are of use. */
+function withoutUnused(document: Components): Components {
+  const { components, ...rest } = document;
+  const schemas = components?.schemas ?? {};
+  const used = new Set<string>();
+  const visit = (value: unknown): void => {
+    for (const [, name = ''] of JSON.stringify(value).matchAll(/"#\/components\/schemas\/([^"]+)"/g)) {
+      if (used.has(name)) continue;
+      used.add(name);
+      visit(schemas[name] ?? null);
+    }
+  };
+  visit(rest);
+  const kept = Object.fromEntries(Object.entries(schemas).filter(([name]) => used.has(name)));
+  return { ...document, components: { ...components, schemas: kept } };
 }
 
 export const PROBLEM_RESPONSE = {

@@ -21,6 +21,12 @@ export async function sendProblem(reply: FastifyReply, problem: Problem): Promis
   await reply.code(problem.status).type(PROBLEM_MEDIA_TYPE).serializer(String).send(JSON.stringify(problem));
 }
 
+/** For Fastify's option `frameworkErrors`: what it refuses before any route is looked for, such as a malformed URL. */
+export function answerFrameworkError(error: FastifyError, _request: FastifyRequest, reply: FastifyReply): void {
+  const code = error.code === 'FST_ERR_BAD_URL' ? 'malformed-request' : 'unknown-route';
+  void sendProblem(reply, makeProblem(code, error.message.slice(0, 200)));
+}
+
 export async function answerUnknownRoute(request: FastifyRequest): Promise<never> {
   throw new ApiError('unknown-route', `${request.method} ${pathOf(request)} is no route of this server`);
 }

@@ -35,17 +35,19 @@ export function startRoutes(api: Api, { store, wake }: ApiDeps): void {
     '/api/v1/projects/:project/workflows/:workflow/instances',
     {
       config: { permission: 'instances:start' },
+      // Everything in the body is optional, and so is the body.
+      preValidation: async (request) => void (request.body ??= {}),
       schema: {
         summary: 'Start an instance; with an Idempotency-Key a repeated call starts nothing new',
         params: named,
         headers: keyHeader,
-        body: startRequest.optional(),
+        body: startRequest,
         response: { 200: startResponse, 201: startResponse },
       },
     },
     async (request, reply) => {
       const { project, workflow } = request.params;
-      const body = request.body ?? {};
+      const { body } = request;
       const basis = await basisOf(JSON.stringify({ project, workflow, version: body.version }));
       const { version } = basis;
       const runTime = new Date(body.runTime ?? Date.now()).toISOString();
