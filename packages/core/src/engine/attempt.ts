@@ -13,13 +13,22 @@ export function attemptEnded(draft: Draft, event: AttemptEnded): void {
   draft.released.push(attempt.id);
   switch (verdict(draft, event)) {
     case 'retry':
-      return again(draft, event, retryDelayMs(planned(draft, attempt.task).definition.retry, attempt.task, failuresOf(event)));
+      return again(
+        draft,
+        event,
+        retryDelayMs(planned(draft, attempt.task).definition.retry, attempt.task, failuresOf(event)),
+      );
     case 'replace':
       return again(draft, event, 0);
     case 'succeeded':
       return endTask(draft, attempt.state, { ...ranTo(event), state: 'succeeded', ...yields(event) });
     case 'failed':
-      return endTask(draft, attempt.state, { ...ranTo(event), state: 'failed', reason: failureOf(event), ...yields(event) });
+      return endTask(draft, attempt.state, {
+        ...ranTo(event),
+        state: 'failed',
+        reason: failureOf(event),
+        ...yields(event),
+      });
     case 'stopped':
       return endTask(draft, attempt.state, { ...ranTo(event), state: 'stopped', reason: event.reason ?? STOPPED });
   }
@@ -74,7 +83,8 @@ function failuresOf({ attempt }: AttemptEnded): number {
 }
 
 function failureOf({ attempt, end, reason }: AttemptEnded): Reason {
-  if (attempt.killReason === 'timeout' && end !== 'failed') return { code: 'timeout', message: 'ran longer than its timeout' };
+  if (attempt.killReason === 'timeout' && end !== 'failed')
+    return { code: 'timeout', message: 'ran longer than its timeout' };
   if (end === 'lost') {
     const why = reason === undefined ? '' : `: ${reason.message}`;
     return { code: 'worker-lost', message: `lost with its worker ${attempt.losses + 1} times${why}` };

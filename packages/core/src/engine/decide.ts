@@ -8,7 +8,7 @@ import { admit, endTask, FAILURE_ENDS_INSTANCE } from './progress.ts';
 import { assertInstanceTransition } from './states.ts';
 import type { InstanceEndState } from './states.ts';
 import { settle, stop } from './stop.ts';
-import type { EngineEvent, InstanceView } from './view.ts';
+import type { EngineEvent, InstanceView, WithdrawnTask } from './view.ts';
 
 export type Decision =
   | { readonly kind: 'decided'; readonly changes: InstanceChanges }
@@ -25,6 +25,7 @@ export function decide(view: InstanceView, events: readonly EngineEvent[]): Deci
   const draft = newDraft(view);
   try {
     for (const event of events) apply(draft, event);
+    withdrawn(draft, draft.takenBack.splice(0));
     settle(draft, events);
     endIfDone(draft);
   } catch (error) {
@@ -58,7 +59,9 @@ function start(draft: Draft): void {
   }
 }
 
-function withdrawn(draft: Draft, tasks: Extract<EngineEvent, { type: 'withdrawn' }>['tasks']): void {
+/** A stopping instance ends these with all the others, when nothing of it runs any more. */
+function withdrawn(draft: Draft, tasks: readonly WithdrawnTask[]): void {
+  if (draft.live.state !== 'running') return;
   for (const { task, attempt, from } of tasks) {
     const ran = attempt > 1;
     endTask(draft, from, { task, state: ran ? 'stopped' : 'skipped', attempt: 0, reason: FAILURE_ENDS_INSTANCE });
@@ -70,17 +73,22 @@ function endIfDone(draft: Draft): void {
   const state: InstanceEndState = draft.live.failed > 0 ? 'failed' : 'succeeded';
   assertInstanceTransition(draft.live.state, state);
   const failure = draft.live.failure;
-  const reason = failure === null ? null : { code: 'task-failed', message: `${failure.task}: ${failure.reason.message}` };
+  const reason =
+    failure === null ? null : { code: 'task-failed', message: `${failure.task}: ${failure.reason.message}` };
   draft.end = { state, reason };
   draft.events.push({ type: 'instance-ended', state, ...(reason === null ? {} : { reason }) });
-  if (reason !== null) draft.alerts.push({ kind: 'instance-failed', payload: { task: failure?.task ?? '', message: reason.message } });
+  if (reason !== null)
+    draft.alerts.push({ kind: 'instance-failed', payload: { task: failure?.task ?? '', message: reason.message } });
 }
 
 /**
  * The task rows that these events will most likely need, so that they can be loaded together with the lock. A wrong
  * guess costs one more read, never a wrong decision.
  */
-export function firstDemand(plan: WorkflowPlan, events: readonly { readonly task: string; readonly failed: boolean }[]): string[] {
+export function firstDemand(
+  plan: WorkflowPlan,
+  events: readonly { readonly task: string; readonly failed: boolean }[],
+): string[] {
   const demand = new Set<string>();
   for (const { task, failed } of events) {
     const here = plan.tasks.get(task);

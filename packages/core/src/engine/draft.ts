@@ -19,6 +19,8 @@ export interface Draft {
   readonly counters: Map<string, number>;
   readonly droppedCounters: string[];
   withdraw?: 'settle' | 'skip';
+  /** Tasks that this very decision had put in line when it turned out that nothing more may start. */
+  readonly takenBack: { readonly task: string; readonly from: 'ready' | 'delayed'; readonly attempt: number }[];
   endRemaining?: { readonly state: 'stopped'; readonly reason: Reason };
   readonly alerts: AlertDraft[];
   readonly events: HistoryEvent[];
@@ -35,6 +37,7 @@ export function newDraft(view: InstanceView): Draft {
     ready: [],
     delayed: [],
     counters: new Map(),
+    takenBack: [],
     droppedCounters: [],
     alerts: [],
     events: [],
@@ -42,8 +45,14 @@ export function newDraft(view: InstanceView): Draft {
 }
 
 export function changesOf(draft: Draft): InstanceChanges {
-  const { view: _view, tasks: _tasks, ...changes } = draft;
+  const { view: _view, tasks: _tasks, takenBack: _takenBack, ...changes } = draft;
   return changes;
+}
+
+/** Nothing that this decision has put in line so far shall start after all. */
+export function takeBack(draft: Draft): void {
+  for (const { task, attempt } of draft.ready.splice(0)) draft.takenBack.push({ task, attempt, from: 'ready' });
+  for (const { task, attempt } of draft.delayed.splice(0)) draft.takenBack.push({ task, attempt, from: 'delayed' });
 }
 
 /** Rows that a decision turned out to need and that were not loaded. */

@@ -8,11 +8,29 @@ export type HistoryEvent =
   | { readonly type: 'stop-requested'; readonly by: string }
   | { readonly type: 'failure-ends-instance'; readonly task: string }
   | { readonly type: 'instance-ended'; readonly state: InstanceEndState; readonly reason?: Reason }
-  | { readonly type: 'task-delayed'; readonly task: string; readonly attempt: number; readonly cause: 'delay' | 'retry'; readonly delayMs: number }
+  | {
+      readonly type: 'task-delayed';
+      readonly task: string;
+      readonly attempt: number;
+      readonly cause: 'delay' | 'retry';
+      readonly delayMs: number;
+    }
   | { readonly type: 'task-ready'; readonly task: string; readonly attempt: number }
-  | { readonly type: 'task-dispatched'; readonly task: string; readonly attempt: number; readonly attemptId: string; readonly incarnation: string }
+  | {
+      readonly type: 'task-dispatched';
+      readonly task: string;
+      readonly attempt: number;
+      readonly attemptId: string;
+      readonly incarnation: string;
+    }
   | { readonly type: 'task-running'; readonly task: string; readonly attempt: number; readonly attemptId: string }
-  | { readonly type: 'timeout-passed'; readonly task: string; readonly attempt: number; readonly attemptId: string; readonly action: 'fail' | 'warn' }
+  | {
+      readonly type: 'timeout-passed';
+      readonly task: string;
+      readonly attempt: number;
+      readonly attemptId: string;
+      readonly action: 'fail' | 'warn';
+    }
   | {
       readonly type: 'attempt-ended';
       readonly task: string;

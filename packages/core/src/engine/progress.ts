@@ -5,7 +5,7 @@ import { evaluateCondition } from '../expression/evaluate.ts';
 import type { Scope } from '../expression/scope.ts';
 import type { JsonObject } from '../json.ts';
 import type { FinishedTask } from './changes.ts';
-import { needsRecord, planned, recordOf, requireRecords } from './draft.ts';
+import { needsRecord, planned, recordOf, requireRecords, takeBack } from './draft.ts';
 import type { Draft } from './draft.ts';
 import type { Reason } from './reason.ts';
 import { assertTaskTransition } from './states.ts';
@@ -52,7 +52,8 @@ export function admit(draft: Draft, task: TaskPlan): FinishedTask | undefined {
   if (draft.live.ending && !acceptsFailure(task)) return skipped(draft, id, FAILURE_ENDS_INSTANCE);
   const condition = conditionHolds(draft, task);
   if (condition !== true) {
-    if (condition === false) return skipped(draft, id, { code: 'condition-false', message: `if: ${task.definition.if} is false` });
+    if (condition === false)
+      return skipped(draft, id, { code: 'condition-false', message: `if: ${task.definition.if} is false` });
     requireRecords(draft, downstreamRecords(draft, id));
     return { task: id, state: 'failed', attempt: 0, reason: condition };
   }
@@ -115,7 +116,8 @@ function recordEnd(draft: Draft, from: TaskState, ending: FinishedTask): void {
 
 function noteFailure(draft: Draft, ending: FinishedTask): void {
   const reason = ending.reason ?? { code: 'failed', message: 'the task failed' };
-  const strikes = draft.view.plan.definition.onFailure === 'end' && !draft.live.ending && draft.live.state === 'running';
+  const strikes =
+    draft.view.plan.definition.onFailure === 'end' && !draft.live.ending && draft.live.state === 'running';
   draft.live = {
     ...draft.live,
     failed: draft.live.failed + 1,
@@ -124,6 +126,7 @@ function noteFailure(draft: Draft, ending: FinishedTask): void {
   };
   if (!strikes) return;
   draft.withdraw = 'skip';
+  takeBack(draft);
   draft.events.push({ type: 'failure-ends-instance', task: ending.task });
 }
 

@@ -1,4 +1,4 @@
-import { MissingRows } from './draft.ts';
+import { MissingRows, takeBack } from './draft.ts';
 import type { Draft } from './draft.ts';
 import { assertInstanceTransition } from './states.ts';
 import type { EngineEvent } from './view.ts';
@@ -9,6 +9,7 @@ export function stop(draft: Draft, by: string): void {
   assertInstanceTransition(draft.live.state, 'stopping');
   draft.live = { ...draft.live, state: 'stopping' };
   draft.withdraw = 'settle';
+  takeBack(draft);
   draft.events.push({ type: 'stop-requested', by });
 }
 
@@ -25,5 +26,8 @@ export function settle(draft: Draft, events: readonly EngineEvent[]): void {
   const reason = { code: 'stopped', message: 'stopped on request' };
   draft.end = { state: 'stopped', reason };
   draft.endRemaining = { state: 'stopped', reason: { code: 'instance-stopped', message: 'the instance was stopped' } };
-  draft.events.push({ type: 'remaining-ended', state: 'stopped' }, { type: 'instance-ended', state: 'stopped', reason });
+  draft.events.push(
+    { type: 'remaining-ended', state: 'stopped' },
+    { type: 'instance-ended', state: 'stopped', reason },
+  );
 }

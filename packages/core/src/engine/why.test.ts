@@ -9,7 +9,15 @@ const BEHIND = '2026-03-01T11:59:50.000Z';
 
 function facts(parts: Partial<WaitFacts> & { state?: WaitFacts['instance']['state'] } = {}): WaitFacts {
   const { state = 'running', ...rest } = parts;
-  return { now: NOW, instance: { id: '1', state, policy: 'parallel', reason: null }, tasks: [], commands: [], parked: [], groups: {}, ...rest };
+  return {
+    now: NOW,
+    instance: { id: '1', state, policy: 'parallel', reason: null },
+    tasks: [],
+    commands: [],
+    parked: [],
+    groups: {},
+    ...rest,
+  };
 }
 
 function why(task: TaskFacts, parts: Parameters<typeof facts>[0] = {}): { code: string; message: string } {
@@ -19,10 +27,22 @@ function why(task: TaskFacts, parts: Parameters<typeof facts>[0] = {}): { code: 
   return { code: found.code, message: found.message };
 }
 
-const waiting = (...unmet: { task: string; state: 'waiting' | 'running' | 'succeeded' }[]): TaskFacts => ({ task: 'b', state: 'waiting', unmet });
+const waiting = (...unmet: { task: string; state: 'waiting' | 'running' | 'succeeded' }[]): TaskFacts => ({
+  task: 'b',
+  state: 'waiting',
+  unmet,
+});
 const ready: TaskFacts = { task: 'a', state: 'ready', since: BEHIND, group: 'etl', capability: 'shell', position: 3 };
 const worker = { name: 'w1', state: 'live', leaseUntil: AHEAD } as const;
-const running: TaskFacts = { task: 'a', state: 'running', attempt: 1, since: BEHIND, killReason: null, progress: null, worker };
+const running: TaskFacts = {
+  task: 'a',
+  state: 'running',
+  attempt: 1,
+  since: BEHIND,
+  killReason: null,
+  progress: null,
+  worker,
+};
 
 describe('explain', () => {
   it('names the upstream tasks that have not ended, and only those', () => {
@@ -37,11 +57,15 @@ describe('explain', () => {
 
   it('says that a step waits, and why it is tried again', () => {
     const command = { kind: 'start', createdAt: BEHIND, tries: 0, lastError: null, notBefore: null };
-    assert.deepEqual(why(waiting(), { commands: [command] }), { code: 'command-waiting', message: 'its next step ("start") has waited 10 s for a master' });
+    assert.deepEqual(why(waiting(), { commands: [command] }), {
+      code: 'command-waiting',
+      message: 'its next step ("start") has waited 10 s for a master',
+    });
     const retried = { ...command, tries: 2, lastError: 'boom', notBefore: AHEAD };
     assert.deepEqual(why(waiting(), { commands: [retried] }), {
       code: 'command-retrying',
-      message: 'its next step ("start") has waited 10 s for a master; it failed 2 times and is tried again in 1 min 30 s: boom',
+      message:
+        'its next step ("start") has waited 10 s for a master; it failed 2 times and is tried again in 1 min 30 s: boom',
     });
   });
 
@@ -51,7 +75,10 @@ describe('explain', () => {
 
   it('tells a delay from the delay of a retry', () => {
     const delayed = { task: 'a', state: 'delayed', attempt: 2, dueAt: AHEAD } as const;
-    assert.deepEqual(why({ ...delayed, cause: 'delay' }), { code: 'delayed', message: `its delay ends at ${AHEAD} (in 1 min 30 s)` });
+    assert.deepEqual(why({ ...delayed, cause: 'delay' }), {
+      code: 'delayed',
+      message: `its delay ends at ${AHEAD} (in 1 min 30 s)`,
+    });
     assert.deepEqual(why({ ...delayed, cause: 'retry' }), {
       code: 'retry-delay',
       message: `attempt 1 has failed; attempt 2 may start at ${AHEAD} (in 1 min 30 s)`,
@@ -105,11 +132,16 @@ describe('explain', () => {
 
   it('repeats the reason of a task that ended badly', () => {
     const reason = { code: 'exit-code', message: 'exit code 3', exitCode: 3 };
-    assert.deepEqual(why({ task: 'a', state: 'failed', reason, endedAt: BEHIND }), { code: 'exit-code', message: 'exit code 3' });
+    assert.deepEqual(why({ task: 'a', state: 'failed', reason, endedAt: BEHIND }), {
+      code: 'exit-code',
+      message: 'exit code 3',
+    });
   });
 
   it('speaks of a parked step for the instance as a whole', () => {
-    const [first] = explain(facts({ state: 'failed', parked: [{ kind: 'start', tries: 1, error: 'no such version', at: BEHIND }] }));
+    const [first] = explain(
+      facts({ state: 'failed', parked: [{ kind: 'start', tries: 1, error: 'no such version', at: BEHIND }] }),
+    );
     assert.deepEqual(first, {
       task: null,
       state: 'failed',

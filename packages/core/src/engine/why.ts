@@ -18,14 +18,25 @@ export interface WaitFacts {
   /** Steps of the engine that are still to be made for this instance, oldest first. */
   readonly commands: readonly CommandFacts[];
   /** Steps that could not be made. */
-  readonly parked: readonly { readonly kind: string; readonly tries: number; readonly error: string; readonly at: string }[];
+  readonly parked: readonly {
+    readonly kind: string;
+    readonly tries: number;
+    readonly error: string;
+    readonly at: string;
+  }[];
   /** One entry for each worker group that a ready task waits for. */
   readonly groups: Readonly<Record<string, readonly WorkerFacts[]>>;
 }
 
 export type TaskFacts =
   | { readonly task: string; readonly state: 'waiting'; readonly unmet: readonly UnmetNeed[] }
-  | { readonly task: string; readonly state: 'delayed'; readonly cause: 'delay' | 'retry'; readonly attempt: number; readonly dueAt: string }
+  | {
+      readonly task: string;
+      readonly state: 'delayed';
+      readonly cause: 'delay' | 'retry';
+      readonly attempt: number;
+      readonly dueAt: string;
+    }
   | {
       readonly task: string;
       readonly state: 'ready';
@@ -42,9 +53,18 @@ export type TaskFacts =
       readonly since: string;
       readonly killReason: 'stop' | 'timeout' | null;
       readonly progress: JsonObject | null;
-      readonly worker: { readonly name: string; readonly state: 'live' | 'draining' | 'dead'; readonly leaseUntil: string };
+      readonly worker: {
+        readonly name: string;
+        readonly state: 'live' | 'draining' | 'dead';
+        readonly leaseUntil: string;
+      };
     }
-  | { readonly task: string; readonly state: Exclude<TaskEndState, 'succeeded'>; readonly reason: Reason | null; readonly endedAt: string };
+  | {
+      readonly task: string;
+      readonly state: Exclude<TaskEndState, 'succeeded'>;
+      readonly reason: Reason | null;
+      readonly endedAt: string;
+    };
 
 export interface UnmetNeed {
   readonly task: string;
@@ -112,7 +132,16 @@ export function explain(facts: WaitFacts): TaskExplanation[] {
     message: `the step "${kind}" was given up after it failed ${times(tries)}: ${error}`,
     details: { kind, tries },
   }));
-  return [...parked, ...facts.tasks.map((task) => ({ task: task.task, state: task.state, since: sinceOf(task), details: {}, ...explainTask(facts, task) }))];
+  return [
+    ...parked,
+    ...facts.tasks.map((task) => ({
+      task: task.task,
+      state: task.state,
+      since: sinceOf(task),
+      details: {},
+      ...explainTask(facts, task),
+    })),
+  ];
 }
 
 interface Words {
@@ -136,7 +165,10 @@ function explainTask(facts: WaitFacts, task: TaskFacts): Words {
     case 'running':
       return withWorker(facts, task);
     default:
-      return { code: task.reason?.code ?? task.state, message: task.reason?.message ?? `ended ${task.state}, without a reason` };
+      return {
+        code: task.reason?.code ?? task.state,
+        message: task.reason?.message ?? `ended ${task.state}, without a reason`,
+      };
   }
 }
 
@@ -149,13 +181,20 @@ function sinceOf(task: TaskFacts): string | null {
 function held({ instance, tasks }: WaitFacts): WaitWords | undefined {
   switch (instance.state) {
     case 'queued':
-      return { code: 'serial-policy', message: `an earlier instance of the workflow has not ended, and its policy is ${instance.policy}` };
+      return {
+        code: 'serial-policy',
+        message: `an earlier instance of the workflow has not ended, and its policy is ${instance.policy}`,
+      };
     case 'paused':
     case 'pausing':
       return { code: 'paused', message: `the instance is ${instance.state}: resume it` };
     case 'stopping': {
       const active = tasks.filter(({ state }) => state === 'dispatched' || state === 'running').length;
-      return { code: 'stopping', message: `the instance is stopping and will not start this task; ${active} of its tasks still run`, details: { active } };
+      return {
+        code: 'stopping',
+        message: `the instance is stopping and will not start this task; ${active} of its tasks still run`,
+        details: { active },
+      };
     }
     default:
       return undefined;
@@ -165,21 +204,31 @@ function held({ instance, tasks }: WaitFacts): WaitWords | undefined {
 function waiting(facts: WaitFacts, unmet: readonly UnmetNeed[]): WaitWords {
   const open = unmet.filter(({ state }) => !ENDED.has(state));
   if (open.length > 0) {
-    const names = open.slice(0, NAMED).map(({ task, state }) => `${task} (${state})`).join(', ');
+    const names = open
+      .slice(0, NAMED)
+      .map(({ task, state }) => `${task} (${state})`)
+      .join(', ');
     const more = open.length > NAMED ? ` and ${open.length - NAMED} more` : '';
     const upstream = open.map(({ task, state }) => ({ task, state }));
     return { code: 'waiting-for-upstream', message: `waits for ${names}${more}`, details: { upstream } };
   }
   const command = facts.commands[0];
   if (command === undefined) {
-    return { code: 'no-driver', message: 'nothing is under way that could start it: this is a bug; keelson doctor says more' };
+    return {
+      code: 'no-driver',
+      message: 'nothing is under way that could start it: this is a bug; keelson doctor says more',
+    };
   }
   const { kind, tries, notBefore, lastError } = command;
   const step = `its next step ("${kind}") has waited ${ago(facts, command.createdAt)} for a master`;
   if (tries === 0) return { code: 'command-waiting', message: step, details: { kind } };
   const next = notBefore === null ? '' : ` and is tried again ${inTime(facts, notBefore)}`;
   const error = lastError ?? 'the master ended over it';
-  return { code: 'command-retrying', message: `${step}; it failed ${times(tries)}${next}: ${error}`, details: { kind, tries, notBefore } };
+  return {
+    code: 'command-retrying',
+    message: `${step}; it failed ${times(tries)}${next}: ${error}`,
+    details: { kind, tries, notBefore },
+  };
 }
 
 const ENDED: ReadonlySet<TaskState> = new Set(TASK_END_STATES);
@@ -189,15 +238,23 @@ function delayed(facts: WaitFacts, { cause, attempt, dueAt }: Of<'delayed'>): Wa
   const due = `${dueAt} (${inTime(facts, dueAt)})`;
   const details = { dueAt, attempt };
   if (cause === 'delay') return { code: 'delayed', message: `its delay ends at ${due}`, details };
-  return { code: 'retry-delay', message: `attempt ${attempt - 1} has failed; attempt ${attempt} may start at ${due}`, details };
+  return {
+    code: 'retry-delay',
+    message: `attempt ${attempt - 1} has failed; attempt ${attempt} may start at ${due}`,
+    details,
+  };
 }
 
 function inLine(facts: WaitFacts, { group, capability, position, since }: Of<'ready'>): WaitWords {
   const workers = facts.groups[group] ?? [];
-  if (workers.length === 0) return { code: 'no-worker-in-group', message: `no live worker in group ${group}`, details: { group } };
+  if (workers.length === 0)
+    return { code: 'no-worker-in-group', message: `no live worker in group ${group}`, details: { group } };
   const able = workers.filter(({ capabilities }) => capabilities.includes(capability));
   if (able.length === 0) {
-    const names = workers.slice(0, NAMED).map(({ name }) => name).join(', ');
+    const names = workers
+      .slice(0, NAMED)
+      .map(({ name }) => name)
+      .join(', ');
     const message = `no live worker in group ${group} can run ${capability} (there ${workers.length === 1 ? 'is' : 'are'} ${names})`;
     return { code: 'no-worker-with-capability', message, details: { group, capability, workers: workers.length } };
   }
@@ -205,13 +262,24 @@ function inLine(facts: WaitFacts, { group, capability, position, since }: Of<'re
   const inUse = able.reduce((sum, worker) => sum + Math.min(worker.inUse, worker.slots), 0);
   const details = { group, capability, slots, inUse, position };
   if (inUse >= slots) {
-    return { code: 'group-full', message: `group ${group} is full: ${inUse} of ${slots} slots for ${capability} in use; position ${position} in line`, details };
+    return {
+      code: 'group-full',
+      message: `group ${group} is full: ${inUse} of ${slots} slots for ${capability} in use; position ${position} in line`,
+      details,
+    };
   }
   const free = `${slots - inUse} of ${slots} slots free in group ${group}`;
-  return { code: 'about-to-start', message: `ready for ${ago(facts, since)}, position ${position} in line; ${free}`, details };
+  return {
+    code: 'about-to-start',
+    message: `ready for ${ago(facts, since)}, position ${position} in line; ${free}`,
+    details,
+  };
 }
 
-function withWorker(facts: WaitFacts, { state, since, worker, killReason, progress }: Of<'dispatched' | 'running'>): WaitWords {
+function withWorker(
+  facts: WaitFacts,
+  { state, since, worker, killReason, progress }: Of<'dispatched' | 'running'>,
+): WaitWords {
   const details = { worker: worker.name, leaseUntil: worker.leaseUntil };
   if (worker.state === 'dead' || Date.parse(worker.leaseUntil) <= Date.parse(facts.now)) {
     const message = `worker ${worker.name} does not renew its lease, which ended ${ago(facts, worker.leaseUntil)} ago`;
@@ -219,14 +287,26 @@ function withWorker(facts: WaitFacts, { state, since, worker, killReason, progre
   }
   if (killReason !== null) {
     const why = killReason === 'timeout' ? 'it ran longer than its timeout' : 'it was asked to stop';
-    return { code: 'stopping', message: `${why}; worker ${worker.name} has not confirmed its end yet`, details: { ...details, killReason } };
+    return {
+      code: 'stopping',
+      message: `${why}; worker ${worker.name} has not confirmed its end yet`,
+      details: { ...details, killReason },
+    };
   }
   if (state === 'dispatched') {
-    return { code: 'dispatched', message: `handed to worker ${worker.name} ${ago(facts, since)} ago, which has not confirmed the start`, details };
+    return {
+      code: 'dispatched',
+      message: `handed to worker ${worker.name} ${ago(facts, since)} ago, which has not confirmed the start`,
+      details,
+    };
   }
   const fraction = typeof progress?.fraction === 'number' ? `, ${Math.floor(progress.fraction * 100)} % done` : '';
   const said = typeof progress?.message === 'string' ? ` (${progress.message})` : '';
-  return { code: 'running', message: `has run on worker ${worker.name} for ${ago(facts, since)}${fraction}${said}`, details };
+  return {
+    code: 'running',
+    message: `has run on worker ${worker.name} for ${ago(facts, since)}${fraction}${said}`,
+    details,
+  };
 }
 
 function times(count: number): string {

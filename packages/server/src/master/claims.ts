@@ -28,7 +28,7 @@ export function startClaims(context: MasterContext, handover: Handover): Wakeabl
       });
       const taken = new Set(bound.map(({ nonce }) => nonce));
       for (const { incarnationId, nonce } of tried) if (!taken.has(nonce)) sessions.takeBack(incarnationId);
-      handover.bound(bound);
+      void handover.bound(bound);
       const full = bound.length === tried.length;
       more ||= full && slots.length > MOST_SLOTS;
       if (!full) for (const capability of capabilities) line.drained({ workerGroup, capability });

@@ -30,7 +30,7 @@ export function startCommands(context: MasterContext, handover: Handover): Wakea
     const mind = createMind(plans, sessions, line);
     try {
       const outcome = await store.engine.step({ reports: [], demand: [], commandLimit: BATCH, ...(only === undefined ? {} : { only }) }, mind);
-      follow(context, handover, outcome, mind.offers());
+      void follow(context, handover, outcome, mind.offers());
       return outcome;
     } catch (error) {
       for (const id of mind.offers()) {

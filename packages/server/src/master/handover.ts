@@ -5,8 +5,8 @@ import type { MasterContext } from './context.ts';
 
 /** From a committed binding to the worker that holds it. */
 export interface Handover {
-  /** These attempts are bound to workers of this gateway; their slots were promised to them. */
-  bound(attempts: readonly BoundAttempt[]): void;
+  /** These attempts are bound to workers of this gateway; their slots were promised to them. Resolves when they wait in the outbox. */
+  bound(attempts: readonly BoundAttempt[]): Promise<void>;
 }
 
 /** @param refuse takes the end of an attempt whose input cannot be rendered */
@@ -35,10 +35,10 @@ export function createHandover(context: MasterContext, refuse: (report: Reported
   };
 
   return {
-    bound: (attempts) => {
+    bound: async (attempts) => {
       if (attempts.length === 0) return;
       for (const attempt of attempts) sessions.bind(attempt);
-      void build(attempts);
+      await build(attempts);
     },
   };
 }

@@ -39,16 +39,13 @@ export function createMind(plans: Plans, sessions: Sessions, line: Line): Mind {
       };
       return decide({ live, plan: known.plan, scope, tasks, ...(activeAttempts === undefined ? {} : { activeAttempts }) }, events);
     },
-    place: (instance: LoadedInstance, changes: InstanceChanges) => {
-      const placements = describe(instance, changes.ready);
-      if (changes.withdraw !== undefined) return placements;
-      return placements.map((placement) => {
+    place: (instance: LoadedInstance, changes: InstanceChanges) =>
+      describe(instance, changes.ready).map((placement) => {
         const offer = line.isEmpty(placement) ? sessions.offer(placement.workerGroup, placement.capability) : undefined;
         if (offer === undefined) return placement;
         offered.push(offer.incarnationId);
         return { ...placement, offer };
-      });
-    },
+      }),
     offers: () => offered.splice(0),
   };
 }

@@ -2,18 +2,22 @@ import type { StepOutcome } from '@keelson/store';
 import type { MasterContext } from './context.ts';
 import type { Handover } from './handover.ts';
 
-/** Everything that follows from a committed step, outside the database: hand over what was bound, wake who must look. */
-export function follow(context: MasterContext, handover: Handover, outcome: StepOutcome, offers: readonly string[]): void {
+/**
+ * Everything that follows from a committed step, outside the database: hand over what was bound, wake who must look. Resolves when the
+ * assignments wait in their outboxes; the next step need not wait for that.
+ */
+export function follow(context: MasterContext, handover: Handover, outcome: StepOutcome, offers: readonly string[]): Promise<void> {
   const { signals, line, metrics, wake } = context;
   metrics.steps++;
   keepOffers(context, outcome, offers);
-  handover.bound(outcome.bound);
+  const handedOver = handover.bound(outcome.bound);
   for (const kind of outcome.waiting) line.grew(kind);
   for (const group of new Set(outcome.waiting.map(({ workerGroup }) => workerGroup))) signals.send('ready', group);
   if (!line.isAllEmpty()) wake.claims();
   if (outcome.delayed) wake.due();
   for (const id of outcome.killing) signals.send('kill', id);
   if (outcome.alerts) signals.send('alert');
+  return handedOver;
 }
 
 /** Offers that came to nothing, because the worker was no longer alive in the transaction, are free again. */

@@ -82,10 +82,11 @@ export function createReports(context: MasterContext): Reports {
       }
       throw error;
     });
-    follow(context, handover, outcome, mind.offers());
+    const handedOver = follow(context, handover, outcome, mind.offers());
     if (outcome.moreCommands) context.signals.send('command');
     const postponed = new Set(outcome.postponed.map(({ attemptId }) => attemptId));
-    settle(batch.filter(({ report }) => !postponed.has(report.attemptId)));
+    // The answer to the report carries the next task.
+    void handedOver.then(() => settle(batch.filter(({ report }) => !postponed.has(report.attemptId))));
     metrics.attemptsEnded += batch.length - postponed.size - outcome.settled.length;
     metrics.reportsSettled += outcome.settled.length;
     if (postponed.size > 0) await postpone(batch.filter(({ report }) => postponed.has(report.attemptId)), outcome.unknownVersions);

@@ -226,13 +226,14 @@ export function writeCalls(decided: readonly Decided[], commandIds: readonly str
   push(dropped, () => call(DROP_COUNTERS, ids(dropped), dropped.map(({ item }) => item)));
   const noted = decided.filter(({ changes }) => changes.events.length > 0);
   push(noted, () => call(HISTORY, ids(noted), noted.map(({ changes }) => JSON.stringify(changes.events))));
+  // Before anything new is put in line: what `onFailure: end` starts must not be taken back with the rest.
+  writeWithdrawals(decided, push);
   writeDelayed(decided, push);
   const inLine = gather(decided, ({ placements }) => placements.filter(({ offer }) => offer === undefined));
   push(inLine, () => call(LINE_UP, ...lineColumns(inLine)));
   const offered = gather(decided, ({ placements }) => placements.filter(({ offer }) => offer !== undefined));
   const bindAt = offered.length > 0 ? calls.length : -1;
   push(offered, () => bind(offered));
-  writeWithdrawals(decided, push);
   writeEnds(ended, push);
   const alerts = gather(decided, ({ changes }) => changes.alerts);
   push(alerts, () => call(ALERTS, alerts.map(({ item }) => item.kind), ids(alerts), alerts.map(({ item }) => JSON.stringify(item.payload))));

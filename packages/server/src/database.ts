@@ -1,0 +1,27 @@
+import { migrate, openStore } from '@keelson/store';
+import type { Finding, Store, TokenRole } from '@keelson/store';
+
+/** What an operator does straight on the database, when there is no server yet. */
+async function withStore<T>(databaseUrl: string, use: (store: Store) => Promise<T>): Promise<T> {
+  const store = await openStore({ url: databaseUrl, applicationName: 'keelson cli' });
+  try {
+    return await use(store);
+  } finally {
+    await store.close();
+  }
+}
+
+/** @returns names of the migrations that were applied now */
+export function migrateDatabase(databaseUrl: string): Promise<string[]> {
+  return migrate(databaseUrl);
+}
+
+/** @returns the token; it is shown this once */
+export function createToken({ databaseUrl, role, name }: { databaseUrl: string; role: TokenRole; name: string }): Promise<string> {
+  return withStore(databaseUrl, async (store) => (await store.tokens.create({ role, name })).token);
+}
+
+/** The invariants over the live database. */
+export function checkDatabase(databaseUrl: string): Promise<readonly Finding[]> {
+  return withStore(databaseUrl, (store) => store.doctor.check());
+}

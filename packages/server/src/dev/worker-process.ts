@@ -1,0 +1,60 @@
+import { fork } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+
+export interface WorkerProcessOptions {
+  readonly server: string;
+  readonly token: string;
+  readonly name: string;
+  readonly slots: number;
+  readonly dataDir: string;
+}
+
+export interface WorkerProcess {
+  /** Resolves once the worker has joined. */
+  readonly ready: Promise<void>;
+  /** Resolves with a sentence if it ends without having been asked to. */
+  readonly ended: Promise<string>;
+  stop(): Promise<void>;
+}
+
+const MODULE = fileURLToPath(new URL('./worker-main.ts', import.meta.url));
+const STOP_WITHIN_MS = 20_000;
+
+/** A worker of `dev` in a process of its own. It drains when this process goes away, because its channel to it closes. */
+export function startWorkerProcess({ server, token, name, slots, dataDir }: WorkerProcessOptions): WorkerProcess {
+  const child = fork(MODULE, [], {
+    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    // Out of the terminal's process group: a Ctrl-C is this process's to pass on.
+    detached: true,
+    env: { ...process.env, KEELSON_TOKEN: token, KEELSON_DEV_WORKER: JSON.stringify({ server, name, slots, dataDir }) },
+  });
+  const exited = new Promise<string>((resolve) => {
+    child.once('error', (error) => resolve(error.message));
+    child.once('exit', (code, signal) => resolve(signal === null ? `exit code ${code}` : `signal ${signal}`));
+  });
+  let stopping = false;
+  const ready = new Promise<void>((resolve, reject) => {
+    child.once('message', () => resolve());
+    void exited.then((how) => reject(new Error(`worker ${name} did not start: ${how}`)));
+  });
+  return {
+    ready,
+    ended: new Promise((resolve) => {
+      void exited.then((how) => {
+        if (!stopping) resolve(`worker ${name} ended: ${how}`);
+      });
+    }),
+    stop: async () => {
+      stopping = true;
+      await stopChild(child, exited);
+    },
+  };
+}
+
+async function stopChild(child: ChildProcess, exited: Promise<string>): Promise<void> {
+  if (child.connected) child.disconnect();
+  const timer = setTimeout(() => child.kill('SIGKILL'), STOP_WITHIN_MS);
+  await exited;
+  clearTimeout(timer);
+}

@@ -1,0 +1,6 @@
+export { checkDatabase, createToken, migrateDatabase } from './database.ts';
+export { startDev } from './dev/dev.ts';
+export type { DevOptions, RunningDev } from './dev/dev.ts';
+export { ROLES, startServer } from './serve.ts';
+export type { RunningServer, ServerOptions, ServerRole } from './serve.ts';
+export { VERSION } from './version.ts';
