@@ -25,15 +25,14 @@ export async function* verifiedPieces(sha256: string, content: BlobContent, piec
     for (let rest = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength); rest.length > 0; ) {
       const part = rest.subarray(0, pieceSize - size);
       rest = rest.subarray(part.length);
-      kept.push(part);
+      // The producer may use its buffer again.
+      kept.push(Buffer.from(part));
       size += part.length;
       if (size < pieceSize) continue;
       yield Buffer.concat(kept);
       kept = [];
       size = 0;
     }
-    // The producer may reuse its buffer; only what is left over must outlive this turn.
-    if (kept.length > 0) kept = [Buffer.concat(kept)];
   }
   if (size > 0) yield Buffer.concat(kept);
   const actual = hash.digest('hex');

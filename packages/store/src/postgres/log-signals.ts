@@ -27,18 +27,18 @@ export function createLogSignals(settings: ConnectionSettings, sender: Queryable
   const grown = new Set<string>();
   let timer: NodeJS.Timeout | undefined;
 
-  const send = (): void => {
+  const send = async (): Promise<void> => {
     timer = undefined;
     const ids = [...grown].join(' ');
     grown.clear();
     // A lost message is made up for by the next one; followers also look by themselves now and then.
-    sender.query('select pg_notify($1, $2)', [CHANNEL, ids.length > MAX_PAYLOAD ? '' : ids]).catch(() => undefined);
+    await sender.query('select pg_notify($1, $2)', [CHANNEL, ids.length > MAX_PAYLOAD ? '' : ids]).catch(() => undefined);
   };
 
   return {
     grown: (attemptId) => {
       grown.add(attemptId);
-      timer ??= setTimeout(send, QUIET_MS);
+      timer ??= setTimeout(() => void send(), QUIET_MS);
     },
     watch: async (attemptId, more) => {
       const set = watchers.get(attemptId) ?? new Set();
@@ -52,7 +52,7 @@ export function createLogSignals(settings: ConnectionSettings, sender: Queryable
     close: async () => {
       if (timer !== undefined) {
         clearTimeout(timer);
-        send();
+        await send();
       }
       watchers.clear();
       await listener.close();
