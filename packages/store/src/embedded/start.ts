@@ -7,7 +7,7 @@ import type { Account } from './account.ts';
 import { usableBinaries } from './binaries.ts';
 import type { Binaries } from './binaries.ts';
 import { ROLE, ensureCluster } from './cluster.ts';
-import { EmbeddedPostgresError } from './failure.ts';
+import { EmbeddedPostgresError, systemErrorCode } from './failure.ts';
 import { freePort } from './free-port.ts';
 import { settleHome } from './home.ts';
 import type { Home } from './home.ts';
@@ -44,6 +44,17 @@ export type EmbeddedPostgres = {
 
 /** Starts the PostgreSQL of this data directory on 127.0.0.1, made on first use. Rejects with an EmbeddedPostgresError. */
 export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
+  try {
+    return await startUnderLock(options);
+  } catch (error) {
+    if (systemErrorCode(error) !== 'ENOSPC') throw error;
+    throw new EmbeddedPostgresError('disk-full', `the disk is full: cannot write to ${options.dataDir}`, {
+      cause: error,
+    });
+  }
+}
+
+function startUnderLock(options: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
   return underLock(options, async (home, account, release) => {
     const { log } = options;
     const binaries = await usableBinaries(account, home.dir, log);
