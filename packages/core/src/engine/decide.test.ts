@@ -92,12 +92,15 @@ function world(definition: WorkflowDefinition) {
     for (const [task, met] of changes.counters) counters.set(task, met);
     for (const task of changes.droppedCounters) counters.delete(task);
     if (changes.withdraw !== undefined) withdraw();
+    if (changes.live.ending) for (const { task } of [...changes.ready, ...changes.delayed]) assert.ok(acceptsFailure(task), `${task} may start after a failure`);
     for (const one of changes.ready) putIn(ready, one);
     for (const one of changes.delayed) putIn(delayed, one);
     if (changes.withdraw === 'settle') commands.push({ type: 'settle' });
     if (changes.endRemaining !== undefined) for (const task of plan.tasks.keys()) if (!ends.has(task)) ends.set(task, changes.endRemaining.state);
     if (changes.end !== undefined) state.end = changes.end.state;
   };
+
+  const acceptsFailure = (task: string): boolean => Object.values(definition.tasks[task]?.needs ?? {}).some((accepts) => accepts.includes('failed'));
 
   const putIn = (line: typeof ready, one: { task: string; attempt: number; losses: number }): void => {
     const busy = ready.has(one.task) || delayed.has(one.task) || ends.has(one.task) || [...active.values()].some(({ task }) => task === one.task);
