@@ -17,7 +17,15 @@ export function migrateDatabase(databaseUrl: string): Promise<string[]> {
 }
 
 /** @returns the token; it is shown this once */
-export function createToken({ databaseUrl, role, name }: { databaseUrl: string; role: TokenRole; name: string }): Promise<string> {
+export function createToken({
+  databaseUrl,
+  role,
+  name,
+}: {
+  databaseUrl: string;
+  role: TokenRole;
+  name: string;
+}): Promise<string> {
   return withStore(databaseUrl, async (store) => (await store.tokens.create({ role, name })).token);
 }
 

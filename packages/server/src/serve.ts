@@ -79,7 +79,12 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   return { url, store, stop: () => (stopping ??= stop()) };
 }
 
-async function startRoles(app: FastifyInstance, store: Store, options: ServerOptions, stops: (() => Promise<void>)[]): Promise<void> {
+async function startRoles(
+  app: FastifyInstance,
+  store: Store,
+  options: ServerOptions,
+  stops: (() => Promise<void>)[],
+): Promise<void> {
   const { roles, databaseUrl, log, webhooks = [] } = options;
   const { signals } = store;
   const metrics = new Registry();
@@ -96,14 +101,23 @@ async function startRoles(app: FastifyInstance, store: Store, options: ServerOpt
   if (roles.includes('api')) {
     const wake = { command: () => signals.send('command') };
     const checkReady = (): Promise<void> => checkSchema(databaseUrl);
-    await apiRoutes(app, { store, log: log.child({ role: 'api' }), wake, version: VERSION, taskTypes, checkReady, metrics });
+    await apiRoutes(app, {
+      store,
+      log: log.child({ role: 'api' }),
+      wake,
+      version: VERSION,
+      taskTypes,
+      checkReady,
+      metrics,
+    });
   }
 }
 
 /** Says that this process is there, now and then; nothing is decided on it. */
 function announce(store: Store, roles: readonly ServerRole[], url: string, log: Logger): () => Promise<void> {
   const node = { id: randomUUID(), roles, host: hostname(), pid: process.pid, url, version: VERSION };
-  const say = (): void => void store.nodes.seen(node, SILENT_MS).catch((error: unknown) => log.warn({ err: error }, 'the heartbeat failed'));
+  const say = (): void =>
+    void store.nodes.seen(node, SILENT_MS).catch((error: unknown) => log.warn({ err: error }, 'the heartbeat failed'));
   say();
   const timer = setInterval(say, HEARTBEAT_MS);
   return async () => {

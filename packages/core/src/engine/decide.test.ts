@@ -11,10 +11,19 @@ import type { ActiveAttempt, AttemptEnded, EngineEvent, InstanceView, LiveInstan
 import type { TaskEndState } from './states.ts';
 import { MAX_LOSSES } from './retry.ts';
 
-const ACCEPTS: readonly (readonly TaskEndState[])[] = [['succeeded'], ['succeeded', 'failed'], ['failed'], ['skipped'], ['succeeded', 'skipped', 'failed'], ['stopped', 'succeeded']];
+const ACCEPTS: readonly (readonly TaskEndState[])[] = [
+  ['succeeded'],
+  ['succeeded', 'failed'],
+  ['failed'],
+  ['skipped'],
+  ['succeeded', 'skipped', 'failed'],
+  ['stopped', 'succeeded'],
+];
 
 const taskSpec = fc.record({
-  needs: fc.array(fc.record({ back: fc.integer({ min: 1, max: 6 }), accepts: fc.constantFrom(...ACCEPTS) }), { maxLength: 3 }),
+  needs: fc.array(fc.record({ back: fc.integer({ min: 1, max: 6 }), accepts: fc.constantFrom(...ACCEPTS) }), {
+    maxLength: 3,
+  }),
   condition: fc.constantFrom(undefined, 'true', 'false', 'params.none == 1'),
   fates: fc.array(fc.constantFrom<Fate>('succeeded', 'failed', 'lost'), { minLength: 6, maxLength: 6 }),
   retries: fc.integer({ min: 0, max: 2 }),
@@ -31,9 +40,18 @@ const scenario = fc.record({
 
 function definitionOf(specs: readonly TaskSpec[], onFailure: 'continue' | 'end'): WorkflowDefinition {
   const tasks = specs.map((spec, index): TaskDefinition => {
-    const needs = Object.fromEntries(spec.needs.flatMap(({ back, accepts }) => (index - back < 0 ? [] : [[`t${index - back}`, accepts]])));
+    const needs = Object.fromEntries(
+      spec.needs.flatMap(({ back, accepts }) => (index - back < 0 ? [] : [[`t${index - back}`, accepts]])),
+    );
     return {
-      id: `t${index}`, labels: {}, uses: 'processor', with: {}, needs, env: {}, priority: 0, workerGroup: 'default',
+      id: `t${index}`,
+      labels: {},
+      uses: 'processor',
+      with: {},
+      needs,
+      env: {},
+      priority: 0,
+      workerGroup: 'default',
       retry: { max: spec.retries, delayMs: spec.delayed ? 10 : 0, backoff: 'exponential', maxDelayMs: 100 },
       delayMs: spec.delayed ? 5 : 0,
       allowFailure: spec.allowFailure,
@@ -41,7 +59,15 @@ function definitionOf(specs: readonly TaskSpec[], onFailure: 'continue' | 'end')
     };
   });
   return {
-    name: 'w', project: 'p', labels: {}, timezone: 'UTC', params: {}, files: [], triggers: [], concurrency: { policy: 'parallel' }, onFailure,
+    name: 'w',
+    project: 'p',
+    labels: {},
+    timezone: 'UTC',
+    params: {},
+    files: [],
+    triggers: [],
+    concurrency: { policy: 'parallel' },
+    onFailure,
     tasks: Object.fromEntries(tasks.map((task) => [task.id, task])),
   };
 }
@@ -50,8 +76,17 @@ function definitionOf(specs: readonly TaskSpec[], onFailure: 'continue' | 'end')
 function world(definition: WorkflowDefinition) {
   const plan = compileWorkflow(definition);
   let live: LiveInstance = {
-    id: '1', versionId: '1', generation: 1, revision: 0, state: 'running', unfinished: plan.taskCount, failed: 0, ending: false,
-    hasArtifacts: false, failure: null, priority: 0,
+    id: '1',
+    versionId: '1',
+    generation: 1,
+    revision: 0,
+    state: 'running',
+    unfinished: plan.taskCount,
+    failed: 0,
+    ending: false,
+    hasArtifacts: false,
+    failure: null,
+    priority: 0,
   };
   const state: { end?: string; loads: number } = { loads: 0 };
   const counters = new Map<string, number>();
@@ -71,8 +106,17 @@ function world(definition: WorkflowDefinition) {
     const tasks = new Map<string, TaskRecord>();
     let activeAttempts: number | undefined;
     for (;;) {
-      const scope = { params: {}, run: runContext({ id: '1', workflow: 'w', project: 'p', timeUtc: '2026-01-01T00:00:00Z', zone: 'UTC' }) };
-      const view: InstanceView = { live, plan, scope, tasks, ...(activeAttempts === undefined ? {} : { activeAttempts }) };
+      const scope = {
+        params: {},
+        run: runContext({ id: '1', workflow: 'w', project: 'p', timeUtc: '2026-01-01T00:00:00Z', zone: 'UTC' }),
+      };
+      const view: InstanceView = {
+        live,
+        plan,
+        scope,
+        tasks,
+        ...(activeAttempts === undefined ? {} : { activeAttempts }),
+      };
       const decision = decide(view, events);
       if (decision.kind === 'decided') return write(decision.changes);
       state.loads++;
@@ -92,24 +136,35 @@ function world(definition: WorkflowDefinition) {
     for (const [task, met] of changes.counters) counters.set(task, met);
     for (const task of changes.droppedCounters) counters.delete(task);
     if (changes.withdraw !== undefined) withdraw();
-    if (changes.live.ending) for (const { task } of [...changes.ready, ...changes.delayed]) assert.ok(acceptsFailure(task), `${task} may start after a failure`);
+    if (changes.live.ending)
+      for (const { task } of [...changes.ready, ...changes.delayed])
+        assert.ok(acceptsFailure(task), `${task} may start after a failure`);
     for (const one of changes.ready) putIn(ready, one);
     for (const one of changes.delayed) putIn(delayed, one);
     if (changes.withdraw === 'settle') commands.push({ type: 'settle' });
-    if (changes.endRemaining !== undefined) for (const task of plan.tasks.keys()) if (!ends.has(task)) ends.set(task, changes.endRemaining.state);
+    if (changes.endRemaining !== undefined)
+      for (const task of plan.tasks.keys()) if (!ends.has(task)) ends.set(task, changes.endRemaining.state);
     if (changes.end !== undefined) state.end = changes.end.state;
   };
 
-  const acceptsFailure = (task: string): boolean => Object.values(definition.tasks[task]?.needs ?? {}).some((accepts) => accepts.includes('failed'));
+  const acceptsFailure = (task: string): boolean =>
+    Object.values(definition.tasks[task]?.needs ?? {}).some((accepts) => accepts.includes('failed'));
 
   const putIn = (line: typeof ready, one: { task: string; attempt: number; losses: number }): void => {
-    const busy = ready.has(one.task) || delayed.has(one.task) || ends.has(one.task) || [...active.values()].some(({ task }) => task === one.task);
+    const busy =
+      ready.has(one.task) ||
+      delayed.has(one.task) ||
+      ends.has(one.task) ||
+      [...active.values()].some(({ task }) => task === one.task);
     assert.ok(!busy, `${one.task} is in one place at a time`);
     line.set(one.task, one);
   };
 
   const withdraw = (): void => {
-    for (const [from, line] of [['delayed', delayed], ['ready', ready]] as const) {
+    for (const [from, line] of [
+      ['delayed', delayed],
+      ['ready', ready],
+    ] as const) {
       const tasks = [...line].map(([task, { attempt }]) => ({ task, attempt, from }));
       line.clear();
       if (tasks.length > 0) commands.push({ type: 'withdrawn', tasks });
@@ -141,7 +196,12 @@ function endOf(it: World, attempt: ActiveAttempt, specs: readonly TaskSpec[]): A
   const spec = specs[Number(attempt.task.slice(1))];
   if (attempt.killReason !== null) return { type: 'attempt-ended', attempt, end: 'stopped' };
   const fate = spec?.fates[attempt.attempt - 1] ?? 'succeeded';
-  return { type: 'attempt-ended', attempt, end: fate, ...(fate === 'succeeded' ? {} : { reason: { code: 'x', message: 'x' } }) };
+  return {
+    type: 'attempt-ended',
+    attempt,
+    end: fate,
+    ...(fate === 'succeeded' ? {} : { reason: { code: 'x', message: 'x' } }),
+  };
 }
 
 /** Drives the instance to its end in an order drawn from the scenario, some reports in batches. */
@@ -196,7 +256,9 @@ test('with onFailure: end every task ends, and after a failure nothing starts th
       checkRest(it);
       assert.equal(it.ends.size, specs.length);
       assert.equal(it.counters.size, 0);
-      const failed = [...it.ends].filter(([task, end]) => end === 'failed' && definition.tasks[task]?.allowFailure !== true);
+      const failed = [...it.ends].filter(
+        ([task, end]) => end === 'failed' && definition.tasks[task]?.allowFailure !== true,
+      );
       assert.equal(it.state.end, failed.length > 0 ? 'failed' : 'succeeded');
     }),
     { numRuns: 300 },

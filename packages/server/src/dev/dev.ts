@@ -70,17 +70,30 @@ export async function startDev(options: DevOptions): Promise<RunningDev> {
   }
 }
 
-async function startWorkers({ dataDir, workers, slots }: DevOptions, server: RunningServer, into: WorkerProcess[]): Promise<void> {
+async function startWorkers(
+  { dataDir, workers, slots }: DevOptions,
+  server: RunningServer,
+  into: WorkerProcess[],
+): Promise<void> {
   const token = await freshToken(server.store, 'worker', 'dev-worker');
   for (let number = 1; number <= workers; number++) {
-    into.push(startWorkerProcess({ server: server.url, token, name: `dev-${number}`, slots, dataDir: join(dataDir, `worker-${number}`) }));
+    into.push(
+      startWorkerProcess({
+        server: server.url,
+        token,
+        name: `dev-${number}`,
+        slots,
+        dataDir: join(dataDir, `worker-${number}`),
+      }),
+    );
   }
   await Promise.all(into.map((worker) => worker.ready));
 }
 
 /** Tokens of earlier runs end with this one: each start prints its own. */
 async function freshToken(store: Store, role: 'admin' | 'worker', name: string): Promise<string> {
-  for (const old of await store.tokens.list()) if (old.name === name && old.revokedAt === null) await store.tokens.revoke(old.id);
+  for (const old of await store.tokens.list())
+    if (old.name === name && old.revokedAt === null) await store.tokens.revoke(old.id);
   return (await store.tokens.create({ name, role })).token;
 }
 

@@ -1,4 +1,4 @@
-import { ExpressionError, renderTemplate, runTimeText } from '@keelson/core';
+import { ExpressionError, renderTemplate, runTimeText, valueText } from '@keelson/core';
 import type { JsonObject, JsonValue, Reason, Scope, TaskPlan, TaskState } from '@keelson/core';
 import type { Assignment, BlobRef } from '@keelson/protocol';
 import type { BoundAttempt, InstanceFacts, TaskKey, TaskResultRow } from '@keelson/store';
@@ -22,7 +22,10 @@ interface Draft {
 type Results = ReadonlyMap<string, TaskResultRow>;
 
 /** Renders what workers are handed. Reads upstream results only where an expression or an artifact asks for them. */
-export async function buildAssignments(context: MasterContext, attempts: readonly BoundAttempt[]): Promise<{ attempt: BoundAttempt; result: Built }[]> {
+export async function buildAssignments(
+  context: MasterContext,
+  attempts: readonly BoundAttempt[],
+): Promise<{ attempt: BoundAttempt; result: Built }[]> {
   const { store, plans } = context;
   await plans.load(attempts.map(({ versionId }) => versionId));
   const facts = await store.engine.facts([...new Set(attempts.map(({ instanceId }) => instanceId))]);
@@ -30,14 +33,17 @@ export async function buildAssignments(context: MasterContext, attempts: readonl
   const keys = drafts.flatMap(upstreamKeys);
   const rows = keys.length > 0 ? await store.engine.results(keys) : [];
   const results: Results = new Map(rows.map((row) => [keyText(row), row]));
-  return Promise.all(drafts.map(async (draft) => ({ attempt: draft.attempt, result: await build(context, draft, results) })));
+  return Promise.all(
+    drafts.map(async (draft) => ({ attempt: draft.attempt, result: await build(context, draft, results) })),
+  );
 }
 
 function draftOf({ plans }: MasterContext, facts: ReadonlyMap<string, InstanceFacts>, attempt: BoundAttempt): Draft {
   const known = plans.get(attempt.versionId);
   const task = known?.plan.tasks.get(attempt.task);
   const instance = facts.get(attempt.instanceId);
-  if (known === undefined || task === undefined || instance === undefined) throw new Error(`attempt ${attempt.attemptId} has no definition`);
+  if (known === undefined || task === undefined || instance === undefined)
+    throw new Error(`attempt ${attempt.attemptId} has no definition`);
   return { attempt, known, task, facts: instance };
 }
 
@@ -57,19 +63,29 @@ async function build(context: MasterContext, draft: Draft, results: Results): Pr
   try {
     const scope = scopeOf(draft, results, revealed.values);
     const input = asObject(renderTemplate(definition.with, scope));
-    const env = Object.entries(definition.env).map(([name, value]) => [name, envText(renderTemplate(value, scope))]);
+    const env = Object.entries(definition.env).map(([name, value]) => [name, valueText(renderTemplate(value, scope))]);
     const connection = definition.uses === 'sql' ? await connect(context, known.project, input) : undefined;
     if (connection !== undefined && 'code' in connection) return { kind: 'refused', reason: connection };
-    const secrets = [...Object.values(revealed.values), ...(connection?.password === undefined ? [] : [connection.password])];
+    const secrets = [
+      ...Object.values(revealed.values),
+      ...(connection?.password === undefined ? [] : [connection.password]),
+    ];
     const full = connection === undefined ? input : { ...input, connection: connection.config };
     return { kind: 'assignment', assignment: assemble(draft, results, full, Object.fromEntries(env), secrets) };
   } catch (error) {
-    if (error instanceof ExpressionError) return { kind: 'refused', reason: { code: 'expression-error', message: error.message } };
+    if (error instanceof ExpressionError)
+      return { kind: 'refused', reason: { code: 'expression-error', message: error.message } };
     throw error;
   }
 }
 
-function assemble({ attempt, known, task, facts }: Draft, results: Results, input: JsonObject, env: Record<string, string>, secrets: string[]): Assignment {
+function assemble(
+  { attempt, known, task, facts }: Draft,
+  results: Results,
+  input: JsonObject,
+  env: Record<string, string>,
+  secrets: string[],
+): Assignment {
   const { definition } = task;
   return {
     token: tokenOf(attempt),
@@ -94,7 +110,10 @@ function assemble({ attempt, known, task, facts }: Draft, results: Results, inpu
 
 function inputsOf({ instanceId, generation }: BoundAttempt, task: TaskPlan, results: Results): BlobRef[] {
   return task.needs.flatMap((need) =>
-    (results.get(keyText({ instanceId, generation, task: need }))?.artifacts ?? []).map((artifact) => ({ ...artifact, path: `${need}/${artifact.path}` })),
+    (results.get(keyText({ instanceId, generation, task: need }))?.artifacts ?? []).map((artifact) => ({
+      ...artifact,
+      path: `${need}/${artifact.path}`,
+    })),
   );
 }
 
@@ -114,17 +133,32 @@ function scopeOf({ attempt, known, task, facts }: Draft, results: Results, secre
   };
 }
 
-async function revealSecrets({ store }: MasterContext, project: string, names: readonly string[]): Promise<{ values: Record<string, string> } | Reason> {
+async function revealSecrets(
+  { store }: MasterContext,
+  project: string,
+  names: readonly string[],
+): Promise<{ values: Record<string, string> } | Reason> {
   if (names.length === 0) return { values: {} };
   const { values, missing } = await store.secrets.reveal(project, names);
   if (missing.length === 0) return { values: { ...values } };
-  return { code: 'unknown-secret', message: `project ${project} has no secret ${missing.join(', ')}: set it with keelson secret set` };
+  return {
+    code: 'unknown-secret',
+    message: `project ${project} has no secret ${missing.join(', ')}: set it with keelson secret set`,
+  };
 }
 
-async function connect({ store }: MasterContext, project: string, input: JsonObject): Promise<{ config: JsonObject; password?: string } | Reason> {
+async function connect(
+  { store }: MasterContext,
+  project: string,
+  input: JsonObject,
+): Promise<{ config: JsonObject; password?: string } | Reason> {
   const name = String(input['datasource']);
   const found = await store.datasources.reveal(project, name);
-  if (found === undefined) return { code: 'unknown-datasource', message: `project ${project} has no datasource ${name}: set it with keelson datasource set` };
+  if (found === undefined)
+    return {
+      code: 'unknown-datasource',
+      message: `project ${project} has no datasource ${name}: set it with keelson datasource set`,
+    };
   const { config, password } = found;
   return password === undefined ? { config } : { config: { ...config, password }, password };
 }
@@ -132,9 +166,4 @@ async function connect({ store }: MasterContext, project: string, input: JsonObj
 function asObject(value: JsonValue): JsonObject {
   if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value;
   throw new Error('a rendered input is an object');
-}
-
-/** Environment values are text: what is not a string goes in as JSON. */
-function envText(value: JsonValue): string {
-  return typeof value === 'string' ? value : JSON.stringify(value);
 }

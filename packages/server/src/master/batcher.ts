@@ -43,6 +43,7 @@ export function createBatcher<T>(limit: number, lanes: number, run: (items: T[])
       scheduled = true;
       setImmediate(pump);
     },
-    idle: () => (underWay === 0 && queue.length === 0 ? Promise.resolve() : new Promise((resolve) => resting.push(resolve))),
+    idle: () =>
+      underWay === 0 && queue.length === 0 ? Promise.resolve() : new Promise((resolve) => resting.push(resolve)),
   };
 }

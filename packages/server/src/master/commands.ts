@@ -29,7 +29,10 @@ export function startCommands(context: MasterContext, handover: Handover): Wakea
     await plans.load(await store.engine.pendingVersions(BATCH));
     const mind = createMind(plans, sessions, line);
     try {
-      const outcome = await store.engine.step({ reports: [], demand: [], commandLimit: BATCH, ...(only === undefined ? {} : { only }) }, mind);
+      const outcome = await store.engine.step(
+        { reports: [], demand: [], commandLimit: BATCH, ...(only === undefined ? {} : { only }) },
+        mind,
+      );
       void follow(context, handover, outcome, mind.offers());
       return outcome;
     } catch (error) {
@@ -83,12 +86,19 @@ async function tryOne(context: MasterContext, instanceId: string, step: () => Pr
     const message = error instanceof Error ? error.message : String(error);
     log.error({ err: error, instance: instanceId, tries }, 'a command could not be applied');
     if (tries >= MOST_TRIES) return park(context, instanceId, tries, message);
-    await store.engine.putOff(counted.map(({ id }) => id), REST_MS(tries), message);
+    await store.engine.putOff(
+      counted.map(({ id }) => id),
+      REST_MS(tries),
+      message,
+    );
   }
 }
 
 async function park(context: MasterContext, instanceId: string, tries: number, message: string): Promise<void> {
-  const reason: Reason = { code: 'command-parked', message: `a command could not be applied ${tries} times: ${message}` };
+  const reason: Reason = {
+    code: 'command-parked',
+    message: `a command could not be applied ${tries} times: ${message}`,
+  };
   if (await context.store.engine.park(instanceId, reason)) {
     context.metrics.commandsParked++;
     context.log.error({ instance: instanceId, reason }, 'an instance was failed because its command cannot be applied');

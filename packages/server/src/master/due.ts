@@ -31,7 +31,8 @@ export function startDue(context: MasterContext): WakeableLoop {
       noteReady(context, group);
       signals.send('ready', group);
     }
-    for (const { instanceId, action } of await store.timers.strikeTimeouts(BATCH)) signals.send(action === 'fail' ? 'kill' : 'alert', instanceId);
+    for (const { instanceId, action } of await store.timers.strikeTimeouts(BATCH))
+      signals.send(action === 'fail' ? 'kill' : 'alert', instanceId);
     await expire();
     const next = await store.timers.nextDue();
     return next === undefined ? FALLBACK_POLL_MS : Math.min(FALLBACK_POLL_MS, Math.max(next, SHORTEST_SLEEP_MS));

@@ -12,7 +12,10 @@ const LONGEST_LEASE_MS = 600_000;
 const DEFAULT_HOLD_MS = 10_000;
 
 /** @param monotonicMs a clock that never jumps */
-export function createExpiryGuard(monotonicMs: () => number = () => performance.now(), holdMs = DEFAULT_HOLD_MS): ExpiryGuard {
+export function createExpiryGuard(
+  monotonicMs: () => number = () => performance.now(),
+  holdMs = DEFAULT_HOLD_MS,
+): ExpiryGuard {
   let last: { readonly databaseMs: number; readonly monotonicMs: number; readonly timeline: number } | undefined;
   let holdUntil = 0;
   return {

@@ -45,5 +45,16 @@ export function createHandover(context: MasterContext, refuse: (report: Reported
 
 function failedBeforeStart(attempt: BoundAttempt, reason: { code: string; message: string }): ReportedEnd {
   const { instanceId, generation, task, attemptId, incarnationId, nonce } = attempt;
-  return { instanceId, generation, task, attemptId, incarnationId, nonce, end: 'failed', reason, startedAgoMs: 0, endedAgoMs: 0 };
+  return {
+    instanceId,
+    generation,
+    task,
+    attemptId,
+    incarnationId,
+    nonce,
+    end: 'failed',
+    reason,
+    startedAgoMs: 0,
+    endedAgoMs: 0,
+  };
 }

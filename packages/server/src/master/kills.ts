@@ -14,7 +14,8 @@ export function startKills(context: MasterContext): WakeableLoop {
     const ids = [...sessions.all()].filter(({ held }) => held.size > 0).map(({ incarnation }) => incarnation.id);
     if (ids.length === 0) return FALLBACK_POLL_MS;
     for (const attempt of await store.engine.activeOf(ids, true)) {
-      if (attempt.killReason !== null) sessions.kill(attempt.incarnationId, { token: tokenOf(attempt), reason: attempt.killReason });
+      if (attempt.killReason !== null)
+        sessions.kill(attempt.incarnationId, { token: tokenOf(attempt), reason: attempt.killReason });
     }
     return FALLBACK_POLL_MS;
   };

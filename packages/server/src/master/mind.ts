@@ -20,7 +20,14 @@ export function createMind(plans: Plans, sessions: Sessions, line: Line): Mind {
       const planned = known.plan.tasks.get(task);
       if (planned === undefined) throw new Error(`task ${task} is not in version ${live.versionId}`);
       const { workerGroup, priority } = planned.definition;
-      return { task, attempt, losses, workerGroup, capability: known.capability(planned), priority: priority + live.priority };
+      return {
+        task,
+        attempt,
+        losses,
+        workerGroup,
+        capability: known.capability(planned),
+        priority: priority + live.priority,
+      };
     });
   };
 
@@ -37,7 +44,10 @@ export function createMind(plans: Plans, sessions: Sessions, line: Line): Mind {
           return runOf(known, facts);
         },
       };
-      return decide({ live, plan: known.plan, scope, tasks, ...(activeAttempts === undefined ? {} : { activeAttempts }) }, events);
+      return decide(
+        { live, plan: known.plan, scope, tasks, ...(activeAttempts === undefined ? {} : { activeAttempts }) },
+        events,
+      );
     },
     place: (instance: LoadedInstance, changes: InstanceChanges) =>
       describe(instance, changes.ready).map((placement) => {

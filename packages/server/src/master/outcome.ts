@@ -6,7 +6,12 @@ import type { Handover } from './handover.ts';
  * Everything that follows from a committed step, outside the database: hand over what was bound, wake who must look. Resolves when the
  * assignments wait in their outboxes; the next step need not wait for that.
  */
-export function follow(context: MasterContext, handover: Handover, outcome: StepOutcome, offers: readonly string[]): Promise<void> {
+export function follow(
+  context: MasterContext,
+  handover: Handover,
+  outcome: StepOutcome,
+  offers: readonly string[],
+): Promise<void> {
   const { signals, line, metrics, wake } = context;
   metrics.steps++;
   keepOffers(context, outcome, offers);

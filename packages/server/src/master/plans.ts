@@ -11,7 +11,12 @@ export interface KnownVersion {
   readonly workflow: string;
   readonly version: number;
   readonly plan: WorkflowPlan;
-  readonly files: readonly { readonly path: string; readonly sha256: string; readonly size: number; readonly mode: number }[];
+  readonly files: readonly {
+    readonly path: string;
+    readonly sha256: string;
+    readonly size: number;
+    readonly mode: number;
+  }[];
   /** What a worker must announce to be given the task. */
   capability(task: TaskPlan): string;
 }
@@ -32,7 +37,15 @@ export function createPlans(definitions: Store['definitions']): Plans {
     const found = await definitions.versionById(versionId);
     if (found === undefined) return;
     const { project, name, version, files, definition } = found;
-    cache.set(versionId, { versionId, project, workflow: name, version, files, plan: compileWorkflow(definition), capability: capabilities() });
+    cache.set(versionId, {
+      versionId,
+      project,
+      workflow: name,
+      version,
+      files,
+      plan: compileWorkflow(definition),
+      capability: capabilities(),
+    });
   };
 
   return {

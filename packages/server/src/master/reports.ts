@@ -89,7 +89,11 @@ export function createReports(context: MasterContext): Reports {
     void handedOver.then(() => settle(batch.filter(({ report }) => !postponed.has(report.attemptId))));
     metrics.attemptsEnded += batch.length - postponed.size - outcome.settled.length;
     metrics.reportsSettled += outcome.settled.length;
-    if (postponed.size > 0) await postpone(batch.filter(({ report }) => postponed.has(report.attemptId)), outcome.unknownVersions);
+    if (postponed.size > 0)
+      await postpone(
+        batch.filter(({ report }) => postponed.has(report.attemptId)),
+        outcome.unknownVersions,
+      );
   };
 
   const postpone = async (entries: readonly Pending[], unknownVersions: readonly string[]): Promise<void> => {
@@ -108,8 +112,16 @@ export function createReports(context: MasterContext): Reports {
     }
     context.metrics.stepFailures++;
     const message = cause instanceof Error ? cause.message : String(cause);
-    context.log.error({ err: cause, instance: batch[0]?.report.instanceId }, 'a report could not be applied and is kept as a command');
-    await persist(() => context.store.engine.deferReports(batch.map(({ report }) => report), message));
+    context.log.error(
+      { err: cause, instance: batch[0]?.report.instanceId },
+      'a report could not be applied and is kept as a command',
+    );
+    await persist(() =>
+      context.store.engine.deferReports(
+        batch.map(({ report }) => report),
+        message,
+      ),
+    );
     settle(batch);
     context.signals.send('command');
   };

@@ -66,7 +66,9 @@ export function createSessions(): Sessions {
   let turn = 0;
 
   const free = (session: WorkerSession): number =>
-    session.draining || session.leaseUntil < performance.now() ? 0 : session.incarnation.slots - session.held.size - session.reserved;
+    session.draining || session.leaseUntil < performance.now()
+      ? 0
+      : session.incarnation.slots - session.held.size - session.reserved;
 
   const promise = (session: WorkerSession): Offer => {
     session.reserved++;

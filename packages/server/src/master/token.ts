@@ -17,7 +17,15 @@ export function newNonce(): string {
   return randomBytes(9).toString('base64url');
 }
 
-export function tokenOf({ instanceId, task, generation, attempt, attemptId, incarnationId, nonce }: BoundAttempt): string {
+export function tokenOf({
+  instanceId,
+  task,
+  generation,
+  attempt,
+  attemptId,
+  incarnationId,
+  nonce,
+}: BoundAttempt): string {
   return `${instanceId}.${task}.${generation}.${attempt}.${attemptId}.${incarnationId}.${nonce}`;
 }
 

@@ -68,7 +68,14 @@ const ACTIVE_OF = {
 
 export function claimCall({ workerGroup, capabilities, slots }: ClaimRequest): Call {
   const incarnations = slots.map(({ incarnationId }) => incarnationId);
-  return call(CLAIM, workerGroup, capabilities, incarnations, [...new Set(incarnations)], slots.map(({ nonce }) => nonce));
+  return call(
+    CLAIM,
+    workerGroup,
+    capabilities,
+    incarnations,
+    [...new Set(incarnations)],
+    slots.map(({ nonce }) => nonce),
+  );
 }
 
 export function claimedFrom(rows: Rows): BoundAttempt[] {
@@ -87,7 +94,8 @@ export function startedCall(reports: readonly StartedAttempt[]): Call {
   );
 }
 
-export const activeOfCall = (incarnations: readonly string[], onlyKilled: boolean): Call => call(ACTIVE_OF, incarnations, onlyKilled);
+export const activeOfCall = (incarnations: readonly string[], onlyKilled: boolean): Call =>
+  call(ACTIVE_OF, incarnations, onlyKilled);
 
 export function activeOfFrom(rows: Rows): ActiveOfIncarnation[] {
   return rows.map((row) => ({

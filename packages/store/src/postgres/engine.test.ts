@@ -61,7 +61,14 @@ async function bench(t: TestContext, definition: WorkflowDefinition) {
   });
   const plan = compileWorkflow(definition);
   const { id: incarnationId } = await workers.register({
-    name: 'w1', group: 'default', slots: 10, capabilities: ['processor'], credentialHash: 'x', host: 'h', pid: 1, version: '0',
+    name: 'w1',
+    group: 'default',
+    slots: 10,
+    capabilities: ['processor'],
+    credentialHash: 'x',
+    host: 'h',
+    pid: 1,
+    version: '0',
   });
   const state = { offers: 0 };
   const describe = (tasks: readonly { task: string; attempt: number; losses: number }[]): Placement[] =>
@@ -73,20 +80,36 @@ async function bench(t: TestContext, definition: WorkflowDefinition) {
     decide: ({ live, facts, events, tasks, activeAttempts }) =>
       decide(
         {
-          live, plan, tasks,
-          scope: { params: facts.params, run: runContext({ id: facts.id, workflow: 'w', project: 'p', timeUtc: facts.runTime, zone: 'UTC' }) },
+          live,
+          plan,
+          tasks,
+          scope: {
+            params: facts.params,
+            run: runContext({ id: facts.id, workflow: 'w', project: 'p', timeUtc: facts.runTime, zone: 'UTC' }),
+          },
           ...(activeAttempts === undefined ? {} : { activeAttempts }),
         },
         events,
       ),
     place: (_instance, { ready }) =>
-      describe(ready).map((one) => (state.offers-- > 0 ? { ...one, offer: { incarnationId, nonce: `n-${one.task}-${one.attempt}` } } : one)),
+      describe(ready).map((one) =>
+        state.offers-- > 0 ? { ...one, offer: { incarnationId, nonce: `n-${one.task}-${one.attempt}` } } : one,
+      ),
   };
   const rows = async (text: string): Promise<pg.QueryResultRow[]> => (await pool.query(text)).rows;
   const commands = (): Promise<StepOutcome> => engine.step({ reports: [], demand: [], commandLimit: 100 }, mind);
-  const report = (reports: readonly ReportedEnd[]): Promise<StepOutcome> => engine.step({ reports, demand: [], commandLimit: 0 }, mind);
+  const report = (reports: readonly ReportedEnd[]): Promise<StepOutcome> =>
+    engine.step({ reports, demand: [], commandLimit: 0 }, mind);
   const start = async (): Promise<string> => {
-    const request = { workflowId: '1', versionId: VERSION, taskCount: plan.taskCount, params: {}, runTime: '2026-01-02T03:04:05Z', priority: 0, createdBy: 'test' };
+    const request = {
+      workflowId: '1',
+      versionId: VERSION,
+      taskCount: plan.taskCount,
+      params: {},
+      runTime: '2026-01-02T03:04:05Z',
+      priority: 0,
+      createdBy: 'test',
+    };
     const outcome = await starts.start(request);
     assert.equal(outcome.kind, 'created');
     return outcome.instanceId;
@@ -111,12 +134,19 @@ test('a chain runs from start to end, by claim and by direct hand-over', async (
   assert.equal(a?.task, 'a');
   it.state.offers = 1;
   const outcome = await it.report([a]);
-  assert.deepEqual(outcome.bound.map(({ task: name }) => name), ['b']);
+  assert.deepEqual(
+    outcome.bound.map(({ task: name }) => name),
+    ['b'],
+  );
   const b = outcome.bound[0];
   assert.ok(b);
-  await it.engine.started([{ attemptId: b.attemptId, incarnationId: b.incarnationId, nonce: b.nonce, startedAgoMs: 3 }]);
+  await it.engine.started([
+    { attemptId: b.attemptId, incarnationId: b.incarnationId, nonce: b.nonce, startedAgoMs: 3 },
+  ]);
   assert.deepEqual(await it.rows('select state from active'), [{ state: 'running' }]);
-  assert.deepEqual((await it.report([{ ...b, end: 'succeeded', startedAgoMs: 9, endedAgoMs: 0 }])).waiting, [{ workerGroup: 'default', capability: 'processor' }]);
+  assert.deepEqual((await it.report([{ ...b, end: 'succeeded', startedAgoMs: 9, endedAgoMs: 0 }])).waiting, [
+    { workerGroup: 'default', capability: 'processor' },
+  ]);
   const [c] = await claimAll(it);
   assert.ok(c);
   assert.deepEqual((await it.report([c])).ended, [id]);
@@ -160,7 +190,10 @@ test('a join waits for all of its needs, whatever batches they come in', async (
 
 test('a failure is retried, then fails its task and skips what needs it', async (t) => {
   const retry = { max: 1, delayMs: 1, backoff: 'fixed', maxDelayMs: 10 } as const;
-  const it = await bench(t, workflow([task('a', [], { retry }), task('b', ['a']), task('c', ['b']), task('d', ['a', 'c'])]));
+  const it = await bench(
+    t,
+    workflow([task('a', [], { retry }), task('b', ['a']), task('c', ['b']), task('d', ['a', 'c'])]),
+  );
   const id = await it.start();
   await it.commands();
   const [first] = await claimAll(it);
@@ -173,16 +206,22 @@ test('a failure is retried, then fails its task and skips what needs it', async 
   assert.ok(second);
   assert.deepEqual((await it.report([{ ...second, end: 'failed', reason }])).ended, [id]);
   const ends = await it.rows('select task, state, attempt, reason from finished_task order by task');
-  assert.deepEqual(ends.map(({ task: name, state }) => `${name} ${state}`), ['a failed', 'b skipped', 'c skipped', 'd skipped']);
+  assert.deepEqual(
+    ends.map(({ task: name, state }) => `${name} ${state}`),
+    ['a failed', 'b skipped', 'c skipped', 'd skipped'],
+  );
   assert.deepEqual(ends[0]?.['reason'], reason);
   assert.deepEqual(await it.rows('select attempt, state from earlier_attempt'), [{ attempt: 1, state: 'failed' }]);
   assert.deepEqual((await it.rows('select state, reason from instance_end'))[0]?.['state'], 'failed');
-  assert.deepEqual((await it.rows('select kind from alert')), [{ kind: 'instance-failed' }]);
+  assert.deepEqual(await it.rows('select kind from alert'), [{ kind: 'instance-failed' }]);
 });
 
 test('onFailure: end withdraws the line, kills what runs and starts only what accepts the failure', async (t) => {
   const notify = task('notify', [], { needs: { a: ['failed'] } });
-  const it = await bench(t, workflow([task('a', []), task('b', []), task('c', []), task('d', ['b']), notify], { onFailure: 'end' }));
+  const it = await bench(
+    t,
+    workflow([task('a', []), task('b', []), task('c', []), task('d', ['b']), notify], { onFailure: 'end' }),
+  );
   const id = await it.start();
   await it.commands();
   const [a, b] = await claimAll(it, 2);
@@ -195,13 +234,19 @@ test('onFailure: end withdraws the line, kills what runs and starts only what ac
   const [last] = await claimAll(it);
   assert.equal(last?.task, 'notify');
   assert.deepEqual((await it.report([last])).ended, [id]);
-  assert.deepEqual((await it.rows('select task, state from finished_task order by task')).map(({ task: name, state }) => `${name} ${state}`), [
-    'a failed', 'b stopped', 'c skipped', 'd skipped', 'notify succeeded',
-  ]);
+  assert.deepEqual(
+    (await it.rows('select task, state from finished_task order by task')).map(
+      ({ task: name, state }) => `${name} ${state}`,
+    ),
+    ['a failed', 'b stopped', 'c skipped', 'd skipped', 'notify succeeded'],
+  );
 });
 
 test('stop withdraws, kills, waits for what runs and then ends every task', async (t) => {
-  const it = await bench(t, workflow([task('a', []), task('b', []), task('c', ['a', 'b']), task('d', [], { delayMs: 60_000 })]));
+  const it = await bench(
+    t,
+    workflow([task('a', []), task('b', []), task('c', ['a', 'b']), task('d', [], { delayMs: 60_000 })]),
+  );
   const id = await it.start();
   await it.commands();
   const [a] = await claimAll(it, 1);
@@ -210,10 +255,17 @@ test('stop withdraws, kills, waits for what runs and then ends every task', asyn
   assert.equal(await it.starts.stop(id, 'me'), 'already-stopping');
   assert.deepEqual((await it.commands()).killing, [id]);
   assert.deepEqual((await it.commands()).ended, [], 'an attempt still runs');
-  assert.deepEqual((await it.report([a])).ended, [id], 'a success reported meanwhile is recorded, and releases nothing');
-  assert.deepEqual((await it.rows('select task, state from finished_task order by task')).map(({ task: name, state }) => `${name} ${state}`), [
-    'a succeeded', 'b stopped', 'c stopped', 'd stopped',
-  ]);
+  assert.deepEqual(
+    (await it.report([a])).ended,
+    [id],
+    'a success reported meanwhile is recorded, and releases nothing',
+  );
+  assert.deepEqual(
+    (await it.rows('select task, state from finished_task order by task')).map(
+      ({ task: name, state }) => `${name} ${state}`,
+    ),
+    ['a succeeded', 'b stopped', 'c stopped', 'd stopped'],
+  );
   assert.equal(await it.starts.stop(id, 'me'), 'ended');
   assert.equal(await it.starts.stop('999999', 'me'), 'unknown');
   for (const hot of ['command', 'live_instance', 'need_counter', 'delayed', 'ready', 'active']) {
@@ -227,7 +279,9 @@ test('an expired lease loses its attempts, which run again elsewhere under new t
   await it.commands();
   const [a] = await claimAll(it);
   assert.ok(a);
-  await it.pool.query("update worker_incarnation set lease_until = clock_timestamp() - interval '1 second', lease_ms = 1");
+  await it.pool.query(
+    "update worker_incarnation set lease_until = clock_timestamp() - interval '1 second', lease_ms = 1",
+  );
   assert.deepEqual(await it.workers.renew([it.incarnationId]), [], 'a lease that is over cannot be renewed');
   const deadline = Date.now() + 5000;
   while ((await it.workers.expire()).length === 0) assert.ok(Date.now() < deadline, 'the lease expires');
@@ -240,13 +294,22 @@ test('an expired lease loses its attempts, which run again elsewhere under new t
 test('an idempotency key starts once', async (t) => {
   const it = await bench(t, workflow([task('a', [])]));
   const request = {
-    workflowId: '1', versionId: VERSION, taskCount: 1, params: {}, runTime: '2026-01-02T03:04:05Z', priority: 0, createdBy: 'test',
+    workflowId: '1',
+    versionId: VERSION,
+    taskCount: 1,
+    params: {},
+    runTime: '2026-01-02T03:04:05Z',
+    priority: 0,
+    createdBy: 'test',
     idempotency: { key: 'k', bodyHash: 'h' },
   };
   const outcomes = await Promise.all(Array.from({ length: 8 }, () => it.starts.start(request)));
   assert.equal(outcomes.filter(({ kind }) => kind === 'created').length, 1);
   assert.equal(new Set(outcomes.map(({ instanceId }) => instanceId)).size, 1);
-  assert.equal((await it.starts.start({ ...request, idempotency: { key: 'k', bodyHash: 'other' } })).kind, 'key-conflict');
+  assert.equal(
+    (await it.starts.start({ ...request, idempotency: { key: 'k', bodyHash: 'other' } })).kind,
+    'key-conflict',
+  );
   assert.equal((await it.rows('select * from live_instance')).length, 1);
 });
 
@@ -282,7 +345,8 @@ test('parking ends an instance that cannot be moved, with its reason', async (t)
   assert.equal(await it.starts.stop(id, 'me'), 'requested');
   assert.equal(await it.engine.park(id, { code: 'command-parked', message: 'broken' }), true);
   assert.equal(await it.engine.park(id, { code: 'command-parked', message: 'broken' }), false);
-  assert.deepEqual((await it.rows('select kind, error from command_error')), [{ kind: 'stop', error: 'broken' }]);
+  assert.deepEqual(await it.rows('select kind, error from command_error'), [{ kind: 'stop', error: 'broken' }]);
   assert.equal((await it.rows("select * from instance_end where state = 'failed'")).length, 1);
-  for (const hot of ['command', 'live_instance', 'ready', 'active']) assert.deepEqual(await it.rows(`select * from ${hot}`), [], hot);
+  for (const hot of ['command', 'live_instance', 'ready', 'active'])
+    assert.deepEqual(await it.rows(`select * from ${hot}`), [], hot);
 });

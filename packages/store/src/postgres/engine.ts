@@ -50,14 +50,20 @@ export function createEngine(settings: ConnectionSettings, lanes = 2): Engine & 
     step: (input, mind) => steps.use((session) => runStep(session, facts, input, mind)),
     claim: async (request) => claimedFrom(first(await notes.run([claimCall(request)]))),
     started: async (reports) => void (await notes.run([startedCall(reports)])),
-    activeOf: async (incarnations, onlyKilled = false) => activeOfFrom(first(await notes.run([activeOfCall(incarnations, onlyKilled)]))),
+    activeOf: async (incarnations, onlyKilled = false) =>
+      activeOfFrom(first(await notes.run([activeOfCall(incarnations, onlyKilled)]))),
     facts: async (ids) => {
       const strangers = ids.filter((id) => !facts.has(id));
-      if (strangers.length > 0) for (const row of first(await notes.run([instanceFacts(strangers)]))) facts.set(factsFrom(row));
+      if (strangers.length > 0)
+        for (const row of first(await notes.run([instanceFacts(strangers)]))) facts.set(factsFrom(row));
       return new Map(ids.flatMap((id) => facts.get(id) ?? []).map((known) => [known.id, known]));
     },
     results: async (keys) => {
-      const columns = [keys.map(({ instanceId }) => instanceId), keys.map(({ generation }) => generation), keys.map(({ task }) => task)];
+      const columns = [
+        keys.map(({ instanceId }) => instanceId),
+        keys.map(({ generation }) => generation),
+        keys.map(({ task }) => task),
+      ];
       return first(await notes.run([{ statement: RESULTS, values: columns }])).map((row) => ({
         instanceId: row.instance_id,
         generation: row.generation,
@@ -67,8 +73,10 @@ export function createEngine(settings: ConnectionSettings, lanes = 2): Engine & 
         artifacts: row.artifacts ?? [],
       }));
     },
-    pendingVersions: async (limit) => first(await notes.run([{ statement: PENDING_VERSIONS, values: [limit] }])).map((row) => row.version_id),
-    dueInstances: async (limit) => first(await notes.run([{ statement: DUE_INSTANCES, values: [limit] }])).map((row) => row.instance_id),
+    pendingVersions: async (limit) =>
+      first(await notes.run([{ statement: PENDING_VERSIONS, values: [limit] }])).map((row) => row.version_id),
+    dueInstances: async (limit) =>
+      first(await notes.run([{ statement: DUE_INSTANCES, values: [limit] }])).map((row) => row.instance_id),
     countTry: (instanceIds) => countTry(notes, instanceIds),
     putOff: (commandIds, delayMs, error) => putOff(notes, commandIds, delayMs, error),
     park: (instanceId, reason) => steps.use((session) => parkInstance(session, instanceId, reason)),
@@ -77,7 +85,11 @@ export function createEngine(settings: ConnectionSettings, lanes = 2): Engine & 
       return rows.flat().map((row) => row.instance_id);
     },
     deferReports: async (reports, error) => {
-      const values = [reports.map(({ instanceId }) => instanceId), reports.map((report) => JSON.stringify(deferred(report))), error];
+      const values = [
+        reports.map(({ instanceId }) => instanceId),
+        reports.map((report) => JSON.stringify(deferred(report))),
+        error,
+      ];
       await notes.run([{ statement: DEFER, values }]);
     },
     close: async () => {
@@ -86,6 +98,15 @@ export function createEngine(settings: ConnectionSettings, lanes = 2): Engine & 
   };
 }
 
-function deferred({ attemptId, nonce, end, reason, outputs, artifacts, startedAgoMs, endedAgoMs }: ReportedEnd): object {
+function deferred({
+  attemptId,
+  nonce,
+  end,
+  reason,
+  outputs,
+  artifacts,
+  startedAgoMs,
+  endedAgoMs,
+}: ReportedEnd): object {
   return { attemptId, nonce, end, reason, outputs, artifacts, startedAgoMs, endedAgoMs };
 }

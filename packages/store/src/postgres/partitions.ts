@@ -23,7 +23,10 @@ export function instanceIds(pool: pg.Pool, blockSize = 100): () => Promise<strin
   let refill: Promise<void> | undefined;
   let ensured = -1n;
   const fill = async (): Promise<void> => {
-    const { rows } = await pool.query<{ id: string }>("select nextval('instance_id') as id from generate_series(1, $1)", [blockSize]);
+    const { rows } = await pool.query<{ id: string }>(
+      "select nextval('instance_id') as id from generate_series(1, $1)",
+      [blockSize],
+    );
     const fresh = rows.map(({ id }) => id);
     const last = BigInt(fresh.at(-1) ?? '0') / PARTITION_SPAN;
     if (last > ensured) {
@@ -56,8 +59,12 @@ async function ensurePartition(pool: pg.Pool, index: bigint): Promise<void> {
       const name = `${table}_${index}`;
       const { rows } = await client.query('select to_regclass($1) is not null as exists', [`${SCHEMA}.${name}`]);
       if (rows[0]?.exists === true) continue;
-      await client.query(`create table ${name} (like ${table} including defaults including constraints including storage including generated) with (${storage})`);
-      await client.query(`alter table ${table} attach partition ${name} for values from (${index * PARTITION_SPAN}) to (${(index + 1n) * PARTITION_SPAN})`);
+      await client.query(
+        `create table ${name} (like ${table} including defaults including constraints including storage including generated) with (${storage})`,
+      );
+      await client.query(
+        `alter table ${table} attach partition ${name} for values from (${index * PARTITION_SPAN}) to (${(index + 1n) * PARTITION_SPAN})`,
+      );
     }
     await client.query('commit');
   } catch (error) {

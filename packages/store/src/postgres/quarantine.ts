@@ -49,7 +49,12 @@ export async function countTry(session: Session, instanceIds: readonly string[])
   return rows.map((row) => ({ id: row.id, instanceId: row.instance_id, tries: row.tries }));
 }
 
-export async function putOff(session: Session, commandIds: readonly string[], delayMs: number, error: string): Promise<void> {
+export async function putOff(
+  session: Session,
+  commandIds: readonly string[],
+  delayMs: number,
+  error: string,
+): Promise<void> {
   await session.run([call(PUT_OFF, commandIds, delayMs, error)]);
 }
 

@@ -109,7 +109,9 @@ function transaction(connect: () => Promise<pg.Client>, drop: (client: pg.Client
 async function send(client: pg.Client, calls: readonly Call[], commitSent: boolean): Promise<Rows[]> {
   const socket = streamOf(client);
   socket?.cork();
-  const pending = calls.map(({ statement, values }) => client.query({ name: statement.name, text: statement.text, values: [...values] }));
+  const pending = calls.map(({ statement, values }) =>
+    client.query({ name: statement.name, text: statement.text, values: [...values] }),
+  );
   socket?.uncork();
   const results = await Promise.allSettled(pending);
   const rows: Rows[] = [];
@@ -125,5 +127,7 @@ function streamOf(client: pg.Client): { cork(): void; uncork(): void } | undefin
   const connection: unknown = Reflect.get(client, 'connection');
   if (typeof connection !== 'object' || connection === null) return undefined;
   const stream: unknown = Reflect.get(connection, 'stream');
-  return stream instanceof Object && 'cork' in stream && 'uncork' in stream ? (stream as { cork(): void; uncork(): void }) : undefined;
+  return stream instanceof Object && 'cork' in stream && 'uncork' in stream
+    ? (stream as { cork(): void; uncork(): void })
+    : undefined;
 }

@@ -59,7 +59,11 @@ interface Connection {
 }
 
 /** One connection that listens and notifies, opened anew for as long as it takes; after each gap everybody is told to look. */
-function keepConnected(settings: ConnectionSettings, tell: (channel: SignalChannel, topic: string | undefined) => void, log: (message: string, error: unknown) => void): Connection {
+function keepConnected(
+  settings: ConnectionSettings,
+  tell: (channel: SignalChannel, topic: string | undefined) => void,
+  log: (message: string, error: unknown) => void,
+): Connection {
   let client: pg.Client | undefined;
   let closed = false;
   let retry: NodeJS.Timeout | undefined;
@@ -79,7 +83,8 @@ function keepConnected(settings: ConnectionSettings, tell: (channel: SignalChann
       // Our own listeners were told when it was sent.
       if (processId === Reflect.get(fresh, 'processID')) return;
       const name = CHANNELS.find((candidate) => channelName(candidate) === channel);
-      if (name !== undefined) for (const topic of (topics ?? '').split('\n')) tell(name, topic === '' ? undefined : topic);
+      if (name !== undefined)
+        for (const topic of (topics ?? '').split('\n')) tell(name, topic === '' ? undefined : topic);
     });
     client = fresh;
     try {

@@ -84,7 +84,18 @@ async function startOnce(pool: pg.Pool, id: string, request: StartRequest): Prom
   const { rows } = await pool.query({
     name: 'start',
     text: START,
-    values: [id, workflowId, versionId, taskCount, JSON.stringify(params), runTime, priority, createdBy, idempotency?.key ?? null, idempotency?.bodyHash ?? null],
+    values: [
+      id,
+      workflowId,
+      versionId,
+      taskCount,
+      JSON.stringify(params),
+      runTime,
+      priority,
+      createdBy,
+      idempotency?.key ?? null,
+      idempotency?.bodyHash ?? null,
+    ],
   });
   if (rows.length === 1) return { kind: 'created', instanceId: id };
   if (idempotency === undefined) {
@@ -96,5 +107,8 @@ async function startOnce(pool: pg.Pool, id: string, request: StartRequest): Prom
   const holder = keys[0];
   if (holder === undefined) throw new Error(`the key of instance ${id} was taken and is not there`);
   if (holder.instance_id === id) return { kind: 'created', instanceId: id };
-  return { kind: holder.body_hash === idempotency.bodyHash ? 'existing' : 'key-conflict', instanceId: holder.instance_id };
+  return {
+    kind: holder.body_hash === idempotency.bodyHash ? 'existing' : 'key-conflict',
+    instanceId: holder.instance_id,
+  };
 }

@@ -6,7 +6,10 @@ const DRAIN_NAMESAKE = {
   name: 'worker-drain-namesake',
   text: "update worker_incarnation set state = 'draining' where name = $1 and state = 'live'",
 };
-const ENSURE_GROUP = { name: 'worker-group', text: 'insert into worker_group (name) values ($1) on conflict do nothing' };
+const ENSURE_GROUP = {
+  name: 'worker-group',
+  text: 'insert into worker_group (name) values ($1) on conflict do nothing',
+};
 const REGISTER = {
   name: 'worker-register',
   text: `insert into worker_incarnation (name, worker_group, slots, capabilities, credential_hash, host, pid, version, lease_ms, lease_until)
@@ -24,7 +27,10 @@ const AUTHENTICATE = {
   text: `select id, name, worker_group, slots, capabilities, state, lease_ms from worker_incarnation
           where id = $1 and credential_hash = $2 and state <> 'dead' and lease_until > clock_timestamp()`,
 };
-const DRAIN = { name: 'worker-drain', text: "update worker_incarnation set state = 'draining' where id = $1 and state = 'live'" };
+const DRAIN = {
+  name: 'worker-drain',
+  text: "update worker_incarnation set state = 'draining' where id = $1 and state = 'live'",
+};
 
 /**
  * Expiry in two statements, because what was bound while the first one waited for the incarnation's lock must be seen by the
@@ -93,7 +99,15 @@ export function createWorkers(settings: ConnectionSettings): Workers & { close()
       const row = rows[0];
       if (row === undefined) return undefined;
       const { name, slots, capabilities, state } = row;
-      return { id: row.id, name, group: row.worker_group, slots, capabilities, state, leaseMs: row.lease_ms } satisfies LiveIncarnation;
+      return {
+        id: row.id,
+        name,
+        group: row.worker_group,
+        slots,
+        capabilities,
+        state,
+        leaseMs: row.lease_ms,
+      } satisfies LiveIncarnation;
     },
     drain: async (id) => void (await session.run([call(DRAIN, id)])),
     leave: async (id) => {
@@ -106,13 +120,24 @@ export function createWorkers(settings: ConnectionSettings): Workers & { close()
         await transaction.rollback();
         return [];
       }
-      await transaction.commit([call(LOSE_ATTEMPTS, rows.map(({ id }) => id))]);
+      await transaction.commit([
+        call(
+          LOSE_ATTEMPTS,
+          rows.map(({ id }) => id),
+        ),
+      ]);
       return rows.map((row) => ({ id: row.id, name: row.name, group: row.worker_group }));
     },
     noteProgress: async (notes) => {
       const progress = notes.map(({ fraction, message }) => JSON.stringify({ fraction, message }));
       await session.run([
-        call(PROGRESS, notes.map(({ attemptId }) => attemptId), notes.map(({ incarnationId }) => incarnationId), notes.map(({ nonce }) => nonce), progress),
+        call(
+          PROGRESS,
+          notes.map(({ attemptId }) => attemptId),
+          notes.map(({ incarnationId }) => incarnationId),
+          notes.map(({ nonce }) => nonce),
+          progress,
+        ),
       ]);
     },
     close: () => session.close(),

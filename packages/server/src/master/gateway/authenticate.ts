@@ -27,7 +27,8 @@ function splitCredential(credential: string): { id: string; secret: string } | u
  */
 export async function sessionOf(context: MasterContext, request: FastifyRequest): Promise<WorkerSession> {
   const credential = splitCredential(bearer(request));
-  if (credential === undefined) throw new ApiError('unknown-incarnation', 'the credential is not one of a live worker incarnation');
+  if (credential === undefined)
+    throw new ApiError('unknown-incarnation', 'the credential is not one of a live worker incarnation');
   const { id } = credential;
   const hash = hashCredential(credential.secret);
   const known = context.sessions.get(id);

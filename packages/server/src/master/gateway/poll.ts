@@ -8,11 +8,16 @@ import type { WorkerSession } from '../sessions.ts';
  *
  * @param closed aborts when the worker has gone; then nothing is taken out for an answer that nobody reads
  */
-export async function answerPoll(session: WorkerSession, { held, waitMs, draining }: PollRequest, closed: AbortSignal): Promise<PollResponse> {
+export async function answerPoll(
+  session: WorkerSession,
+  { held, waitMs, draining }: PollRequest,
+  closed: AbortSignal,
+): Promise<PollResponse> {
   session.draining = draining || session.incarnation.state === 'draining';
   resendUnreceived(session, held);
   session.wakePoll?.();
-  if (session.outbox.length === 0 && session.kills.size === 0 && waitMs > 0) await somethingToSay(session, waitMs, closed);
+  if (session.outbox.length === 0 && session.kills.size === 0 && waitMs > 0)
+    await somethingToSay(session, waitMs, closed);
   if (closed.aborted) return { assignments: [], kill: [] };
   return { assignments: takeOutbox(session), kill: takeKills(session) };
 }

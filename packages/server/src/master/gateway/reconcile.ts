@@ -11,12 +11,17 @@ export async function reconcile(context: MasterContext, session: WorkerSession):
   const current = new Set(active.map(({ attemptId }) => attemptId));
   for (const id of session.held.keys()) if (!current.has(id)) session.held.delete(id);
   const strangers = active.filter(({ attemptId }) => !session.held.has(attemptId));
-  for (const attempt of strangers) session.held.set(attempt.attemptId, { token: tokenOf(attempt), versionId: attempt.versionId, sentAt: 0 });
+  for (const attempt of strangers)
+    session.held.set(attempt.attemptId, { token: tokenOf(attempt), versionId: attempt.versionId, sentAt: 0 });
   await rebuild(context, session, strangers);
 }
 
 /** The same token again, to the same incarnation: a worker that has it already drops it. */
-async function rebuild(context: MasterContext, session: WorkerSession, attempts: readonly ActiveOfIncarnation[]): Promise<void> {
+async function rebuild(
+  context: MasterContext,
+  session: WorkerSession,
+  attempts: readonly ActiveOfIncarnation[],
+): Promise<void> {
   for (const { attempt, result } of await buildAssignments(context, attempts)) {
     const held = session.held.get(attempt.attemptId);
     if (held !== undefined && result.kind === 'assignment') held.assignment = result.assignment;
@@ -24,7 +29,11 @@ async function rebuild(context: MasterContext, session: WorkerSession, attempts:
 }
 
 /** Tokens of this list that are not active any more, or are to end: what the worker must kill. */
-export async function killOrders(context: MasterContext, session: WorkerSession, heldTokens: readonly string[]): Promise<void> {
+export async function killOrders(
+  context: MasterContext,
+  session: WorkerSession,
+  heldTokens: readonly string[],
+): Promise<void> {
   if (heldTokens.length === 0 && session.held.size === 0) return;
   const active = await context.store.engine.activeOf([session.incarnation.id]);
   const byToken = new Map(active.map((attempt) => [tokenOf(attempt), attempt]));

@@ -11,10 +11,15 @@ const RENEWALS_PER_LEASE = 3;
  *
  * @throws {ApiError} `unauthenticated` or `forbidden` for the join token
  */
-export async function register(context: MasterContext, joinToken: string, request: RegisterRequest): Promise<RegisterResponse> {
+export async function register(
+  context: MasterContext,
+  joinToken: string,
+  request: RegisterRequest,
+): Promise<RegisterResponse> {
   const holder = joinToken === '' ? undefined : await context.store.tokens.verify(joinToken);
   if (holder === undefined) throw new ApiError('unauthenticated', 'the join token is unknown, expired or revoked');
-  if (holder.role !== 'worker' && holder.role !== 'admin') throw new ApiError('forbidden', `a token of the role ${holder.role} cannot join as a worker`);
+  if (holder.role !== 'worker' && holder.role !== 'admin')
+    throw new ApiError('forbidden', `a token of the role ${holder.role} cannot join as a worker`);
   const secret = randomBytes(32).toString('base64url');
   const { id, leaseMs } = await context.store.workers.register({
     name: request.name,
@@ -31,5 +36,10 @@ export async function register(context: MasterContext, joinToken: string, reques
   context.sessions.add({ id, name, group, slots, capabilities, state: 'live', leaseMs }, hashCredential(secret));
   context.log.info({ worker: name, group, slots, incarnation: id }, 'a worker joined');
   context.wake.claims();
-  return { incarnation: id, credential: `${id}.${secret}`, leaseMs, renewEveryMs: Math.floor(leaseMs / RENEWALS_PER_LEASE) };
+  return {
+    incarnation: id,
+    credential: `${id}.${secret}`,
+    leaseMs,
+    renewEveryMs: Math.floor(leaseMs / RENEWALS_PER_LEASE),
+  };
 }

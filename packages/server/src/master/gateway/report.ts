@@ -37,11 +37,17 @@ function ownToken(context: MasterContext, session: WorkerSession, token: string)
   return undefined;
 }
 
-function noteStarted({ plans, ...context }: MasterContext, started: Batcher<StartedAttempt>, session: WorkerSession, said: StartedReport): void {
+function noteStarted(
+  { plans, ...context }: MasterContext,
+  started: Batcher<StartedAttempt>,
+  session: WorkerSession,
+  said: StartedReport,
+): void {
   const parts = ownToken({ plans, ...context }, session, said.token);
   if (parts === undefined) return;
   const held = session.held.get(parts.attemptId);
-  const timeout = held === undefined ? undefined : plans.get(held.versionId)?.plan.tasks.get(parts.task)?.definition.timeout;
+  const timeout =
+    held === undefined ? undefined : plans.get(held.versionId)?.plan.tasks.get(parts.task)?.definition.timeout;
   started.add({
     attemptId: parts.attemptId,
     incarnationId: parts.incarnationId,
@@ -51,13 +57,23 @@ function noteStarted({ plans, ...context }: MasterContext, started: Batcher<Star
   });
 }
 
-async function submitEnd(context: MasterContext, reports: Reports, session: WorkerSession, said: EndedReport): Promise<void> {
+async function submitEnd(
+  context: MasterContext,
+  reports: Reports,
+  session: WorkerSession,
+  said: EndedReport,
+): Promise<void> {
   const parts = ownToken(context, session, said.token);
   if (parts === undefined) return;
   const { instanceId, generation, task, attemptId, incarnationId, nonce } = parts;
   const versionId = session.held.get(attemptId)?.versionId;
   await reports.submit({
-    instanceId, generation, task, attemptId, incarnationId, nonce,
+    instanceId,
+    generation,
+    task,
+    attemptId,
+    incarnationId,
+    nonce,
     end: said.end,
     startedAgoMs: said.startedAgoMs,
     endedAgoMs: said.endedAgoMs,
@@ -68,16 +84,39 @@ async function submitEnd(context: MasterContext, reports: Reports, session: Work
   });
 }
 
-function reasonOf({ code, message, exitCode, signal }: NonNullable<EndedReport['reason']>): { code: string; message: string; exitCode?: number; signal?: string } {
-  return { code, message, ...(exitCode === undefined ? {} : { exitCode }), ...(signal === undefined ? {} : { signal }) };
+function reasonOf({ code, message, exitCode, signal }: NonNullable<EndedReport['reason']>): {
+  code: string;
+  message: string;
+  exitCode?: number;
+  signal?: string;
+} {
+  return {
+    code,
+    message,
+    ...(exitCode === undefined ? {} : { exitCode }),
+    ...(signal === undefined ? {} : { signal }),
+  };
 }
 
 /** A log that cannot be stored never fails its task. */
-function keepLog({ store, log }: MasterContext, session: WorkerSession, { token, log: piece }: EndedReport): Promise<void>[] {
+function keepLog(
+  { store, log }: MasterContext,
+  session: WorkerSession,
+  { token, log: piece }: EndedReport,
+): Promise<void>[] {
   const parts = parseToken(token);
   if (piece === undefined || parts === undefined || parts.incarnationId !== session.incarnation.id) return [];
   const data = Buffer.from(piece.data, 'base64');
   if (data.length === 0) return [];
-  const kept = store.logs.append({ instanceId: parts.instanceId, attemptId: parts.attemptId, start: piece.offset, data });
-  return [kept.catch((error: unknown) => log.warn({ err: error, attempt: parts.attemptId }, 'the end of a log could not be stored'))];
+  const kept = store.logs.append({
+    instanceId: parts.instanceId,
+    attemptId: parts.attemptId,
+    start: piece.offset,
+    data,
+  });
+  return [
+    kept.catch((error: unknown) =>
+      log.warn({ err: error, attempt: parts.attemptId }, 'the end of a log could not be stored'),
+    ),
+  ];
 }

@@ -1,4 +1,13 @@
-import { blobRef, ApiError, makeProblem, pollRequest, PROBLEM_MEDIA_TYPE, registerRequest, renewRequest, reportRequest } from '@keelson/protocol';
+import {
+  blobRef,
+  ApiError,
+  makeProblem,
+  pollRequest,
+  PROBLEM_MEDIA_TYPE,
+  registerRequest,
+  renewRequest,
+  reportRequest,
+} from '@keelson/protocol';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import type { MasterContext } from '../context.ts';
@@ -51,12 +60,15 @@ function authenticateWorkers(app: FastifyInstance, context: MasterContext): void
 }
 
 function callerOf(request: FastifyRequest): WorkerSession {
-  if (request.workerSession === null) throw new ApiError('forbidden', 'this route needs the credential of a worker incarnation');
+  if (request.workerSession === null)
+    throw new ApiError('forbidden', 'this route needs the credential of a worker incarnation');
   return request.workerSession;
 }
 
 function talkRoutes(app: FastifyInstance, { context, reports, started, renewals }: GatewayDependencies): void {
-  app.post('/register', { config: { gateway: 'join-token' } }, async (request) => register(context, bearer(request), parse(registerRequest, request.body)));
+  app.post('/register', { config: { gateway: 'join-token' } }, async (request) =>
+    register(context, bearer(request), parse(registerRequest, request.body)),
+  );
 
   app.post('/poll', { config: gateway, bodyLimit: BODY_LIMIT.report }, async (request, reply) => {
     const session = callerOf(request);
@@ -84,7 +96,9 @@ function talkRoutes(app: FastifyInstance, { context, reports, started, renewals 
     session.leaseUntil = asked + leaseMs;
     const notes = (progress ?? []).flatMap(({ token, fraction, message }) => {
       const parts = parseToken(token);
-      return parts?.incarnationId === session.incarnation.id ? [{ ...parts, fraction, ...(message === undefined ? {} : { message }) }] : [];
+      return parts?.incarnationId === session.incarnation.id
+        ? [{ ...parts, fraction, ...(message === undefined ? {} : { message }) }]
+        : [];
     });
     if (notes.length > 0) await context.store.workers.noteProgress(notes);
     await killOrders(context, session, held);
@@ -110,9 +124,11 @@ function byteRoutes(app: FastifyInstance, context: MasterContext): void {
     const session = callerOf(request);
     const { token, offset } = parse(logQuery, request.query);
     const parts = parseToken(token);
-    if (parts?.incarnationId !== session.incarnation.id) throw new ApiError('forbidden', 'the token is not one of this worker');
+    if (parts?.incarnationId !== session.incarnation.id)
+      throw new ApiError('forbidden', 'the token is not one of this worker');
     const data = await collect(request.body, BODY_LIMIT.log);
-    if (data.length > 0) await store.logs.append({ instanceId: parts.instanceId, attemptId: parts.attemptId, start: offset, data });
+    if (data.length > 0)
+      await store.logs.append({ instanceId: parts.instanceId, attemptId: parts.attemptId, start: offset, data });
     return reply.code(204).send();
   });
 
@@ -134,11 +150,19 @@ function parse<T>(schema: z.ZodType<T>, value: unknown): T {
   const result = schema.safeParse(value);
   if (result.success) return result.data;
   const errors = result.error.issues.map(({ path, code, message }) => ({ path: path.join('.'), code, message }));
-  throw new ApiError('invalid-request', errors.map(({ path, message }) => `${path}: ${message}`).join('; ').slice(0, 1000), { errors });
+  throw new ApiError(
+    'invalid-request',
+    errors
+      .map(({ path, message }) => `${path}: ${message}`)
+      .join('; ')
+      .slice(0, 1000),
+    { errors },
+  );
 }
 
 function bytesOf(body: unknown): AsyncIterable<Uint8Array> {
-  if (typeof body === 'object' && body !== null && Symbol.asyncIterator in body) return body as AsyncIterable<Uint8Array>;
+  if (typeof body === 'object' && body !== null && Symbol.asyncIterator in body)
+    return body as AsyncIterable<Uint8Array>;
   throw new ApiError('unsupported-media-type', 'send application/octet-stream');
 }
 
@@ -160,11 +184,23 @@ const REFUSALS: Readonly<Record<number, 'malformed-body' | 'body-too-large' | 'u
   415: 'unsupported-media-type',
 };
 
-function sendProblem(context: MasterContext, error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+function sendProblem(
+  context: MasterContext,
+  error: unknown,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): FastifyReply {
   if (error instanceof ApiError) return reply.code(error.status).type(PROBLEM_MEDIA_TYPE).send(error.problem);
   const status = error instanceof Error && 'statusCode' in error ? Number(error.statusCode) : 500;
   const refusal = REFUSALS[status];
-  if (refusal !== undefined) return reply.code(status).type(PROBLEM_MEDIA_TYPE).send(makeProblem(refusal, error instanceof Error ? error.message : undefined));
+  if (refusal !== undefined)
+    return reply
+      .code(status)
+      .type(PROBLEM_MEDIA_TYPE)
+      .send(makeProblem(refusal, error instanceof Error ? error.message : undefined));
   context.log.error({ err: error, errorId: request.id, route: request.routeOptions.url }, 'a worker request failed');
-  return reply.code(500).type(PROBLEM_MEDIA_TYPE).send(makeProblem('internal', undefined, { errorId: request.id }));
+  return reply
+    .code(500)
+    .type(PROBLEM_MEDIA_TYPE)
+    .send(makeProblem('internal', undefined, { errorId: request.id }));
 }

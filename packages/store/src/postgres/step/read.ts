@@ -3,7 +3,8 @@ import { call } from '../session.ts';
 import type { Call, Rows } from '../session.ts';
 import type { InstanceFacts, ReportedEnd, TaskKey } from '../../engine.ts';
 
-const LIVE_COLUMNS = 'l.id, l.version_id, l.generation, l.revision, l.state, l.unfinished, l.failed, l.ending, l.has_artifacts, l.failure, l.priority';
+const LIVE_COLUMNS =
+  'l.id, l.version_id, l.generation, l.revision, l.state, l.unfinished, l.failed, l.ending, l.has_artifacts, l.failure, l.priority';
 
 /** Locks: each instance's live row, for the whole step; one that is locked already is left to its holder. */
 const LOCK_INSTANCES = {
@@ -26,7 +27,8 @@ const DUE_COMMANDS = {
           where instance_id = any($1::bigint[]) and not_before <= clock_timestamp() order by id`,
 };
 
-const ACTIVE_COLUMNS = 'a.id, a.instance_id, a.task, a.attempt, a.losses, a.state, a.kill_reason, a.incarnation_id, a.nonce';
+const ACTIVE_COLUMNS =
+  'a.id, a.instance_id, a.task, a.attempt, a.losses, a.state, a.kill_reason, a.incarnation_id, a.nonce';
 
 const ACTIVE_BY_ID = {
   name: 'step-active',
@@ -56,7 +58,8 @@ const FACTS = {
 };
 
 export const lockInstances = (ids: readonly string[]): Call => call(LOCK_INSTANCES, ids);
-export const lockCommanded = (limit: number, only: string | undefined): Call => call(LOCK_COMMANDED, limit, only ?? null);
+export const lockCommanded = (limit: number, only: string | undefined): Call =>
+  call(LOCK_COMMANDED, limit, only ?? null);
 export const dueCommands = (ids: readonly string[]): Call => call(DUE_COMMANDS, ids);
 export const activeById = (ids: readonly string[]): Call => call(ACTIVE_BY_ID, ids);
 export const activeCount = (ids: readonly string[]): Call => call(ACTIVE_COUNT, ids);
@@ -66,7 +69,15 @@ export const instanceFacts = (ids: readonly string[]): Call => call(FACTS, ids);
 export function taskRecords(keys: readonly TaskKey[]): [Call, Call] {
   const ids = keys.map(({ instanceId }) => instanceId);
   const tasks = keys.map(({ task }) => task);
-  return [call(COUNTERS, ids, tasks), call(FINISHED, ids, keys.map(({ generation }) => generation), tasks)];
+  return [
+    call(COUNTERS, ids, tasks),
+    call(
+      FINISHED,
+      ids,
+      keys.map(({ generation }) => generation),
+      tasks,
+    ),
+  ];
 }
 
 export function liveFrom(row: Rows[number]): LiveInstance {
@@ -117,7 +128,12 @@ export function activeFrom(row: Rows[number]): ActiveRow {
 }
 
 /** Every key gets a record, so that "loaded and empty" differs from "not loaded". */
-export function recordsInto(into: Map<string, Map<string, TaskRecord>>, keys: readonly TaskKey[], counters: Rows, finished: Rows): void {
+export function recordsInto(
+  into: Map<string, Map<string, TaskRecord>>,
+  keys: readonly TaskKey[],
+  counters: Rows,
+  finished: Rows,
+): void {
   for (const { instanceId, task } of keys) recordsOf(into, instanceId).set(task, { met: 0 });
   for (const row of counters) recordsOf(into, row.instance_id).set(row.task, { met: row.met });
   for (const row of finished) {
@@ -132,7 +148,10 @@ export function recordsOf(all: Map<string, Map<string, TaskRecord>>, instanceId:
 }
 
 /** What a report or an `attempt-ended` command says, once its attempt was found active. */
-export function endEvent(attempt: ActiveAttempt, said: Omit<ReportedEnd, keyof TaskKey | 'attemptId' | 'incarnationId' | 'nonce'>): EngineEvent {
+export function endEvent(
+  attempt: ActiveAttempt,
+  said: Omit<ReportedEnd, keyof TaskKey | 'attemptId' | 'incarnationId' | 'nonce'>,
+): EngineEvent {
   return {
     type: 'attempt-ended',
     attempt,

@@ -1,11 +1,33 @@
 import type { Decision, EngineEvent, InstanceChanges, LiveInstance, Missing, TaskRecord } from '@keelson/core';
-import type { BoundAttempt, InstanceFacts, LoadedInstance, Placement, ReportedEnd, StepInput, StepMind, StepOutcome, TaskKey, TaskKind } from '../../engine.ts';
+import type {
+  BoundAttempt,
+  InstanceFacts,
+  LoadedInstance,
+  Placement,
+  ReportedEnd,
+  StepInput,
+  StepMind,
+  StepOutcome,
+  TaskKey,
+  TaskKind,
+} from '../../engine.ts';
 import { call } from '../session.ts';
 import type { Rows, Session, Transaction } from '../session.ts';
 import type { FactsCache } from './facts.ts';
 import {
-  activeById, activeCount, activeFrom, dueCommands, endEvent, factsFrom, instanceFacts, liveFrom, lockCommanded, lockInstances, recordsInto,
-  recordsOf, taskRecords,
+  activeById,
+  activeCount,
+  activeFrom,
+  dueCommands,
+  endEvent,
+  factsFrom,
+  instanceFacts,
+  liveFrom,
+  lockCommanded,
+  lockInstances,
+  recordsInto,
+  recordsOf,
+  taskRecords,
 } from './read.ts';
 import type { ActiveRow } from './read.ts';
 import { writeCalls } from './write.ts';
@@ -32,12 +54,26 @@ interface Workbench {
  * A decision transaction. Two round trips for reports: (lock, read), (write, commit); commands take one more, because what
  * they touch is only known under the lock. Nothing is awaited between a read and its decision but the database.
  */
-export async function runStep(session: Session, facts: FactsCache, input: StepInput, mind: StepMind): Promise<StepOutcome> {
+export async function runStep(
+  session: Session,
+  facts: FactsCache,
+  input: StepInput,
+  mind: StepMind,
+): Promise<StepOutcome> {
   const transaction = session.begin();
   const bench: Workbench = {
-    transaction, mind, facts,
-    live: new Map(), events: new Map(), records: new Map(), activeCounts: new Map(),
-    commandIds: [], settled: [], postponed: [], busy: new Set(), unknown: new Map(),
+    transaction,
+    mind,
+    facts,
+    live: new Map(),
+    events: new Map(),
+    records: new Map(),
+    activeCounts: new Map(),
+    commandIds: [],
+    settled: [],
+    postponed: [],
+    busy: new Set(),
+    unknown: new Map(),
   };
   if (input.reports.length > 0) await readReports(bench, input);
   if (input.commandLimit > 0) await readCommands(bench, input);
@@ -54,13 +90,21 @@ export async function runStep(session: Session, facts: FactsCache, input: StepIn
 async function readReports(bench: Workbench, { reports, demand }: StepInput): Promise<void> {
   const ids = [...new Set(reports.map(({ instanceId }) => instanceId))];
   const strangers = ids.filter((id) => !bench.facts.has(id));
-  const calls = [lockInstances(ids), activeById(reports.map(({ attemptId }) => attemptId)), instanceFacts(strangers), ...taskRecords(demand)];
+  const calls = [
+    lockInstances(ids),
+    activeById(reports.map(({ attemptId }) => attemptId)),
+    instanceFacts(strangers),
+    ...taskRecords(demand),
+  ];
   const [locked = [], active = [], factRows = [], counters = [], finished = []] = await bench.transaction.flight(
     demand.length > 0 ? calls : calls.slice(0, 3),
   );
   noteFacts(bench, factRows);
   admitLocked(bench, locked);
-  await tellBusyFromEnded(bench, ids.filter((id) => !bench.live.has(id) && !bench.unknown.has(id)));
+  await tellBusyFromEnded(
+    bench,
+    ids.filter((id) => !bench.live.has(id) && !bench.unknown.has(id)),
+  );
   recordsInto(bench.records, demand, counters, finished);
   const attempts = new Map(active.map((row) => [String(row.id), activeFrom(row)]));
   for (const report of reports) {
@@ -188,7 +232,10 @@ async function readMissing(bench: Workbench, lacking: ReadonlyMap<string, Missin
     for (const task of missing.tasks) keys.push({ instanceId: id, generation, task });
     if (missing.activeAttempts) counted.push(id);
   }
-  const [counters = [], finished = [], counts = []] = await bench.transaction.flight([...taskRecords(keys), activeCount(counted)]);
+  const [counters = [], finished = [], counts = []] = await bench.transaction.flight([
+    ...taskRecords(keys),
+    activeCount(counted),
+  ]);
   recordsInto(bench.records, keys, counters, finished);
   for (const id of counted) bench.activeCounts.set(id, 0);
   for (const row of counts) bench.activeCounts.set(row.instance_id, row.active);
@@ -215,7 +262,9 @@ function outcomeOf(bench: Workbench, decided: readonly Decided[], boundRows: Row
     return boundFrom(row, live?.versionId ?? '', live?.hasArtifacts ?? true);
   });
   const boundTasks = new Set(bound.map(({ instanceId, task }) => `${instanceId}/${task}`));
-  const left = decided.flatMap(({ id, placements }) => placements.filter(({ task }) => !boundTasks.has(`${id}/${task}`)));
+  const left = decided.flatMap(({ id, placements }) =>
+    placements.filter(({ task }) => !boundTasks.has(`${id}/${task}`)),
+  );
   return {
     decided: decided.map(({ id }) => id),
     settled: bench.settled,
@@ -233,7 +282,8 @@ function outcomeOf(bench: Workbench, decided: readonly Decided[], boundRows: Row
 
 function kindsOf(placements: readonly Placement[]): TaskKind[] {
   const kinds = new Map<string, TaskKind>();
-  for (const { workerGroup, capability } of placements) kinds.set(`${workerGroup}\n${capability}`, { workerGroup, capability });
+  for (const { workerGroup, capability } of placements)
+    kinds.set(`${workerGroup}\n${capability}`, { workerGroup, capability });
   return [...kinds.values()];
 }
 

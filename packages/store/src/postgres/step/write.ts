@@ -162,7 +162,10 @@ const END_INSTANCES = {
 };
 /** After this statement no command can be added for the instance: adding one locks the live row FOR KEY SHARE first. */
 const DELETE_LIVE = { name: 'delete-live', text: 'delete from live_instance where id = any($1::bigint[])' };
-const DELETE_COMMANDS_OF_ENDED = { name: 'delete-commands-of-ended', text: 'delete from command where instance_id = any($1::bigint[])' };
+const DELETE_COMMANDS_OF_ENDED = {
+  name: 'delete-commands-of-ended',
+  text: 'delete from command where instance_id = any($1::bigint[])',
+};
 const DELETE_COMMANDS = { name: 'delete-commands', text: 'delete from command where id = any($1::bigint[])' };
 
 const json = (value: unknown): string | null => (value === undefined || value === null ? null : JSON.stringify(value));
@@ -180,7 +183,8 @@ function gather<T>(decided: readonly Decided[], items: (one: Decided) => readonl
 }
 
 const ids = (rows: readonly { readonly id: string }[]): string[] => rows.map(({ id }) => id);
-const generations = (rows: readonly { readonly generation: number }[]): number[] => rows.map(({ generation }) => generation);
+const generations = (rows: readonly { readonly generation: number }[]): number[] =>
+  rows.map(({ generation }) => generation);
 
 function endedColumns(rows: readonly Keyed<FinishedTask | EarlierAttempt>[]): unknown[] {
   return [
@@ -210,7 +214,10 @@ function lineColumns(rows: readonly Keyed<Placement>[]): unknown[] {
 }
 
 /** The calls that write a batch, in an order that keeps its own reads right; `bindAt` is the index of the binding one. */
-export function writeCalls(decided: readonly Decided[], commandIds: readonly string[]): { calls: Call[]; bindAt: number } {
+export function writeCalls(
+  decided: readonly Decided[],
+  commandIds: readonly string[],
+): { calls: Call[]; bindAt: number } {
   const calls: Call[] = [];
   const push = (rows: readonly unknown[], make: () => Call): void => {
     if (rows.length > 0) calls.push(make());
@@ -221,11 +228,30 @@ export function writeCalls(decided: readonly Decided[], commandIds: readonly str
   push(going, () => updateLive(going));
   writeEndedRuns(decided, push);
   const counters = gather(decided, ({ changes }) => [...changes.counters]);
-  push(counters, () => call(COUNT_NEEDS, ids(counters), counters.map(({ item }) => item[0]), counters.map(({ item }) => item[1])));
+  push(counters, () =>
+    call(
+      COUNT_NEEDS,
+      ids(counters),
+      counters.map(({ item }) => item[0]),
+      counters.map(({ item }) => item[1]),
+    ),
+  );
   const dropped = gather(decided, ({ changes }) => changes.droppedCounters);
-  push(dropped, () => call(DROP_COUNTERS, ids(dropped), dropped.map(({ item }) => item)));
+  push(dropped, () =>
+    call(
+      DROP_COUNTERS,
+      ids(dropped),
+      dropped.map(({ item }) => item),
+    ),
+  );
   const noted = decided.filter(({ changes }) => changes.events.length > 0);
-  push(noted, () => call(HISTORY, ids(noted), noted.map(({ changes }) => JSON.stringify(changes.events))));
+  push(noted, () =>
+    call(
+      HISTORY,
+      ids(noted),
+      noted.map(({ changes }) => JSON.stringify(changes.events)),
+    ),
+  );
   // Before anything new is put in line: what `onFailure: end` starts must not be taken back with the rest.
   writeWithdrawals(decided, push);
   writeDelayed(decided, push);
@@ -236,7 +262,14 @@ export function writeCalls(decided: readonly Decided[], commandIds: readonly str
   push(offered, () => bind(offered));
   writeEnds(ended, push);
   const alerts = gather(decided, ({ changes }) => changes.alerts);
-  push(alerts, () => call(ALERTS, alerts.map(({ item }) => item.kind), ids(alerts), alerts.map(({ item }) => JSON.stringify(item.payload))));
+  push(alerts, () =>
+    call(
+      ALERTS,
+      alerts.map(({ item }) => item.kind),
+      ids(alerts),
+      alerts.map(({ item }) => JSON.stringify(item.payload)),
+    ),
+  );
   return { calls, bindAt };
 }
 
@@ -263,8 +296,12 @@ function writeEndedRuns(decided: readonly Decided[], push: Push): void {
     call(
       FINISHED_TASKS,
       ...endedColumns(finished),
-      finished.map(({ item }) => (item.outputs === undefined || Object.keys(item.outputs).length === 0 ? null : JSON.stringify(item.outputs))),
-      finished.map(({ item }) => (item.artifacts === undefined || item.artifacts.length === 0 ? null : JSON.stringify(item.artifacts))),
+      finished.map(({ item }) =>
+        item.outputs === undefined || Object.keys(item.outputs).length === 0 ? null : JSON.stringify(item.outputs),
+      ),
+      finished.map(({ item }) =>
+        item.artifacts === undefined || item.artifacts.length === 0 ? null : JSON.stringify(item.artifacts),
+      ),
     ),
   );
   const earlier = gather(decided, ({ changes }) => changes.earlier);
@@ -274,13 +311,28 @@ function writeEndedRuns(decided: readonly Decided[], push: Push): void {
 }
 
 function writeDelayed(decided: readonly Decided[], push: Push): void {
-  const delayed = gather(decided, ({ changes, delayedAs }) => changes.delayed.map((item, index) => ({ ...delayedAs[index], ...item }) as Placement & typeof item));
-  push(delayed, () => call(DELAY, ...lineColumns(delayed), delayed.map(({ item }) => item.cause), delayed.map(({ item }) => item.delayMs)));
+  const delayed = gather(decided, ({ changes, delayedAs }) =>
+    changes.delayed.map((item, index) => ({ ...delayedAs[index], ...item }) as Placement & typeof item),
+  );
+  push(delayed, () =>
+    call(
+      DELAY,
+      ...lineColumns(delayed),
+      delayed.map(({ item }) => item.cause),
+      delayed.map(({ item }) => item.delayMs),
+    ),
+  );
 }
 
 function bind(offered: readonly Keyed<Placement>[]): Call {
   const incarnations = offered.map(({ item }) => item.offer?.incarnationId ?? null);
-  return call(BIND, ...lineColumns(offered), incarnations, offered.map(({ item }) => item.offer?.nonce ?? null), [...new Set(incarnations)]);
+  return call(
+    BIND,
+    ...lineColumns(offered),
+    incarnations,
+    offered.map(({ item }) => item.offer?.nonce ?? null),
+    [...new Set(incarnations)],
+  );
 }
 
 function writeWithdrawals(decided: readonly Decided[], push: Push): void {
@@ -300,7 +352,13 @@ function writeEnds(ended: readonly Decided[], push: Push): void {
     push([id], () => call(DROP_ALL_COUNTERS, id));
   }
   push(ended, () =>
-    call(END_INSTANCES, ids(ended), generations(ended), ended.map(({ changes }) => changes.end?.state), ended.map(({ changes }) => json(changes.end?.reason))),
+    call(
+      END_INSTANCES,
+      ids(ended),
+      generations(ended),
+      ended.map(({ changes }) => changes.end?.state),
+      ended.map(({ changes }) => json(changes.end?.reason)),
+    ),
   );
   push(ended, () => call(DELETE_LIVE, ids(ended)));
   push(ended, () => call(DELETE_COMMANDS_OF_ENDED, ids(ended)));
