@@ -14,8 +14,8 @@ export type LockOutcome = { taken: true; release: () => Promise<void> } | { take
 export async function acquireLock(path: string): Promise<LockOutcome> {
   const candidate = `${path}.${process.pid}.${randomBytes(4).toString('hex')}`;
   const own = JSON.stringify(processIdentity());
-  await writeFile(candidate, own, { mode: 0o644 });
   try {
+    await writeFile(candidate, own, { mode: 0o644 });
     for (;;) {
       if (await linkUnlessExists(candidate, path)) return { taken: true, release: () => releaseLock(path, own) };
       const holder = await readHolder(path);

@@ -26,6 +26,18 @@ test('each test has a database of its own, gone after drop even with a client in
   await two.drop();
 });
 
+test('the clean-up of a test does not cut connections that the test closes itself', async (t) => {
+  const errors: string[] = [];
+  await t.test('a test with a pool', async (inner) => {
+    const { url } = await testDatabase(inner);
+    const pool = new pg.Pool({ connectionString: url });
+    pool.on('error', (error) => errors.push(error.message));
+    await pool.query('select 1');
+    inner.after(() => pool.end());
+  });
+  assert.deepEqual(errors, []);
+});
+
 test('a template is prepared once, also when several ask at once, and copies do not share', async (t) => {
   let prepared = 0;
   const template = `postgres.test ${process.pid} ${process.hrtime.bigint()}`;
