@@ -46,20 +46,24 @@ const FAILED = {
 
 const NEXT_DUE = {
   name: 'alert-next-due',
-  text: `select greatest(0, extract(epoch from min(next_try_at) - clock_timestamp()) * 1000)::float8 as ms from alert where delivered_at is null`,
+  text: `select (extract(epoch from min(next_try_at) - clock_timestamp()) * 1000)::float8 as ms from alert where delivered_at is null`,
 };
 
 export function createAlerts(pool: pg.Pool): Alerts {
   return {
     claim: async ({ limit, leaseMs }) => {
-      const { rows } = await pool.query<AlertRow & { project: string | null; workflow: string | null }>({ ...CLAIM, values: [limit, leaseMs] });
+      const { rows } = await pool.query<AlertRow & { project: string | null; workflow: string | null }>({
+        ...CLAIM,
+        values: [limit, leaseMs],
+      });
       return rows.map((row) => ({ ...alertFrom(row), project: row.project, workflow: row.workflow }));
     },
     delivered: async (id) => void (await pool.query({ ...DELIVERED, values: [id] })),
     failed: async (id, error) => void (await pool.query({ ...FAILED, values: [id, error] })),
     msUntilDue: async () => {
       const { rows } = await pool.query<{ ms: number | null }>(NEXT_DUE);
-      return rows[0]?.ms ?? undefined;
+      const ms = rows[0]?.ms ?? undefined;
+      return ms && Math.max(0, ms);
     },
     list: async ({ undelivered = false }, page) => {
       const [below] = parseCursor(page.cursor, 1, isId) ?? [];

@@ -24,9 +24,13 @@ async function open(t: TestContext, objects?: ObjectStore) {
 type Opened = Awaited<ReturnType<typeof open>>;
 
 /** Reads on until nothing comes any more. */
-async function readAll({ logs }: Opened, name: { instanceId: string; attemptId: string }, limit: number): Promise<Buffer> {
+async function readAll(
+  { logs }: Opened,
+  name: { instanceId: string; attemptId: string },
+  limit: number,
+): Promise<Buffer> {
   const parts: Uint8Array[] = [];
-  for (let from = 0; ; ) {
+  for (let from = 0; ;) {
     const slice = await logs.read(name, { from, limit });
     if (slice.data.length === 0) return Buffer.concat(parts);
     assert.ok(slice.data.length <= limit);
@@ -53,17 +57,23 @@ const piecesOf = (size: number) =>
 test('pieces in any order, repeated and overlapping, read as the log that was written', async (t) => {
   const it = await open(t);
   const content = randomBytes(200_000);
-  const property = fc.asyncProperty(piecesOf(content.length), fc.constantFrom(1000, 65_536, 70_000, 1_000_000), async (pieces, limit) => {
-    const name = it.log();
-    for (const [start, end] of pieces) await it.logs.append({ ...name, start, data: content.subarray(start, end) });
-    if (limit > 1000) assert.ok((await readAll(it, name, limit)).equals(content));
-    const middle = await it.logs.read(name, { from: 123_456, limit });
-    assert.ok(Buffer.from(middle.data).equals(content.subarray(123_456, 123_456 + Math.min(limit, middle.data.length))));
-    assert.ok(middle.data.length > 0);
-    assert.equal(await it.logs.size(name), content.length);
-    const tail = await it.logs.tail(name, 5000);
-    assert.ok(Buffer.from(tail.data).equals(content.subarray(-5000)));
-  });
+  const property = fc.asyncProperty(
+    piecesOf(content.length),
+    fc.constantFrom(1000, 65_536, 70_000, 1_000_000),
+    async (pieces, limit) => {
+      const name = it.log();
+      for (const [start, end] of pieces) await it.logs.append({ ...name, start, data: content.subarray(start, end) });
+      if (limit > 1000) assert.ok((await readAll(it, name, limit)).equals(content));
+      const middle = await it.logs.read(name, { from: 123_456, limit });
+      assert.ok(
+        Buffer.from(middle.data).equals(content.subarray(123_456, 123_456 + Math.min(limit, middle.data.length))),
+      );
+      assert.ok(middle.data.length > 0);
+      assert.equal(await it.logs.size(name), content.length);
+      const tail = await it.logs.tail(name, 5000);
+      assert.ok(Buffer.from(tail.data).equals(content.subarray(-5000)));
+    },
+  );
   await fc.assert(property, { numRuns: 25 });
 });
 
@@ -81,9 +91,21 @@ test('a gap is left out and seen by its offset', async (t) => {
   const name = it.log();
   await it.logs.append({ ...name, start: 0, data: Buffer.from('abc') });
   await it.logs.append({ ...name, start: 500_000, data: Buffer.from('xyz') });
-  assert.deepEqual(await it.logs.read(name, { from: 0, limit: 1_000_000 }), { from: 0, data: Buffer.from('abc'), next: 3 });
-  assert.deepEqual(await it.logs.read(name, { from: 3, limit: 2 }), { from: 500_000, data: Buffer.from('xy'), next: 500_002 });
-  assert.deepEqual(await it.logs.read(name, { from: 500_003, limit: 2 }), { from: 500_003, data: new Uint8Array(), next: 500_003 });
+  assert.deepEqual(await it.logs.read(name, { from: 0, limit: 1_000_000 }), {
+    from: 0,
+    data: Buffer.from('abc'),
+    next: 3,
+  });
+  assert.deepEqual(await it.logs.read(name, { from: 3, limit: 2 }), {
+    from: 500_000,
+    data: Buffer.from('xy'),
+    next: 500_002,
+  });
+  assert.deepEqual(await it.logs.read(name, { from: 500_003, limit: 2 }), {
+    from: 500_003,
+    data: new Uint8Array(),
+    next: 500_003,
+  });
 });
 
 test('a log without bytes is empty', async (t) => {
@@ -118,7 +140,9 @@ test('a watcher in another process hears of new bytes, and of a gap in hearing',
   await it.logs.append({ ...name, start: 0, data: Buffer.from('a') });
   await heard.reaches(1);
   assert.equal(unheard.count(), 0);
-  const { rows } = await it.pool.query("select pg_terminate_backend(pid) from pg_stat_activity where query like 'listen keelson_log' and datname = current_database()");
+  const { rows } = await it.pool.query(
+    "select pg_terminate_backend(pid) from pg_stat_activity where query like 'listen keelson_log' and datname = current_database()",
+  );
   assert.equal(rows.length, 1);
   await heard.reaches(2);
   await unheard.reaches(1);
@@ -130,6 +154,8 @@ test('a watcher in another process hears of new bytes, and of a gap in hearing',
 test('many pieces make few notifications', async (t) => {
   const it = await open(t);
   const client = new pg.Client({ connectionString: it.settings.url });
+  // The database is dropped under it before this hook runs.
+  client.on('error', () => undefined);
   await client.connect();
   t.after(() => client.end());
   const heard: string[] = [];
@@ -142,7 +168,9 @@ test('many pieces make few notifications', async (t) => {
   });
   await client.query('listen keelson_log');
   const names = [it.log(), it.log()];
-  const pieces = Array.from({ length: 100 }, (_, start) => names.map((name) => it.logs.append({ ...name, start, data: Buffer.from('x') })));
+  const pieces = Array.from({ length: 100 }, (_, start) =>
+    names.map((name) => it.logs.append({ ...name, start, data: Buffer.from('x') })),
+  );
   await Promise.all(pieces.flat());
   await both;
   assert.deepEqual(ids(), ['1', '2']);
@@ -164,7 +192,9 @@ function counter() {
       while (calls < wanted) {
         await new Promise<void>((resolve, reject) => {
           wake = resolve;
-          deadline.addEventListener('abort', () => reject(new Error(`heard ${calls} times, not ${wanted}`)), { once: true });
+          deadline.addEventListener('abort', () => reject(new Error(`heard ${calls} times, not ${wanted}`)), {
+            once: true,
+          });
         });
       }
     },

@@ -29,19 +29,23 @@ const VERIFY = {
           where hash = $1 and revoked_at is null and (expires_at is null or expires_at > clock_timestamp())`,
 };
 
-export function createTokens(pool: pg.Pool): Tokens {
+/** @param clock monotonic milliseconds */
+export function createTokens(pool: pg.Pool, clock: { now(): number } = performance): Tokens {
   /** By hash, so that no token lies in memory. Only holders: who guesses cannot fill it. */
-  const known = new LRUCache<string, TokenHolder>({ max: REMEMBERED, ttl: TRUST_MS });
+  const known = new LRUCache<string, TokenHolder>({ max: REMEMBERED, ttl: TRUST_MS, ttlResolution: 0, perf: clock });
   return {
     create: async ({ name, role, expiresAt }) => {
-      if (!TOKEN_ROLES.includes(role)) throw new StoreError('invalid', 'invalid-role', `${JSON.stringify(role)} is no role: use ${TOKEN_ROLES.join(', ')}`);
+      if (!TOKEN_ROLES.includes(role))
+        throw new StoreError(
+          'invalid',
+          'invalid-role',
+          `${JSON.stringify(role)} is no role: use ${TOKEN_ROLES.join(', ')}`,
+        );
       const token = `${PREFIX}${randomBytes(32).toString('base64url')}`;
-      const { rows } = await pool.query<TokenRow>(`insert into api_token (name, role, hash, expires_at) values ($1, $2, $3, $4) returning ${COLUMNS}`, [
-        name,
-        role,
-        hashOf(token),
-        expiresAt ?? null,
-      ]);
+      const { rows } = await pool.query<TokenRow>(
+        `insert into api_token (name, role, hash, expires_at) values ($1, $2, $3, $4) returning ${COLUMNS}`,
+        [name, role, hashOf(token), expiresAt ?? null],
+      );
       const [row] = rows;
       if (row === undefined) throw new Error('the token was not stored');
       return { info: infoFrom(row), token };
@@ -62,7 +66,10 @@ export function createTokens(pool: pg.Pool): Tokens {
     },
     revoke: async (id) => {
       if (!isId(id)) return false;
-      const { rows } = await pool.query<{ hash: string }>('update api_token set revoked_at = now() where id = $1 and revoked_at is null returning hash', [id]);
+      const { rows } = await pool.query<{ hash: string }>(
+        'update api_token set revoked_at = now() where id = $1 and revoked_at is null returning hash',
+        [id],
+      );
       for (const { hash } of rows) known.delete(hash);
       return rows.length === 1;
     },
@@ -74,5 +81,12 @@ function hashOf(token: string): string {
 }
 
 function infoFrom({ id, name, role, created_at, expires_at, revoked_at }: TokenRow): TokenInfo {
-  return { id, name, role, createdAt: iso(created_at), expiresAt: isoOrNull(expires_at), revokedAt: isoOrNull(revoked_at) };
+  return {
+    id,
+    name,
+    role,
+    createdAt: iso(created_at),
+    expiresAt: isoOrNull(expires_at),
+    revokedAt: isoOrNull(revoked_at),
+  };
 }
