@@ -97,3 +97,47 @@ export async function openWorld(test: CleanUp): Promise<World> {
     },
   };
 }
+
+/** Registers a worker with a lease of a minute. Answers its incarnation. */
+export async function addWorker({ sql }: World, name: string, more: { group?: string; slots?: number; capabilities?: string[]; state?: string; leaseMs?: number } = {}): Promise<string> {
+  const { group = 'default', slots = 4, capabilities = ['shell'], state = 'live', leaseMs = 60_000 } = more;
+  const [row] = await sql(
+    `insert into worker_incarnation (name, worker_group, slots, capabilities, credential_hash, host, pid, version, state, lease_ms, lease_until)
+     values ($1, $2, $3, $4, 'x', 'host', 1, '0', $5, 60000, clock_timestamp() + $6 * interval '1 millisecond') returning id`,
+    [name, group, slots, capabilities, state, leaseMs],
+  );
+  return row?.id;
+}
+
+/** Puts a task in line. */
+export async function lineUp({ sql }: World, instanceId: string, task: string, more: { group?: string; capability?: string; attempt?: number; priority?: number } = {}): Promise<void> {
+  const { group = 'default', capability = 'shell', attempt = 1, priority = 0 } = more;
+  await sql(
+    'insert into ready (instance_id, task, generation, attempt, worker_group, capability, priority) values ($1, $2, 1, $3, $4, $5, $6)',
+    [instanceId, task, attempt, group, capability, priority],
+  );
+}
+
+/** Gives a task to a worker. Answers the attempt's id. */
+export async function bind({ sql }: World, instanceId: string, task: string, incarnation: string, state: 'dispatched' | 'running' = 'running', attempt = 1): Promise<string> {
+  const [row] = await sql(
+    `insert into active (instance_id, task, generation, attempt, incarnation_id, nonce, state, ready_at, started_at)
+     values ($1, $2, 1, $3, $4, 'n', $5, clock_timestamp(), case $5 when 'running' then clock_timestamp() end) returning id`,
+    [instanceId, task, attempt, incarnation, state],
+  );
+  return row?.id;
+}
+
+/** Ends a task, without any of what follows from it. An `attempt` of 0: it never ran. */
+export async function finish({ sql }: World, instanceId: string, task: string, state: string, more: { attempt?: number; reason?: object; outputs?: object; artifacts?: object } = {}): Promise<void> {
+  const { attempt = 1, reason, outputs, artifacts } = more;
+  const json = (value: object | undefined) => (value === undefined ? null : JSON.stringify(value));
+  await sql(
+    `with gone as (delete from active where instance_id = $1 and task = $2 returning *)
+     insert into finished_task (instance_id, generation, task, state, attempt, attempt_id, incarnation_id, ready_at, dispatched_at, started_at, ended_at, reason, outputs, artifacts)
+     select $1, 1, $2, $3, $4, case when $4 > 0 then coalesce(gone.id, 9999) end, gone.incarnation_id, gone.ready_at, gone.dispatched_at, gone.started_at,
+            clock_timestamp(), $5, $6, $7 from (select) one left join gone on true`,
+    [instanceId, task, state, attempt, json(reason), json(outputs), json(artifacts)],
+  );
+  await sql('update live_instance set unfinished = unfinished - 1 where id = $1', [instanceId]);
+}
