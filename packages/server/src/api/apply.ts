@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import type { z } from 'zod';
 import { MAX_DEFINITION_BYTES } from '@keelson/core';
 import { ApiError, applyRequest, applyResponse, lintRequest, lintResponse } from '@keelson/protocol';
 import type { AppliedWorkflow, FieldError } from '@keelson/protocol';

@@ -39,16 +39,18 @@ export function blobRoutes(root: Api, { store }: ApiDeps): void {
         },
       },
       async ({ params, body }) => {
-        const { size } = await store.blobs.put(params.sha256, limited(body as Readable));
+        const { size } = await store.blobs.put(params.sha256, limited(body as Readable | null | undefined));
         return { sha256: params.sha256, size };
       },
     );
   });
 }
 
-async function* limited(content: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
+async function* limited(
+  content: AsyncIterable<Uint8Array> | null | undefined,
+): AsyncGenerator<Uint8Array, void, undefined> {
   let size = 0;
-  for await (const chunk of content) {
+  for await (const chunk of content ?? []) {
     size += chunk.length;
     if (size > MAX_BLOB_BYTES) throw tooLarge();
     yield chunk;

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { ApiError, datasource, pageOf, putDatasourceRequest, scalar, testDatasourceResponse } from '@keelson/protocol';
 import type { Datasource, TestDatasourceResponse } from '@keelson/protocol';
-import type { DatasourceInfo } from '@keelson/store';
+import type { DatasourceInfo, Datasources } from '@keelson/store';
 import { callerName } from './authenticate.ts';
 import { tryDatasource } from './datasource-connection.ts';
 import type { DatasourceToTest } from './datasource-connection.ts';
@@ -13,6 +13,11 @@ const DEFAULT_PORTS = { postgresql: 5432, mysql: 3306 } as const;
 const TEST_TIMEOUT_MS = 15_000;
 
 export function datasourceRoutes(api: Api, { store: { datasources } }: ApiDeps): void {
+  readRoutes(api, datasources);
+  writeRoutes(api, datasources);
+}
+
+function readRoutes(api: Api, datasources: Datasources): void {
   api.get(
     '/api/v1/projects/:project/datasources',
     {
@@ -37,6 +42,9 @@ export function datasourceRoutes(api: Api, { store: { datasources } }: ApiDeps):
       return restDatasource(found);
     },
   );
+}
+
+function writeRoutes(api: Api, datasources: Datasources): void {
   api.put(
     '/api/v1/projects/:project/datasources/:name',
     {

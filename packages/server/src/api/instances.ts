@@ -1,34 +1,25 @@
 import { z } from 'zod';
-import { explain } from '@keelson/core';
-import type { TaskState } from '@keelson/core';
 import {
   ApiError,
-  commandError,
-  historyEntry,
   instance,
   instanceDetail,
   instanceListQuery,
   pageOf,
-  pageQuery,
   scalar,
   stopResponse,
   taskInstanceDetail,
-  why,
 } from '@keelson/protocol';
-import type { InstanceDetail, Why } from '@keelson/protocol';
-import { taskInstanceId } from '@keelson/store';
+import type { InstanceDetail } from '@keelson/protocol';
 import type { Store } from '@keelson/store';
 import { callerName } from './authenticate.ts';
 import type { Api, ApiDeps } from './deps.ts';
-import { liveEvents } from './live.ts';
 import { restPage } from './rest-page.ts';
-import type { EventStreams } from './server-sent-events.ts';
 import { restTask, taskDetail } from './task-instances.ts';
 
 const byId = z.object({ id: scalar.id });
 const INSTANCE_ID = /^[1-9][0-9]{0,17}$/;
 
-export function instanceRoutes(api: Api, { store, wake }: ApiDeps, streams: EventStreams): void {
+export function instanceRoutes(api: Api, { store, wake }: ApiDeps): void {
   api.get(
     '/api/v1/instances',
     {
@@ -70,51 +61,6 @@ export function instanceRoutes(api: Api, { store, wake }: ApiDeps, streams: Even
     },
   );
   api.get(
-    '/api/v1/instances/:id/history',
-    {
-      config: { permission: 'instances:read' },
-      schema: {
-        summary: 'List what the engine did for an instance, oldest first',
-        params: byId,
-        querystring: pageQuery,
-        response: { 200: pageOf(historyEntry) },
-      },
-    },
-    async ({ params, query }) => {
-      const page = await store.instances.history(params.id, query);
-      if (page.items.length === 0) await requireInstance(store, params.id);
-      return restPage(page, (entry) => ({ ...entry, events: [...entry.events] }));
-    },
-  );
-  api.get(
-    '/api/v1/instances/:id/command-errors',
-    {
-      config: { permission: 'instances:read' },
-      schema: {
-        summary: 'List the steps that could not be made',
-        params: byId,
-        response: { 200: z.object({ items: z.array(commandError) }) },
-      },
-    },
-    async ({ params }) => {
-      const items = await store.instances.commandErrors(params.id);
-      if (items.length === 0) await requireInstance(store, params.id);
-      return { items };
-    },
-  );
-  api.get(
-    '/api/v1/instances/:id/why',
-    {
-      config: { permission: 'instances:read' },
-      schema: {
-        summary: 'Say why an instance and each of its tasks is where it is',
-        params: byId,
-        response: { 200: why },
-      },
-    },
-    async ({ params }) => explained(store, params.id),
-  );
-  api.get(
     '/api/v1/instances/:id/tasks/:task',
     {
       config: { permission: 'instances:read' },
@@ -131,68 +77,22 @@ export function instanceRoutes(api: Api, { store, wake }: ApiDeps, streams: Even
       throw new ApiError('unknown-task', `instance ${params.id} has no task ${JSON.stringify(params.task)}`);
     },
   );
-  api.get(
-    '/api/v1/instances/:id/events',
-    {
-      exposeHeadRoute: false,
-      config: { permission: 'instances:read' },
-      schema: {
-        summary: 'Watch an instance: server-sent events snapshot, instance, task, end',
-        produces: ['text/event-stream'],
-        params: byId,
-      },
-    },
-    async (request, reply) => {
-      const first = await readInstance(store, request.params.id);
-      return streams.send(request, reply, (signal) => liveEvents(first, () => readInstance(store, first.id), signal));
-    },
-  );
 }
 
 /** An instance with its tasks, as the outside sees it. Throws `unknown-instance`. */
 export async function readInstance(store: Store, id: string): Promise<InstanceDetail> {
-  // The instance last: what it says of its end is never older than what the tasks say.
-  const tasks = await store.instances.tasks(id);
+  // The instance first: when it has ended, so have the tasks that are read after it.
   const found = await store.instances.get(id);
   if (found === undefined) throw unknownInstance(id);
+  const tasks = await store.instances.tasks(id);
   return { ...found, counts: { ...found.counts }, tasks: tasks.map(restTask) };
 }
 
-async function requireInstance(store: Store, id: string): Promise<void> {
+/** Throws `unknown-instance`. */
+export async function requireInstance(store: Store, id: string): Promise<void> {
   if ((await store.instances.workflowOf(id)) === undefined) throw unknownInstance(id);
 }
 
-function unknownInstance(id: string): ApiError {
+export function unknownInstance(id: string): ApiError {
   return new ApiError('unknown-instance', `there is no instance ${JSON.stringify(id)}`);
-}
-
-async function explained(store: Store, id: string): Promise<Why> {
-  const [facts, found] = await Promise.all([store.why.facts(id), store.instances.get(id)]);
-  if (facts === undefined || found === undefined) throw unknownInstance(id);
-  const explanations = explain(facts);
-  const { generation } = found;
-  return {
-    instance: {
-      id,
-      state: facts.instance.state,
-      reasons: [
-        ...(facts.instance.reason === null ? [] : [{ ...facts.instance.reason, since: found.endedAt, details: {} }]),
-        ...explanations
-          .filter(({ task }) => task === null)
-          .map(({ code, message, since, details }) => ({ code, message, since, details })),
-      ],
-    },
-    tasks: explanations.flatMap(({ task, state, code, message, since, details }) =>
-      task === null
-        ? []
-        : [
-            {
-              id: taskInstanceId({ instanceId: id, generation, task }),
-              task,
-              state: state as TaskState,
-              reasons: [{ code, message, since, details }],
-            },
-          ],
-    ),
-  };
 }

@@ -1,11 +1,34 @@
+import { z } from 'zod';
 import { INSTANCE_END_STATES } from '@keelson/core';
+import { scalar } from '@keelson/protocol';
 import type { CountedInstance, InstanceDetail } from '@keelson/protocol';
-import type { EventSource } from './server-sent-events.ts';
+import type { Api, ApiDeps } from './deps.ts';
+import { readInstance } from './instances.ts';
 import { pause } from './server-sent-events.ts';
+import type { EventSource, EventStreams } from './server-sent-events.ts';
 
 /** Between two looks while a client watches; a large instance is looked at less often, so that watching costs a tenth at most. */
 const LOOK_EVERY_MS = 250;
 const COST_FACTOR = 10;
+
+export function liveRoutes(api: Api, { store }: ApiDeps, streams: EventStreams): void {
+  api.get(
+    '/api/v1/instances/:id/events',
+    {
+      exposeHeadRoute: false,
+      config: { permission: 'instances:read' },
+      schema: {
+        summary: 'Watch an instance: server-sent events snapshot, instance, task, end',
+        produces: ['text/event-stream'],
+        params: z.object({ id: scalar.id }),
+      },
+    },
+    async (request, reply) => {
+      const first = await readInstance(store, request.params.id);
+      return streams.send(request, reply, (signal) => liveEvents(first, () => readInstance(store, first.id), signal));
+    },
+  );
+}
 
 /** A snapshot, then what differs from one look to the next, until the instance has ended. */
 export async function* liveEvents(

@@ -26,7 +26,7 @@ export async function openApiRoutes(api: Api, version: string): Promise<void> {
         schema: {
           ...schema,
           ...(permission === 'public' ? { security: [] } : { 'x-permission': permission }),
-        } as typeof schema,
+        },
         url,
       };
     },

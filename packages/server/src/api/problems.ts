@@ -97,7 +97,7 @@ const FRAMEWORK_CODES: Readonly<Record<number, ProblemCode>> = {
 function frameworkProblem(error: FastifyError): Problem {
   const named = FRAMEWORK_CODES[error.statusCode ?? 400];
   if (named !== undefined) return makeProblem(named, error.message);
-  const ofBody = error instanceof SyntaxError || error.code?.startsWith('FST_ERR_CTP') === true;
+  const ofBody = error instanceof SyntaxError || error.code.startsWith('FST_ERR_CTP');
   return makeProblem(ofBody ? 'malformed-body' : 'malformed-request', error.message);
 }
 

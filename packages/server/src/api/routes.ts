@@ -8,7 +8,9 @@ import { datasourceRoutes } from './datasources.ts';
 import { createDefinitionReader } from './definition-source.ts';
 import type { Api, ApiDeps } from './deps.ts';
 import { healthRoutes } from './health.ts';
+import { instanceExplanationRoutes } from './instance-explanations.ts';
 import { instanceRoutes } from './instances.ts';
+import { liveRoutes } from './live.ts';
 import { metricRoutes } from './metrics.ts';
 import { openApiRoutes, PROBLEM_RESPONSE } from './openapi.ts';
 import { operationRoutes } from './operations.ts';
@@ -23,7 +25,8 @@ import { startRoutes } from './starts.ts';
 import { taskInstanceRoutes } from './task-instances.ts';
 import { taskLogRoutes } from './task-log.ts';
 import { tokenRoutes } from './tokens.ts';
-import { workflowRoutes } from './workflows.ts';
+import { workflowPutRoute } from './workflow-put.ts';
+import { workflowDeleteRoute, workflowReadRoutes } from './workflows.ts';
 
 const BODY_LIMIT = 1024 * 1024;
 const HEADERS = { 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' };
@@ -47,11 +50,15 @@ export async function apiRoutes(app: FastifyInstance, deps: ApiDeps): Promise<vo
     operationRoutes(api, deps);
     schemaRoutes(api, deps);
     projectRoutes(api, deps);
-    workflowRoutes(api, deps, reader);
+    workflowReadRoutes(api, deps);
+    workflowPutRoute(api, deps, reader);
+    workflowDeleteRoute(api, deps);
     applyRoutes(api, deps, reader);
     blobRoutes(api, deps);
     startRoutes(api, deps);
-    instanceRoutes(api, deps, streams);
+    instanceRoutes(api, deps);
+    instanceExplanationRoutes(api, deps);
+    liveRoutes(api, deps, streams);
     taskInstanceRoutes(api, deps);
     taskLogRoutes(api, deps, streams);
     secretRoutes(api, deps);
@@ -86,6 +93,6 @@ function acceptOnlyJson(api: Api): void {
   api.removeAllContentTypeParsers();
   api.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body, done) => {
     if (body === '') done(null, undefined);
-    else parse(request, String(body), done);
+    else void parse(request, String(body), done);
   });
 }

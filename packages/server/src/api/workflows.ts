@@ -1,9 +1,7 @@
 import { z } from 'zod';
-import { MAX_DEFINITION_BYTES } from '@keelson/core';
 import {
   ApiError,
   pageOf,
-  putWorkflowResponse,
   scalar,
   workflow,
   workflowDetail,
@@ -12,25 +10,12 @@ import {
   workflowVersionQuery,
   pageQuery,
 } from '@keelson/protocol';
-import { callerName } from './authenticate.ts';
-import { draftOf, modulesOf, refuseErrors } from './definition-source.ts';
-import type { DefinitionReader } from './definition-source.ts';
 import type { Api, ApiDeps } from './deps.ts';
 import { restPage } from './rest-page.ts';
 
 const project = z.object({ project: scalar.name });
 const named = project.extend({ workflow: scalar.name });
-const SOURCE_TYPES = [
-  'application/yaml',
-  'application/x-yaml',
-  'text/yaml',
-  'text/x-yaml',
-  'text/plain',
-  'application/json',
-  'application/octet-stream',
-];
-
-export function workflowRoutes(api: Api, { store }: ApiDeps, reader: DefinitionReader): void {
+export function workflowReadRoutes(api: Api, { store }: ApiDeps): void {
   api.get(
     '/api/v1/projects/:project/workflows',
     {
@@ -88,6 +73,9 @@ export function workflowRoutes(api: Api, { store }: ApiDeps, reader: DefinitionR
       return restPage(page, (item) => item);
     },
   );
+}
+
+export function workflowDeleteRoute(api: Api, { store }: ApiDeps): void {
   api.delete(
     '/api/v1/projects/:project/workflows/:workflow',
     {
@@ -102,59 +90,6 @@ export function workflowRoutes(api: Api, { store }: ApiDeps, reader: DefinitionR
       await store.definitions.delete({ project: params.project, name: params.workflow });
       return reply.code(204).send();
     },
-  );
-  void api.register(async (scope) => putRoute(scope, store, reader));
-}
-
-/** In a scope of its own: here the body is a definition's text, whatever its type. */
-function putRoute(api: Api, store: ApiDeps['store'], reader: DefinitionReader): void {
-  api.removeAllContentTypeParsers();
-  api.addContentTypeParser(
-    SOURCE_TYPES,
-    { parseAs: 'string', bodyLimit: MAX_DEFINITION_BYTES },
-    (_request, body, done) => done(null, body),
-  );
-  api.put(
-    '/api/v1/projects/:project/workflows/:workflow',
-    {
-      config: { permission: 'workflows:write' },
-      bodyLimit: MAX_DEFINITION_BYTES,
-      schema: {
-        summary: 'Publish a definition that names no files; the body is its YAML or JSON',
-        consumes: ['application/yaml', 'application/json'],
-        params: named,
-        body: z.string(),
-        response: { 200: putWorkflowResponse },
-      },
-    },
-    async (request) => {
-      const { params, body } = request;
-      const read = reader.read({ text: body }, params.project);
-      const [definition] = refuseErrors([read]);
-      if (definition === undefined) throw new Error('a definition without errors is missing');
-      refuseOtherName(params, definition);
-      const modules = modulesOf(definition, reader.taskTypes);
-      const uploads = [...(definition.files.length > 0 ? ['files'] : []), ...modules];
-      if (uploads.length > 0)
-        throw new ApiError(
-          'files-need-apply',
-          `${uploads.join(', ')} name files that have to be uploaded with the definition`,
-        );
-      const [applied] = await store.definitions.apply([draftOf(definition, body, [], callerName(request))]);
-      if (applied === undefined) throw new Error('the store answered nothing for a definition');
-      return { version: applied.version, hash: applied.hash, changed: applied.changed, warnings: [...read.issues] };
-    },
-  );
-}
-
-function refuseOtherName(
-  url: { project: string; workflow: string },
-  { project, name }: { project: string; name: string },
-): void {
-  if (project === url.project && name === url.workflow) return;
-  throw new ApiError(
-    'name-mismatch',
-    `the URL names ${url.project}/${url.workflow}, the definition ${project}/${name}`,
   );
 }
 
