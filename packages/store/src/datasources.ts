@@ -24,5 +24,8 @@ export interface Datasources {
   /** False when there was none. */
   delete(project: string, name: string): Promise<boolean>;
   /** With the password, for a dispatch or a test. */
-  reveal(project: string, name: string): Promise<{ readonly config: JsonObject; readonly password?: string } | undefined>;
+  reveal(
+    project: string,
+    name: string,
+  ): Promise<{ readonly config: JsonObject; readonly password?: string } | undefined>;
 }

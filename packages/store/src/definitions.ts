@@ -35,7 +35,13 @@ export interface Applied extends WorkflowName {
 export interface PlannedApply extends WorkflowName {
   readonly change: 'create' | 'update' | 'unchanged';
   /** The latest version now; absent for a workflow that does not exist (or is deleted). */
-  readonly latest?: { readonly version: number; readonly hash: string; readonly definition: WorkflowDefinition; readonly source: string; readonly files: readonly FileRef[] };
+  readonly latest?: {
+    readonly version: number;
+    readonly hash: string;
+    readonly definition: WorkflowDefinition;
+    readonly source: string;
+    readonly files: readonly FileRef[];
+  };
 }
 
 export interface VersionSummary {

@@ -34,9 +34,13 @@ export function unseal(key: SecretKey, owner: SealOwner, sealed: Buffer): string
   if (sealed[0] !== KEY_ID || sealed.length < 1 + NONCE_BYTES + TAG_BYTES) throw wrong();
   const nonce = sealed.subarray(1, 1 + NONCE_BYTES);
   const tag = sealed.subarray(1 + NONCE_BYTES, 1 + NONCE_BYTES + TAG_BYTES);
-  const decipher = createDecipheriv('aes-256-gcm', key, nonce, { authTagLength: TAG_BYTES }).setAAD(ownerBytes(owner)).setAuthTag(tag);
+  const decipher = createDecipheriv('aes-256-gcm', key, nonce, { authTagLength: TAG_BYTES })
+    .setAAD(ownerBytes(owner))
+    .setAuthTag(tag);
   try {
-    return Buffer.concat([decipher.update(sealed.subarray(1 + NONCE_BYTES + TAG_BYTES)), decipher.final()]).toString('utf8');
+    return Buffer.concat([decipher.update(sealed.subarray(1 + NONCE_BYTES + TAG_BYTES)), decipher.final()]).toString(
+      'utf8',
+    );
   } catch (error) {
     throw wrong(error);
   }
@@ -49,5 +53,9 @@ function ownerBytes({ kind, project, name }: SealOwner): Buffer {
 /** @throws {StoreError} `no-secret-key` */
 export function requireKey(key: SecretKey | undefined): SecretKey {
   if (key !== undefined) return key;
-  throw new StoreError('unavailable', 'no-secret-key', 'this process has no secret key: set KEELSON_SECRET_KEY or KEELSON_SECRET_KEY_FILE');
+  throw new StoreError(
+    'unavailable',
+    'no-secret-key',
+    'this process has no secret key: set KEELSON_SECRET_KEY or KEELSON_SECRET_KEY_FILE',
+  );
 }

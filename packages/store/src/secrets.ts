@@ -20,5 +20,8 @@ export interface Secrets {
    *
    * @throws {StoreError} `wrong-secret-key`
    */
-  reveal(project: string, names: readonly string[]): Promise<{ readonly values: Readonly<Record<string, string>>; readonly missing: readonly string[] }>;
+  reveal(
+    project: string,
+    names: readonly string[],
+  ): Promise<{ readonly values: Readonly<Record<string, string>>; readonly missing: readonly string[] }>;
 }

@@ -14,7 +14,12 @@ export class StoreError extends Error {
   readonly code: string;
   /** What is not there, by name. */
   readonly missing: readonly string[];
-  constructor(kind: StoreErrorKind, code: string, message: string, options: ErrorOptions & { readonly missing?: readonly string[] } = {}) {
+  constructor(
+    kind: StoreErrorKind,
+    code: string,
+    message: string,
+    options: ErrorOptions & { readonly missing?: readonly string[] } = {},
+  ) {
     super(message, options);
     this.kind = kind;
     this.code = code;

@@ -33,7 +33,10 @@ async function onS3(t: TestContext): Promise<OpenedBlobs & { server: Awaited<Ret
   process.env.AWS_SECRET_ACCESS_KEY = 'test-secret';
   const server = await startS3Server('bucket');
   t.after(() => server.close());
-  const opened = await openBlobStore(`s3://bucket/some/prefix?endpoint=${encodeURIComponent(server.endpoint)}&path-style=true`, nowhere());
+  const opened = await openBlobStore(
+    `s3://bucket/some/prefix?endpoint=${encodeURIComponent(server.endpoint)}&path-style=true`,
+    nowhere(),
+  );
   t.after(() => opened.objects?.close());
   return { ...opened, server };
 }
@@ -60,7 +63,11 @@ async function contentOf(blobs: BlobStore, name: string): Promise<Buffer | undef
   return stream && buffer(stream);
 }
 
-for (const [place, open] of [['PostgreSQL', onPostgres], ['a folder', inFolder], ['S3', onS3]] as const) {
+for (const [place, open] of [
+  ['PostgreSQL', onPostgres],
+  ['a folder', inFolder],
+  ['S3', onS3],
+] as const) {
   describe(`blobs in ${place}`, () => {
     test('come back as they were put, of any size, as bytes or as a stream', async (t) => {
       const { blobs } = await open(t);
@@ -108,7 +115,10 @@ for (const [place, open] of [['PostgreSQL', onPostgres], ['a folder', inFolder],
       };
       await assert.rejects(blobs.put(name, broken()), /the client went away/);
       const puts = Array.from({ length: 5 }, () => blobs.put(name, inPieces(bytes, 65_536)));
-      assert.deepEqual(await Promise.all(puts), Array.from({ length: 5 }, () => ({ size: 1_000_000 })));
+      assert.deepEqual(
+        await Promise.all(puts),
+        Array.from({ length: 5 }, () => ({ size: 1_000_000 })),
+      );
       assert.deepEqual(await blobs.put(name, bytes), { size: 1_000_000 });
       assert.ok((await contentOf(blobs, name))?.equals(bytes));
     });
@@ -124,7 +134,10 @@ test('PostgreSQL keeps each chunk once, and drops what a dead upload left', asyn
   await Promise.all(Array.from({ length: 4 }, () => blobs.put(nameOf(bytes), bytes)));
   const count = async () => (await pool.query('select count(*)::int as count from blob_chunk')).rows[0].count;
   assert.equal(await count(), 3);
-  await pool.query('insert into blob_chunk values ($1, 0, $2), ($1, 1, $2)', [`upload:${Date.now() - 5000}:dead`, bytes]);
+  await pool.query('insert into blob_chunk values ($1, 0, $2), ($1, 1, $2)', [
+    `upload:${Date.now() - 5000}:dead`,
+    bytes,
+  ]);
   await pool.query('insert into blob_chunk values ($1, 0, $2)', [`upload:${Date.now()}:alive`, bytes]);
   assert.equal(await blobs.sweep(4000), 1);
   assert.equal(await count(), 4);
@@ -147,17 +160,25 @@ test('a bucket that refuses is named, and never taken for an absent blob', async
   await blobs.put(nameOf(bytes), bytes);
   assert.deepEqual([...server.objects.keys()], [`some/prefix/blobs/${nameOf(bytes).slice(0, 2)}/${nameOf(bytes)}`]);
   server.fail(403);
-  await assert.rejects(blobs.get(nameOf(bytes)), { code: 'blob-store-unavailable', kind: 'unavailable', message: /the S3 bucket bucket/ });
+  await assert.rejects(blobs.get(nameOf(bytes)), {
+    code: 'blob-store-unavailable',
+    kind: 'unavailable',
+    message: /the S3 bucket bucket/,
+  });
   await assert.rejects(blobs.size(nameOf(bytes)), { code: 'blob-store-unavailable' });
 });
 
 test('a blob store is chosen by its URL', async () => {
-  const refused = (url: string, message: RegExp) => assert.rejects(openBlobStore(url, nowhere()), { code: 'invalid-blob-url', message });
+  const refused = (url: string, message: RegExp) =>
+    assert.rejects(openBlobStore(url, nowhere()), { code: 'invalid-blob-url', message });
   await refused('/data/blobs', /use file:\/\/\/folder or s3:\/\/bucket\/prefix/);
   await refused('http://host/x', /is no blob store/);
   await refused('file://elsewhere/x', /no folder of this machine/);
   await refused('s3://key:secret@bucket/x', /AWS_ACCESS_KEY_ID/);
   await refused('s3://bucket/x?regoin=eu', /not regoin/);
   const located = parseS3Url(new URL('s3://my-bucket/a/b/?region=eu-central-1'));
-  assert.deepEqual([located.bucket, located.prefix, located.config.region, located.config.forcePathStyle], ['my-bucket', 'a/b/', 'eu-central-1', false]);
+  assert.deepEqual(
+    [located.bucket, located.prefix, located.config.region, located.config.forcePathStyle],
+    ['my-bucket', 'a/b/', 'eu-central-1', false],
+  );
 });

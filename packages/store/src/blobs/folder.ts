@@ -86,7 +86,12 @@ async function orAbsent<Result>(found: Promise<Result>): Promise<Result | undefi
 function unavailable(error: unknown): unknown {
   const code = codeOf(error);
   if (error instanceof StoreError || code === undefined) return error;
-  return new StoreError('unavailable', 'blob-store-unavailable', `the blob folder: ${error instanceof Error ? error.message : code}`, { cause: error });
+  return new StoreError(
+    'unavailable',
+    'blob-store-unavailable',
+    `the blob folder: ${error instanceof Error ? error.message : code}`,
+    { cause: error },
+  );
 }
 
 function codeOf(error: unknown): string | undefined {

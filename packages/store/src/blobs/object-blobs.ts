@@ -8,7 +8,8 @@ const QUESTIONS_AT_ONCE = 16;
 /** Blobs as objects under `blobs/`. */
 export function objectBlobs(objects: ObjectStore): BlobStore {
   const nameOf = (sha256: string): string => `blobs/${sha256.slice(0, 2)}/${sha256}`;
-  const sizeOf = async (sha256: string): Promise<number | undefined> => (isBlobName(sha256) ? objects.size(nameOf(sha256)) : undefined);
+  const sizeOf = async (sha256: string): Promise<number | undefined> =>
+    isBlobName(sha256) ? objects.size(nameOf(sha256)) : undefined;
   return {
     put: async (sha256, content) => {
       checkBlobName(sha256);
@@ -22,7 +23,8 @@ export function objectBlobs(objects: ObjectStore): BlobStore {
       const present = new Set<string>();
       const left = [...new Set(names)];
       const ask = async (): Promise<void> => {
-        for (let name = left.pop(); name !== undefined; name = left.pop()) if ((await sizeOf(name)) !== undefined) present.add(name);
+        for (let name = left.pop(); name !== undefined; name = left.pop())
+          if ((await sizeOf(name)) !== undefined) present.add(name);
       };
       await Promise.all(Array.from({ length: QUESTIONS_AT_ONCE }, ask));
       return present;

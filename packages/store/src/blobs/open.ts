@@ -28,13 +28,22 @@ async function openObjects(text: string): Promise<ObjectStore> {
   const url = URL.parse(text);
   if (url?.protocol === 's3:') return s3Objects(parseS3Url(url));
   if (url?.protocol === 'file:') return folderObjects(folderOf(url));
-  throw new StoreError('invalid', 'invalid-blob-url', `${JSON.stringify(text)} is no blob store: use file:///folder or s3://bucket/prefix`);
+  throw new StoreError(
+    'invalid',
+    'invalid-blob-url',
+    `${JSON.stringify(text)} is no blob store: use file:///folder or s3://bucket/prefix`,
+  );
 }
 
 function folderOf(url: URL): string {
   try {
     return fileURLToPath(url);
   } catch (error) {
-    throw new StoreError('invalid', 'invalid-blob-url', `${url.href} is no folder of this machine: use file:///folder`, { cause: error });
+    throw new StoreError(
+      'invalid',
+      'invalid-blob-url',
+      `${url.href} is no folder of this machine: use file:///folder`,
+      { cause: error },
+    );
   }
 }

@@ -37,7 +37,12 @@ export function parseS3Url(url: URL): S3Location {
         : unknown !== undefined
           ? `it takes region, endpoint and path-style, not ${unknown}`
           : undefined;
-  if (problem !== undefined) throw new StoreError('invalid', 'invalid-blob-url', `the blob store's URL s3://${url.hostname}${url.pathname}: ${problem}`);
+  if (problem !== undefined)
+    throw new StoreError(
+      'invalid',
+      'invalid-blob-url',
+      `the blob store's URL s3://${url.hostname}${url.pathname}: ${problem}`,
+    );
   const path = decodeURIComponent(url.pathname).replace(/^\/+|\/+$/g, '');
   const endpoint = url.searchParams.get('endpoint');
   const region = url.searchParams.get('region');
@@ -66,7 +71,12 @@ export async function s3Objects({ bucket, prefix, config }: S3Location): Promise
     put: async (name, content) => {
       const spooled = await spool(content);
       try {
-        if (spooled.size > MAX_OBJECT) throw new StoreError('invalid', 'blob-too-large', `${spooled.size} bytes are more than the 5 GiB that S3 takes at once`);
+        if (spooled.size > MAX_OBJECT)
+          throw new StoreError(
+            'invalid',
+            'blob-too-large',
+            `${spooled.size} bytes are more than the 5 GiB that S3 takes at once`,
+          );
         await put(name, spooled.open(), spooled.size);
         return { size: spooled.size };
       } finally {
@@ -77,7 +87,8 @@ export async function s3Objects({ bucket, prefix, config }: S3Location): Promise
       const found = await orAbsent(reach(bucket, client.send(new GetObjectCommand(named(name)))));
       return found?.Body instanceof Readable ? found.Body : undefined;
     },
-    size: async (name) => (await orAbsent(reach(bucket, client.send(new HeadObjectCommand(named(name))))))?.ContentLength,
+    size: async (name) =>
+      (await orAbsent(reach(bucket, client.send(new HeadObjectCommand(named(name))))))?.ContentLength,
     // An object that was not sent whole is not there.
     sweep: async () => 0,
     close: async () => client.destroy(),
@@ -123,7 +134,12 @@ async function orAbsent<Result>(found: Promise<Result>): Promise<Result | undefi
   try {
     return await found;
   } catch (error) {
-    if (error instanceof StoreError && error.cause instanceof Error && ['NotFound', 'NoSuchKey'].includes(error.cause.name)) return undefined;
+    if (
+      error instanceof StoreError &&
+      error.cause instanceof Error &&
+      ['NotFound', 'NoSuchKey'].includes(error.cause.name)
+    )
+      return undefined;
     throw error;
   }
 }

@@ -5,7 +5,11 @@ import { StoreError } from '../store-error.ts';
 /** @throws {StoreError} `invalid-blob-name` */
 export function checkBlobName(sha256: string): void {
   if (isBlobName(sha256)) return;
-  throw new StoreError('invalid', 'invalid-blob-name', 'a blob is named by its SHA-256: 64 hexadecimal digits, lower case');
+  throw new StoreError(
+    'invalid',
+    'invalid-blob-name',
+    'a blob is named by its SHA-256: 64 hexadecimal digits, lower case',
+  );
 }
 
 export function isBlobName(text: string): boolean {
@@ -22,7 +26,7 @@ export async function* verifiedPieces(sha256: string, content: BlobContent, piec
   let size = 0;
   for await (const bytes of content instanceof Uint8Array ? [content] : content) {
     hash.update(bytes);
-    for (let rest = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength); rest.length > 0; ) {
+    for (let rest = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength); rest.length > 0;) {
       const part = rest.subarray(0, pieceSize - size);
       rest = rest.subarray(part.length);
       // The producer may use its buffer again.
@@ -36,5 +40,6 @@ export async function* verifiedPieces(sha256: string, content: BlobContent, piec
   }
   if (size > 0) yield Buffer.concat(kept);
   const actual = hash.digest('hex');
-  if (actual !== sha256) throw new StoreError('invalid', 'hash-mismatch', `the content has the SHA-256 ${actual}, not ${sha256}`);
+  if (actual !== sha256)
+    throw new StoreError('invalid', 'hash-mismatch', `the content has the SHA-256 ${actual}, not ${sha256}`);
 }

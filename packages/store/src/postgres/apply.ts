@@ -6,13 +6,23 @@ import { checkName, ensureProjects } from './projects.ts';
 import { inTransaction } from './transaction.ts';
 
 /** Publishes all drafts or none; see `Definitions.apply`. */
-export async function applyDefinitions(pool: pg.Pool, blobs: BlobStore, drafts: readonly DefinitionDraft[]): Promise<Applied[]> {
+export async function applyDefinitions(
+  pool: pg.Pool,
+  blobs: BlobStore,
+  drafts: readonly DefinitionDraft[],
+): Promise<Applied[]> {
   checkDrafts(drafts);
   await checkFiles(blobs, drafts);
   return inTransaction(pool, async (client) => {
-    await ensureProjects(client, drafts.map(({ project }) => project));
+    await ensureProjects(
+      client,
+      drafts.map(({ project }) => project),
+    );
     const workflows = await lockWorkflows(client, drafts);
-    const latest = await latestVersions(client, [...workflows.values()].map(({ id }) => id));
+    const latest = await latestVersions(
+      client,
+      [...workflows.values()].map(({ id }) => id),
+    );
     const plans = drafts.map((draft) => {
       const workflow = workflows.get(nameOf(draft));
       if (workflow === undefined) throw new Error(`the workflow ${nameOf(draft)} was just made and is not there`);
@@ -20,7 +30,10 @@ export async function applyDefinitions(pool: pg.Pool, blobs: BlobStore, drafts: 
     });
     const fresh = plans.filter(({ isNew }) => isNew);
     const ids = await insertVersions(client, fresh);
-    await publish(client, plans.filter(({ changed }) => changed));
+    await publish(
+      client,
+      plans.filter(({ changed }) => changed),
+    );
     return plans.map(({ draft, workflowId, version, versionId, changed }) => ({
       project: draft.project,
       name: draft.name,
@@ -41,7 +54,8 @@ function checkDrafts(drafts: readonly DefinitionDraft[]): void {
   for (const draft of drafts) {
     checkName('project', draft.project);
     checkName('workflow', draft.name);
-    if (seen.has(nameOf(draft))) throw new StoreError('invalid', 'duplicate-workflow', `${nameOf(draft)} is defined twice in what was applied`);
+    if (seen.has(nameOf(draft)))
+      throw new StoreError('invalid', 'duplicate-workflow', `${nameOf(draft)} is defined twice in what was applied`);
     seen.add(nameOf(draft));
   }
 }
@@ -52,9 +66,16 @@ async function checkFiles(blobs: BlobStore, drafts: readonly DefinitionDraft[]):
   const present = await blobs.has([...hashes]);
   const missing = [...hashes].filter((hash) => !present.has(hash));
   if (missing.length === 0) return;
-  const paths = drafts.flatMap((draft) => draft.files.filter(({ sha256 }) => !present.has(sha256)).map(({ path }) => `${nameOf(draft)}: ${path}`));
+  const paths = drafts.flatMap((draft) =>
+    draft.files.filter(({ sha256 }) => !present.has(sha256)).map(({ path }) => `${nameOf(draft)}: ${path}`),
+  );
   const more = paths.length > 5 ? ` and ${paths.length - 5} more` : '';
-  throw new StoreError('conflict', 'missing-blobs', `these files were not uploaded: ${paths.slice(0, 5).join(', ')}${more}`, { missing });
+  throw new StoreError(
+    'conflict',
+    'missing-blobs',
+    `these files were not uploaded: ${paths.slice(0, 5).join(', ')}${more}`,
+    { missing },
+  );
 }
 
 interface WorkflowRow {
@@ -66,7 +87,10 @@ interface WorkflowRow {
 }
 
 /** Locks: new workflows in the order of their names, then all of them FOR NO KEY UPDATE in id order; a second apply waits here. */
-async function lockWorkflows(client: pg.PoolClient, drafts: readonly DefinitionDraft[]): Promise<Map<string, WorkflowRow>> {
+async function lockWorkflows(
+  client: pg.PoolClient,
+  drafts: readonly DefinitionDraft[],
+): Promise<Map<string, WorkflowRow>> {
   const names = [drafts.map(({ project }) => project), drafts.map(({ name }) => name)];
   await client.query(
     `insert into workflow (project_id, name)

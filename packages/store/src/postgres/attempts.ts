@@ -28,7 +28,10 @@ const ATTEMPTS = `
       from finished_task where instance_id = $1 and generation = $2 and task = $3 and attempt_id is not null
   ) t left join worker_incarnation w on w.id = t.incarnation_id order by t.attempt`;
 
-export async function readAttempts(client: Queryable, { instanceId, generation, task }: TaskInstanceKey): Promise<TaskAttempt[]> {
+export async function readAttempts(
+  client: Queryable,
+  { instanceId, generation, task }: TaskInstanceKey,
+): Promise<TaskAttempt[]> {
   const { rows } = await client.query<AttemptRow>(ATTEMPTS, [instanceId, generation, task]);
   return rows.map((row) => ({
     attemptId: row.attempt_id,

@@ -31,7 +31,11 @@ const READ = {
 /** Blobs as chunks in PostgreSQL. An upload lies under a key of its own until its hash is known to be right. */
 export function postgresBlobs(pool: pg.Pool): BlobStore {
   const sizeOf = async (sha256: string): Promise<number | undefined> => {
-    const { rows } = await pool.query<{ size: string }>({ name: 'blob-size', text: 'select size from blob where sha256 = $1', values: [sha256] });
+    const { rows } = await pool.query<{ size: string }>({
+      name: 'blob-size',
+      text: 'select size from blob where sha256 = $1',
+      values: [sha256],
+    });
     return rows[0] && Number(rows[0].size);
   };
   return {
@@ -44,10 +48,14 @@ export function postgresBlobs(pool: pg.Pool): BlobStore {
     },
     get: async (sha256) => {
       const size = isBlobName(sha256) ? await sizeOf(sha256) : undefined;
-      return size === undefined ? undefined : Readable.from(chunks(pool, sha256, Math.ceil(size / CHUNK)), { objectMode: false });
+      return size === undefined
+        ? undefined
+        : Readable.from(chunks(pool, sha256, Math.ceil(size / CHUNK)), { objectMode: false });
     },
     has: async (names) => {
-      const { rows } = await pool.query<{ sha256: string }>('select sha256 from blob where sha256 = any($1::text[])', [names]);
+      const { rows } = await pool.query<{ sha256: string }>('select sha256 from blob where sha256 = any($1::text[])', [
+        names,
+      ]);
       return new Set(rows.map(({ sha256 }) => sha256));
     },
     size: async (sha256) => (isBlobName(sha256) ? sizeOf(sha256) : undefined),
@@ -80,7 +88,8 @@ async function dropDraft(pool: pg.Pool, draft: string): Promise<void> {
 async function* chunks(pool: pg.Pool, sha256: string, count: number): AsyncGenerator<Buffer> {
   for (let seq = 0; seq < count; seq += READ_AHEAD) {
     const { rows } = await pool.query<{ data: Buffer }>({ ...READ, values: [sha256, seq, READ_AHEAD] });
-    if (rows.length < Math.min(READ_AHEAD, count - seq)) throw new Error(`the blob ${sha256} lacks chunks from ${seq} on`);
+    if (rows.length < Math.min(READ_AHEAD, count - seq))
+      throw new Error(`the blob ${sha256} lacks chunks from ${seq} on`);
     for (const { data } of rows) yield data;
   }
 }

@@ -5,7 +5,11 @@ import { StoreError } from '../store-error.ts';
 export type CursorKey = readonly string[];
 
 /** @throws {StoreError} `invalid-cursor` unless the text holds exactly `length` parts that `fits` accepts */
-export function parseCursor(text: string | undefined, length: number, fits: (part: string) => boolean = () => true): CursorKey | undefined {
+export function parseCursor(
+  text: string | undefined,
+  length: number,
+  fits: (part: string) => boolean = () => true,
+): CursorKey | undefined {
   if (text === undefined) return undefined;
   const parts = decode(text);
   if (parts === undefined || parts.length !== length || !parts.every(fits)) {
@@ -26,7 +30,12 @@ function decode(text: string): string[] | undefined {
 /**
  * @param rows up to `limit + 1` of them: the one too many says that there is more
  */
-export function pageFrom<Row, Item>(rows: readonly Row[], { limit }: PageRequest, item: (row: Row) => Item, key: (row: Row) => CursorKey): Page<Item> {
+export function pageFrom<Row, Item>(
+  rows: readonly Row[],
+  { limit }: PageRequest,
+  item: (row: Row) => Item,
+  key: (row: Row) => CursorKey,
+): Page<Item> {
   const shown = rows.slice(0, limit);
   const last = rows.length > limit ? shown.at(-1) : undefined;
   const next = last === undefined ? null : Buffer.from(JSON.stringify(key(last))).toString('base64url');

@@ -15,7 +15,10 @@ export function definitionCache(): DefinitionReader {
   return async (client, versionId) => {
     const known = cache.get(versionId);
     if (known !== undefined) return known;
-    const { rows } = await client.query<{ definition: WorkflowDefinition }>('select definition from workflow_version where id = $1', [versionId]);
+    const { rows } = await client.query<{ definition: WorkflowDefinition }>(
+      'select definition from workflow_version where id = $1',
+      [versionId],
+    );
     const definition = rows[0]?.definition;
     if (definition === undefined) throw new Error(`the workflow version ${versionId} is not there`);
     cache.set(versionId, definition);

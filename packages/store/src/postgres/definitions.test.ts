@@ -13,7 +13,12 @@ test('content makes a version when it differs from the latest one, and only then
     const [applied] = await definitions.apply([versionOf(label)]);
     seen.push([applied?.version, applied?.changed]);
   }
-  assert.deepEqual(seen, [[1, true], [1, false], [2, true], [3, true]]);
+  assert.deepEqual(seen, [
+    [1, true],
+    [1, false],
+    [2, true],
+    [3, true],
+  ]);
 });
 
 test('a version comes back as it was applied, its tasks in the order of the file', async (t) => {
@@ -29,18 +34,28 @@ test('a version comes back as it was applied, its tasks in the order of the file
 
 test('applies of the same workflow at the same time make one version after the other', async (t) => {
   const { definitions } = await openWorld(t);
-  const different = await Promise.all(Array.from({ length: 8 }, (_, index) => definitions.apply([versionOf(`v${index}`)])));
-  assert.deepEqual(different.map(([applied]) => applied?.version).toSorted(), [1, 2, 3, 4, 5, 6, 7, 8]);
+  const different = await Promise.all(
+    Array.from({ length: 8 }, (_, index) => definitions.apply([versionOf(`v${index}`)])),
+  );
+  assert.deepEqual(new Set(different.map(([applied]) => applied?.version)), new Set([1, 2, 3, 4, 5, 6, 7, 8]));
   const equal = await Promise.all(Array.from({ length: 8 }, () => definitions.apply([versionOf('same')])));
-  assert.deepEqual(equal.map(([applied]) => applied?.version), Array.from({ length: 8 }, () => 9));
+  assert.deepEqual(
+    equal.map(([applied]) => applied?.version),
+    Array.from({ length: 8 }, () => 9),
+  );
   assert.equal(equal.filter(([applied]) => applied?.changed).length, 1);
 });
 
 test('bundles that share workflows in different orders do not block each other for ever', async (t) => {
   const { definitions } = await openWorld(t);
   const names = ['a', 'b', 'c', 'd', 'e'];
-  const bundle = (round: number) => names.map((name) => draftOf({ ...workflowOf(`p-${name}`, name), description: `${round}` }));
-  await Promise.all(Array.from({ length: 10 }, (_, round) => definitions.apply(round % 2 === 0 ? bundle(round) : bundle(round).toReversed())));
+  const bundle = (round: number) =>
+    names.map((name) => draftOf({ ...workflowOf(`p-${name}`, name), description: `${round}` }));
+  await Promise.all(
+    Array.from({ length: 10 }, (_, round) =>
+      definitions.apply(round % 2 === 0 ? bundle(round) : bundle(round).toReversed()),
+    ),
+  );
   for (const name of names) assert.equal((await definitions.get({ project: `p-${name}`, name }))?.latestVersion, 10);
 });
 
@@ -50,9 +65,16 @@ test('a file that was not uploaded is named, and nothing of the bundle is stored
   const present = createHash('sha256').update(bytes).digest('hex');
   const absent = 'f'.repeat(64);
   await postgresBlobs(pool).put(present, bytes);
-  const files = [{ path: 'a.sh', sha256: present, size: 4, mode: 0o755 }, { path: 'sql/b.sql', sha256: absent, size: 4, mode: 0o644 }];
+  const files = [
+    { path: 'a.sh', sha256: present, size: 4, mode: 0o755 },
+    { path: 'sql/b.sql', sha256: absent, size: 4, mode: 0o644 },
+  ];
   const bundle = [versionOf('one'), draftOf(workflowOf('demo', 'other'), { files })];
-  await assert.rejects(definitions.apply(bundle), { code: 'missing-blobs', message: /demo\/other: sql\/b\.sql$/, missing: [absent] });
+  await assert.rejects(definitions.apply(bundle), {
+    code: 'missing-blobs',
+    message: /demo\/other: sql\/b\.sql$/,
+    missing: [absent],
+  });
   assert.equal(await definitions.get({ project: 'demo', name: 'etl' }), undefined);
   await definitions.apply([draftOf(workflowOf('demo', 'other'), { files: files.slice(0, 1) })]);
   assert.deepEqual((await definitions.get({ project: 'demo', name: 'other' }))?.files, files.slice(0, 1));
@@ -68,15 +90,34 @@ test('bad names and a workflow that is defined twice are refused', async (t) => 
 test('the plan says what an apply would do, and does nothing', async (t) => {
   const { definitions } = await openWorld(t);
   await definitions.apply([versionOf('one'), draftOf(workflowOf('demo', 'other'))]);
-  const planned = await definitions.plan([versionOf('one'), draftOf(workflowOf('demo', 'other', [taskOf('x')])), draftOf(workflowOf('new', 'one'))]);
-  assert.deepEqual(planned.map(({ change, latest }) => [change, latest?.version]), [['unchanged', 1], ['update', 1], ['create', undefined]]);
+  const planned = await definitions.plan([
+    versionOf('one'),
+    draftOf(workflowOf('demo', 'other', [taskOf('x')])),
+    draftOf(workflowOf('new', 'one')),
+  ]);
+  assert.deepEqual(
+    planned.map(({ change, latest }) => [change, latest?.version]),
+    [
+      ['unchanged', 1],
+      ['update', 1],
+      ['create', undefined],
+    ],
+  );
   assert.deepEqual(Object.keys(planned[1]?.latest?.definition.tasks ?? {}), ['a']);
-  assert.deepEqual(await definitions.plan([draftOf(workflowOf('new', 'one'))]), [{ project: 'new', name: 'one', change: 'create' }]);
+  assert.deepEqual(await definitions.plan([draftOf(workflowOf('new', 'one'))]), [
+    { project: 'new', name: 'one', change: 'create' },
+  ]);
 });
 
 test('lists come in pages, sorted, and narrowed by project and part of the name', async (t) => {
   const { definitions } = await openWorld(t);
-  const names = [['b', 'x-daily'], ['a', 'z'], ['a', 'm-daily'], ['a', 'a1'], ['a', 'a-1']] as const;
+  const names = [
+    ['b', 'x-daily'],
+    ['a', 'z'],
+    ['a', 'm-daily'],
+    ['a', 'a1'],
+    ['a', 'a-1'],
+  ] as const;
   await definitions.apply(names.map(([project, name]) => draftOf(workflowOf(project, name))));
   const all: string[] = [];
   let cursor: string | undefined;
@@ -88,7 +129,10 @@ test('lists come in pages, sorted, and narrowed by project and part of the name'
   }
   assert.deepEqual(all, ['a/a-1', 'a/a1', 'a/m-daily', 'a/z', 'b/x-daily']);
   const daily = await definitions.list({ search: 'daily', project: 'a' }, { limit: 10 });
-  assert.deepEqual(daily.items.map(({ name, taskCount, version }) => [name, taskCount, version]), [['m-daily', 1, 1]]);
+  assert.deepEqual(
+    daily.items.map(({ name, taskCount, version }) => [name, taskCount, version]),
+    [['m-daily', 1, 1]],
+  );
   assert.equal(daily.next, null);
   await assert.rejects(definitions.list({}, { limit: 2, cursor: 'nonsense' }), { code: 'invalid-cursor' });
 });
@@ -98,7 +142,10 @@ test('versions are listed newest first and can be read again', async (t) => {
   for (const label of ['one', 'two', 'three']) await definitions.apply([versionOf(label)]);
   const workflow = { project: 'demo', name: 'etl' };
   const first = await definitions.versions(workflow, { limit: 2 });
-  assert.deepEqual(first.items.map(({ version }) => version), [3, 2]);
+  assert.deepEqual(
+    first.items.map(({ version }) => version),
+    [3, 2],
+  );
   const second = await definitions.versions(workflow, { limit: 2, cursor: first.next ?? undefined });
   assert.deepEqual([second.items.map(({ version }) => version), second.next], [[1], null]);
   assert.equal((await definitions.get(workflow, 2))?.definition.description, 'two');
@@ -110,7 +157,10 @@ test('a workflow with live instances is not deleted; a deleted one comes back wi
   const workflow = { project: 'demo', name: 'etl' };
   const applied = await apply(workflowOf('demo', 'etl'));
   const id = await start(applied);
-  await assert.rejects(definitions.delete(workflow), { code: 'workflow-busy', message: new RegExp(`instance ${id} under way`) });
+  await assert.rejects(definitions.delete(workflow), {
+    code: 'workflow-busy',
+    message: new RegExp(`instance ${id} under way`),
+  });
   await end(id, 'succeeded');
   await definitions.delete(workflow);
   await assert.rejects(definitions.delete(workflow), { code: 'unknown-workflow' });

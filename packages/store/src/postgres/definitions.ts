@@ -35,7 +35,13 @@ export function createDefinitions(pool: pg.Pool, blobs: BlobStore): Definitions 
     },
     list: async ({ project, search }, page) => {
       const [afterProject = '', afterName = ''] = parseCursor(page.cursor, 2) ?? [];
-      const { rows } = await pool.query<SummaryRow>(LIST, [project ?? null, search ?? null, afterProject, afterName, page.limit + 1]);
+      const { rows } = await pool.query<SummaryRow>(LIST, [
+        project ?? null,
+        search ?? null,
+        afterProject,
+        afterName,
+        page.limit + 1,
+      ]);
       return pageFrom(rows, page, summaryFrom, (row) => [row.project, row.name]);
     },
     versions: async ({ project, name }, page) => {
@@ -65,7 +71,10 @@ export function createDefinitions(pool: pg.Pool, blobs: BlobStore): Definitions 
   };
 }
 
-async function planApply(pool: pg.Pool, drafts: readonly (WorkflowName & { readonly hash: string })[]): Promise<PlannedApply[]> {
+async function planApply(
+  pool: pg.Pool,
+  drafts: readonly (WorkflowName & { readonly hash: string })[],
+): Promise<PlannedApply[]> {
   const { rows } = await pool.query<VersionRow>(
     `${VERSION} join (select distinct * from unnest($1::text[], $2::text[])) as asked(project, name)
         on asked.project = p.name and asked.name = w.name
@@ -77,7 +86,12 @@ async function planApply(pool: pg.Pool, drafts: readonly (WorkflowName & { reado
     const row = latest.get(`${project}/${name}`);
     if (row === undefined) return { project, name, change: 'create' };
     const { version, definition, source, files } = row;
-    return { project, name, change: row.hash === hash ? 'unchanged' : 'update', latest: { version, hash: row.hash, definition, source, files } };
+    return {
+      project,
+      name,
+      change: row.hash === hash ? 'unchanged' : 'update',
+      latest: { version, hash: row.hash, definition, source, files },
+    };
   });
 }
 
@@ -93,7 +107,8 @@ function deleteWorkflow(pool: pg.Pool, { project, name }: WorkflowName): Promise
       [project, name],
     );
     const id = found.rows[0]?.id;
-    if (id === undefined) throw new StoreError('not-found', 'unknown-workflow', `there is no workflow ${project}/${name}`);
+    if (id === undefined)
+      throw new StoreError('not-found', 'unknown-workflow', `there is no workflow ${project}/${name}`);
     const live = await client.query<{ count: number; newest: string | null }>(
       'select count(*)::int as count, max(id) as newest from live_instance where workflow_id = $1',
       [id],
@@ -101,7 +116,11 @@ function deleteWorkflow(pool: pg.Pool, { project, name }: WorkflowName): Promise
     const { count, newest } = live.rows[0] ?? { count: 0, newest: null };
     if (count > 0) {
       const named = count === 1 ? `instance ${newest}` : `${count} instances, the newest ${newest}`;
-      throw new StoreError('conflict', 'workflow-busy', `${project}/${name} still has ${named} under way: stop what runs or wait for its end`);
+      throw new StoreError(
+        'conflict',
+        'workflow-busy',
+        `${project}/${name} still has ${named} under way: stop what runs or wait for its end`,
+      );
     }
     await client.query('update workflow set deleted_at = now() where id = $1', [id]);
   });

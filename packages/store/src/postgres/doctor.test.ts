@@ -7,7 +7,13 @@ import { INVARIANTS } from './invariants.ts';
 
 /** A system at work that breaks no rule: one instance before its first step, one in the middle, one ended. */
 async function healthy(world: World): Promise<{ id: string; worker: string }> {
-  const applied = await world.apply(workflowOf('demo', 'etl', ['a', 'b', 'c', 'd', 'e'].map((name) => taskOf(name))));
+  const applied = await world.apply(
+    workflowOf(
+      'demo',
+      'etl',
+      ['a', 'b', 'c', 'd', 'e'].map((name) => taskOf(name)),
+    ),
+  );
   await world.start(applied);
   await world.end(await world.start(applied), 'succeeded');
   const id = await world.start(applied);
@@ -26,8 +32,13 @@ async function healthy(world: World): Promise<{ id: string; worker: string }> {
 
 async function broken({ pool }: World): Promise<Record<string, string[]>> {
   const findings = await createDoctor(pool).check();
-  assert.deepEqual(findings.map(({ name }) => name), INVARIANTS.map(({ name }) => name));
-  return Object.fromEntries(findings.filter(({ rows }) => rows.length > 0).map(({ name, rows }) => [name, rows.map(({ message }) => message)]));
+  assert.deepEqual(
+    findings.map(({ name }) => name),
+    INVARIANTS.map(({ name }) => name),
+  );
+  return Object.fromEntries(
+    findings.filter(({ rows }) => rows.length > 0).map(({ name, rows }) => [name, rows.map(({ message }) => message)]),
+  );
 }
 
 test('a system at work has no finding', async (t) => {
@@ -39,7 +50,11 @@ test('a system at work has no finding', async (t) => {
 
 /** Name of the rule → a statement that breaks it ($1: the instance in the middle), and what the finding says. */
 const BREAKS: readonly (readonly [rule: string, sql: string, message: RegExp])[] = [
-  ['instance-without-driver', 'with r as (delete from ready), d as (delete from delayed) delete from active', /^running, 4 tasks unfinished$/],
+  [
+    'instance-without-driver',
+    'with r as (delete from ready), d as (delete from delayed) delete from active',
+    /^running, 4 tasks unfinished$/,
+  ],
   ['attempt-of-dead-worker', "update worker_incarnation set state = 'dead'", /^task b, attempt 1, worker w1 is dead$/],
   ['lease-not-expired', "update worker_incarnation set lease_until = now() - interval '10 minutes'", /^worker w1/],
   ['command-without-instance', "insert into command (instance_id, kind) values (404, 'settle')", /\(settle\)$/],
@@ -49,8 +64,16 @@ const BREAKS: readonly (readonly [rule: string, sql: string, message: RegExp])[]
   ['row-without-instance', "insert into need_counter values (404, 'x', 1)", /^task x in need_counter/],
   ['task-in-two-places', "update ready set task = 'b'", /^task b: active, ready$/],
   ['ended-task-under-way', "update ready set task = 'd'", /^task d ended succeeded and is in ready$/],
-  ['unfinished-count', 'update live_instance set unfinished = 2 where id = $1', /^2 unfinished by its row, 4 by its tasks$/],
-  ['live-and-ended', "insert into instance_end (instance_id, generation, state) values ($1, 1, 'failed')", /^ended failed in generation 1, alive in 1$/],
+  [
+    'unfinished-count',
+    'update live_instance set unfinished = 2 where id = $1',
+    /^2 unfinished by its row, 4 by its tasks$/,
+  ],
+  [
+    'live-and-ended',
+    "insert into instance_end (instance_id, generation, state) values ($1, 1, 'failed')",
+    /^ended failed in generation 1, alive in 1$/,
+  ],
   ['instance-lost', 'delete from instance_end', /^neither alive nor ended$/],
 ];
 
@@ -73,6 +96,9 @@ test('an attempt of a dead worker is in order while a command tells of its end',
   const world = await openWorld(t);
   const { id } = await healthy(world);
   await world.sql("update worker_incarnation set state = 'dead'");
-  await world.sql("insert into command (instance_id, kind, payload) select $1, 'attempt-ended', jsonb_build_object('attemptId', id::text) from active", [id]);
+  await world.sql(
+    "insert into command (instance_id, kind, payload) select $1, 'attempt-ended', jsonb_build_object('attemptId', id::text) from active",
+    [id],
+  );
   assert.deepEqual(await broken(world), {});
 });

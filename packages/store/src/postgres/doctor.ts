@@ -11,8 +11,14 @@ export function createDoctor(pool: pg.Pool): Doctor {
       inSnapshot(pool, async (client) => {
         const findings: Finding[] = [];
         for (const { name, explanation, sql } of INVARIANTS) {
-          const { rows } = await client.query<{ instance_id: string | null; message: string }>(`select * from (${sql}) broken order by instance_id limit ${MOST_ROWS}`);
-          findings.push({ name, explanation, rows: rows.map(({ instance_id, message }) => ({ instanceId: instance_id, message })) });
+          const { rows } = await client.query<{ instance_id: string | null; message: string }>(
+            `select * from (${sql}) broken order by instance_id limit ${MOST_ROWS}`,
+          );
+          findings.push({
+            name,
+            explanation,
+            rows: rows.map(({ instance_id, message }) => ({ instanceId: instance_id, message })),
+          });
         }
         return findings;
       }),

@@ -14,7 +14,8 @@ const NEWER_THAN_ALL = '9223372036854775807';
 const OF_WORKFLOWS = `(select w.id from workflow w join project p on p.id = w.project_id
                         where ($3::text is null or p.name = $3) and ($4::text is null or w.name = $4))`;
 
-const ANY = 'select i.id from workflow_instance i where i.id < $1 and $3::text is null and $4::text is null order by i.id desc limit $2';
+const ANY =
+  'select i.id from workflow_instance i where i.id < $1 and $3::text is null and $4::text is null order by i.id desc limit $2';
 
 /** Each workflow's newest first: a seldom run one is found without a walk through everybody's history. */
 const ANY_OF_WORKFLOWS = `
@@ -30,7 +31,9 @@ function source({ project, workflow, state }: InstanceFilter): string {
     return `select l.id from live_instance l where l.id < $1 and l.state = '${state}' and ${everywhere ? SAME : `l.workflow_id in ${OF_WORKFLOWS}`}
              order by l.id desc limit $2`;
   }
-  const inScope = everywhere ? SAME : `exists (select from workflow_instance i where i.id = e.instance_id and i.workflow_id in ${OF_WORKFLOWS})`;
+  const inScope = everywhere
+    ? SAME
+    : `exists (select from workflow_instance i where i.id = e.instance_id and i.workflow_id in ${OF_WORKFLOWS})`;
   return `select e.instance_id as id from instance_end e
            where e.instance_id < $1 and e.state = '${state}' and ${inScope}
              and not exists (select from live_instance l where l.id = e.instance_id)
@@ -43,11 +46,16 @@ const LIVE_STATES: readonly InstanceState[] = ['queued', 'running', 'pausing', '
 
 function isEnd(state: InstanceState): boolean {
   const ended = INSTANCE_END_STATES.some((end) => end === state);
-  if (!ended && !LIVE_STATES.includes(state)) throw new RangeError(`there is no instance state ${JSON.stringify(state)}`);
+  if (!ended && !LIVE_STATES.includes(state))
+    throw new RangeError(`there is no instance state ${JSON.stringify(state)}`);
   return ended;
 }
 
-export async function listInstances(pool: pg.Pool, filter: InstanceFilter, page: PageRequest): Promise<Page<InstanceSummary>> {
+export async function listInstances(
+  pool: pg.Pool,
+  filter: InstanceFilter,
+  page: PageRequest,
+): Promise<Page<InstanceSummary>> {
   const [below = NEWER_THAN_ALL] = parseCursor(page.cursor, 1, isId) ?? [];
   const { rows } = await pool.query<InstanceRow>(
     `with page as materialized (${source(filter)})

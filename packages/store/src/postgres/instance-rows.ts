@@ -62,7 +62,8 @@ export function summaryFrom(row: InstanceRow): InstanceSummary {
 }
 
 function reasonOf({ state, reason, failure }: InstanceRow): Reason | null {
-  if (state === null) return { code: 'instance-lost', message: 'the instance is neither alive nor ended: keelson doctor says more' };
+  if (state === null)
+    return { code: 'instance-lost', message: 'the instance is neither alive nor ended: keelson doctor says more' };
   if (reason !== null || failure === null) return reason;
   return { code: 'task-failed', message: `${failure.task}: ${failure.reason.message}` };
 }

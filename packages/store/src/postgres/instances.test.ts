@@ -10,20 +10,56 @@ const AT_ONCE = { limit: 100 };
 test('a fresh instance shows what it was started with, and every task waiting in the order of the file', async (t) => {
   const world = await openWorld(t);
   const instances = createInstances(world.pool);
-  const applied = await world.apply({ ...workflowOf('demo', 'etl', [taskOf('zeta'), taskOf('alpha', ['zeta'])]), timezone: 'Asia/Tokyo' });
+  const applied = await world.apply({
+    ...workflowOf('demo', 'etl', [taskOf('zeta'), taskOf('alpha', ['zeta'])]),
+    timezone: 'Asia/Tokyo',
+  });
   const id = await world.start(applied);
   const { createdAt, ...rest } = (await instances.get(id)) ?? assert.fail();
   assert.ok(Date.parse(createdAt) > 0);
   assert.deepEqual(rest, {
-    id, project: 'demo', workflow: 'etl', version: 1, versionId: applied.versionId, state: 'running', generation: 1, trigger: 'manual', priority: 0,
-    runTime: '2026-01-02T03:04:05.000Z', timezone: 'Asia/Tokyo', createdBy: 'test', endedAt: null, reason: null, taskCount: 2, unfinished: 2,
-    params: { day: '2026-01-02' }, counts: { waiting: 2 },
+    id,
+    project: 'demo',
+    workflow: 'etl',
+    version: 1,
+    versionId: applied.versionId,
+    state: 'running',
+    generation: 1,
+    trigger: 'manual',
+    priority: 0,
+    runTime: '2026-01-02T03:04:05.000Z',
+    timezone: 'Asia/Tokyo',
+    createdBy: 'test',
+    endedAt: null,
+    reason: null,
+    taskCount: 2,
+    unfinished: 2,
+    params: { day: '2026-01-02' },
+    counts: { waiting: 2 },
   });
   const [zeta, alpha] = await instances.tasks(id);
   assert.deepEqual(zeta, {
-    id: `${id}.1.zeta`, instanceId: id, generation: 1, task: 'zeta', uses: 'shell', needs: [], state: 'waiting', attempt: 0, maxAttempts: 1, attemptId: null,
-    worker: null, workerGroup: 'default', dueAt: null, readyAt: null, dispatchedAt: null, startedAt: null, endedAt: null, killReason: null, progress: null,
-    reason: null, artifacts: [],
+    id: `${id}.1.zeta`,
+    instanceId: id,
+    generation: 1,
+    task: 'zeta',
+    uses: 'shell',
+    needs: [],
+    state: 'waiting',
+    attempt: 0,
+    maxAttempts: 1,
+    attemptId: null,
+    worker: null,
+    workerGroup: 'default',
+    dueAt: null,
+    readyAt: null,
+    dispatchedAt: null,
+    startedAt: null,
+    endedAt: null,
+    killReason: null,
+    progress: null,
+    reason: null,
+    artifacts: [],
   });
   assert.deepEqual([alpha?.task, alpha?.needs], ['alpha', ['zeta']]);
   assert.deepEqual(await instances.workflowOf(id), { project: 'demo', name: 'etl' });
@@ -33,7 +69,15 @@ test('a fresh instance shows what it was started with, and every task waiting in
 async function everyState(world: World): Promise<{ id: string; attempts: Record<string, string> }> {
   const retry = { retry: { max: 2, delayMs: 1, backoff: 'fixed', maxDelayMs: 1 } } as const;
   const names = ['waits', 'delayed', 'again', 'ready', 'bound', 'runs', 'good', 'bad', 'left_out'];
-  const id = await world.start(await world.apply(workflowOf('demo', 'etl', names.map((name) => taskOf(name, [], retry)))));
+  const id = await world.start(
+    await world.apply(
+      workflowOf(
+        'demo',
+        'etl',
+        names.map((name) => taskOf(name, [], retry)),
+      ),
+    ),
+  );
   const worker = await addWorker(world, 'w1');
   const insert = `insert into delayed (instance_id, task, generation, attempt, worker_group, capability, priority, cause, due_at)
                   values ($1, $2, 1, $3, 'default', 'shell', 0, $4, '2999-01-01')`;
@@ -48,8 +92,14 @@ async function everyState(world: World): Promise<{ id: string; attempts: Record<
   const runs = await bind(world, id, 'runs', worker);
   await world.sql(`update active set progress = '{"fraction": 0.5}', kill_reason = 'stop' where task = 'runs'`);
   const good = await bind(world, id, 'good', worker);
-  await finish(world, id, 'good', 'succeeded', { outputs: { rows: 3 }, artifacts: [{ path: 'a.csv', sha256: 'f'.repeat(64), size: 1, mode: 420 }] });
-  await finish(world, id, 'bad', 'failed', { attempt: 3, reason: { code: 'exit-code', message: 'exit code 1', exitCode: 1 } });
+  await finish(world, id, 'good', 'succeeded', {
+    outputs: { rows: 3 },
+    artifacts: [{ path: 'a.csv', sha256: 'f'.repeat(64), size: 1, mode: 420 }],
+  });
+  await finish(world, id, 'bad', 'failed', {
+    attempt: 3,
+    reason: { code: 'exit-code', message: 'exit code 1', exitCode: 1 },
+  });
   await finish(world, id, 'left_out', 'skipped', { attempt: 0, reason: { code: 'need-not-met', message: 'because' } });
   return { id, attempts: { bound, runs, good } };
 }
@@ -59,7 +109,13 @@ test('each task shows the state that its row says, with its times, worker and re
   const instances = createInstances(world.pool);
   const { id, attempts } = await everyState(world);
   const tasks = new Map((await instances.tasks(id)).map((task) => [task.task, task]));
-  const shown = [...tasks.values()].map(({ task, state, attempt, attemptId, worker }) => [task, state, attempt, attemptId, worker]);
+  const shown = [...tasks.values()].map(({ task, state, attempt, attemptId, worker }) => [
+    task,
+    state,
+    attempt,
+    attemptId,
+    worker,
+  ]);
   assert.deepEqual(shown, [
     ['waits', 'waiting', 0, null, null],
     ['delayed', 'delayed', 0, null, null],
@@ -75,17 +131,37 @@ test('each task shows the state that its row says, with its times, worker and re
   assert.equal(tasks.get('again')?.dueAt, '2999-01-01T00:00:00.000Z');
   assert.equal(tasks.get('bad')?.reason?.exitCode, 1);
   assert.deepEqual([tasks.get('runs')?.progress, tasks.get('runs')?.killReason], [{ fraction: 0.5 }, 'stop']);
-  assert.deepEqual([tasks.get('good')?.artifacts.length, tasks.get('good')?.outputs, tasks.get('good')?.maxAttempts], [1, undefined, 3]);
+  assert.deepEqual(
+    [tasks.get('good')?.artifacts.length, tasks.get('good')?.outputs, tasks.get('good')?.maxAttempts],
+    [1, undefined, 3],
+  );
   const times = (name: string) => {
     const { readyAt, dispatchedAt, startedAt, endedAt } = tasks.get(name) ?? assert.fail();
     return [readyAt, dispatchedAt, startedAt, endedAt].map((time) => time !== null);
   };
-  assert.deepEqual([times('ready'), times('bound'), times('runs'), times('good')], [
-    [true, false, false, false], [true, true, false, false], [true, true, true, false], [true, true, true, true],
-  ]);
+  assert.deepEqual(
+    [times('ready'), times('bound'), times('runs'), times('good')],
+    [
+      [true, false, false, false],
+      [true, true, false, false],
+      [true, true, true, false],
+      [true, true, true, true],
+    ],
+  );
   const { counts } = (await instances.get(id)) ?? assert.fail();
-  assert.deepEqual(counts, { waiting: 1, delayed: 2, ready: 1, dispatched: 1, running: 1, succeeded: 1, failed: 1, skipped: 1 });
-  assert.deepEqual((await instances.tasks(id, { outputs: true })).find(({ task }) => task === 'good')?.outputs, { rows: 3 });
+  assert.deepEqual(counts, {
+    waiting: 1,
+    delayed: 2,
+    ready: 1,
+    dispatched: 1,
+    running: 1,
+    succeeded: 1,
+    failed: 1,
+    skipped: 1,
+  });
+  assert.deepEqual((await instances.tasks(id, { outputs: true })).find(({ task }) => task === 'good')?.outputs, {
+    rows: 3,
+  });
 });
 
 test('one task is found by its key, with its outputs and attempts', async (t) => {
@@ -104,11 +180,17 @@ test('one task is found by its key, with its outputs and attempts', async (t) =>
   const [worker] = await world.sql('select id from worker_incarnation');
   const second = await bind(world, id, 'again', worker?.id, 'running', 2);
   const tried = await instances.attempts(key('again'));
-  assert.deepEqual(tried.map(({ attempt, attemptId, state, worker: name }) => [attempt, attemptId, state, name]), [
-    [1, '7001', 'failed', 'w1'],
-    [2, second, 'running', 'w1'],
-  ]);
-  assert.deepEqual((await instances.attempts(key('good'))).map(({ attemptId, endedAt }) => [attemptId, endedAt !== null]), [[attempts.good, true]]);
+  assert.deepEqual(
+    tried.map(({ attempt, attemptId, state, worker: name }) => [attempt, attemptId, state, name]),
+    [
+      [1, '7001', 'failed', 'w1'],
+      [2, second, 'running', 'w1'],
+    ],
+  );
+  assert.deepEqual(
+    (await instances.attempts(key('good'))).map(({ attemptId, endedAt }) => [attemptId, endedAt !== null]),
+    [[attempts.good, true]],
+  );
   assert.deepEqual(await instances.attempts(key('left_out')), []);
 });
 
@@ -116,16 +198,25 @@ test('an ended instance shows its end; tasks that nobody came to are stopped', a
   const world = await openWorld(t);
   const instances = createInstances(world.pool);
   const id = await world.start(await world.apply(workflowOf('demo', 'etl', [taskOf('a'), taskOf('b', ['a'])])));
-  await world.sql(`update live_instance set failure = '{"task": "a", "reason": {"code": "exit-code", "message": "exit code 1"}}'`);
-  assert.deepEqual((await instances.get(id))?.reason, { code: 'task-failed', message: 'a: exit code 1' }, 'the first failure, while it lives');
+  await world.sql(
+    `update live_instance set failure = '{"task": "a", "reason": {"code": "exit-code", "message": "exit code 1"}}'`,
+  );
+  assert.deepEqual(
+    (await instances.get(id))?.reason,
+    { code: 'task-failed', message: 'a: exit code 1' },
+    'the first failure, while it lives',
+  );
   const reason = { code: 'command-parked', message: 'broken' };
   await world.end(id, 'failed', reason);
   const { state, endedAt, counts, unfinished } = (await instances.get(id)) ?? assert.fail();
   assert.deepEqual([state, endedAt !== null, counts, unfinished], ['failed', true, { stopped: 2 }, 0]);
-  assert.deepEqual((await instances.tasks(id)).map((task) => [task.state, task.reason, task.endedAt]), [
-    ['stopped', reason, endedAt],
-    ['stopped', reason, endedAt],
-  ]);
+  assert.deepEqual(
+    (await instances.tasks(id)).map((task) => [task.state, task.reason, task.endedAt]),
+    [
+      ['stopped', reason, endedAt],
+      ['stopped', reason, endedAt],
+    ],
+  );
 });
 
 test('unknown ids and texts that are no ids answer alike', async (t) => {
@@ -144,7 +235,9 @@ test('unknown ids and texts that are no ids answer alike', async (t) => {
 test('lists are newest first, in pages, and narrowed by project, workflow and state', async (t) => {
   const world = await openWorld(t);
   const instances = createInstances(world.pool);
-  const [etl, report, other] = await Promise.all([workflowOf('demo', 'etl'), workflowOf('demo', 'report'), workflowOf('else', 'etl')].map(world.apply));
+  const [etl, report, other] = await Promise.all(
+    [workflowOf('demo', 'etl'), workflowOf('demo', 'report'), workflowOf('else', 'etl')].map(world.apply),
+  );
   assert.ok(etl && report && other);
   const made: Record<string, string> = {};
   const states = ['running', 'succeeded', 'failed', 'stopped', 'paused', 'succeeded', 'failed'] as const;
@@ -174,13 +267,16 @@ test('lists are newest first, in pages, and narrowed by project, workflow and st
   assert.equal(await list({ project: 'nosuch' }), '');
   for (const filter of [{}, { workflow: 'etl' }, { state: 'failed' }] as const) {
     const paged: string[] = [];
-    for (let cursor: string | undefined, more = true; more; ) {
+    for (let cursor: string | undefined, more = true; more;) {
       const page = await instances.list(filter, { limit: 1, cursor });
       paged.push(...page.items.map(({ id }) => id));
       more = page.next !== null;
       cursor = page.next ?? undefined;
     }
-    assert.deepEqual(paged, (await instances.list(filter, AT_ONCE)).items.map(({ id }) => id));
+    assert.deepEqual(
+      paged,
+      (await instances.list(filter, AT_ONCE)).items.map(({ id }) => id),
+    );
   }
   await assert.rejects(instances.list({}, { limit: 1, cursor: 'WyJ4Il0' }), { code: 'invalid-cursor' });
 });
@@ -202,19 +298,35 @@ test('the history is read oldest first, in pages', async (t) => {
   const applied = await world.apply(workflowOf('demo', 'etl'));
   const [id, other] = [await world.start(applied), await world.start(applied)];
   await world.sql('delete from history');
-  for (const [instance, task] of [[id, 'one'], [other, 'x'], [id, 'two'], [id, 'three']]) {
-    await world.sql('insert into history (instance_id, events) values ($1, $2)', [instance, JSON.stringify([{ type: 'task-ready', task, attempt: 1 }])]);
+  for (const [instance, task] of [
+    [id, 'one'],
+    [other, 'x'],
+    [id, 'two'],
+    [id, 'three'],
+  ]) {
+    await world.sql('insert into history (instance_id, events) values ($1, $2)', [
+      instance,
+      JSON.stringify([{ type: 'task-ready', task, attempt: 1 }]),
+    ]);
   }
   const first = await instances.history(id, { limit: 2 });
   const second = await instances.history(id, { limit: 2, cursor: first.next ?? undefined });
-  assert.deepEqual([...first.items, ...second.items].flatMap(({ events }) => events.map((event) => ('task' in event ? event.task : ''))), ['one', 'two', 'three']);
+  assert.deepEqual(
+    [...first.items, ...second.items].flatMap(({ events }) =>
+      events.map((event) => ('task' in event ? event.task : '')),
+    ),
+    ['one', 'two', 'three'],
+  );
   assert.equal(second.next, null);
 });
 
 test('commands that were given up are listed with their reason', async (t) => {
   const world = await openWorld(t);
   const id = await world.start(await world.apply(workflowOf('demo', 'etl')));
-  await world.sql("insert into command_error (command_id, instance_id, kind, payload, tries, error) values (5, $1, 'start', '{\"a\": 1}', 4, 'no such version')", [id]);
+  await world.sql(
+    "insert into command_error (command_id, instance_id, kind, payload, tries, error) values (5, $1, 'start', '{\"a\": 1}', 4, 'no such version')",
+    [id],
+  );
   const [{ parkedAt, ...rest } = assert.fail()] = await createInstances(world.pool).commandErrors(id);
   assert.ok(Date.parse(parkedAt) > 0);
   assert.deepEqual(rest, { commandId: '5', kind: 'start', payload: { a: 1 }, tries: 4, error: 'no such version' });
@@ -224,7 +336,15 @@ test('ten thousand tasks are read with as many statements as one', async (t) => 
   const world = await openWorld(t);
   const instances = createInstances(world.pool);
   const names = Array.from({ length: 10_000 }, (_, index) => `t${index}`);
-  const id = await world.start(await world.apply(workflowOf('demo', 'wide', names.map((name) => taskOf(name)))));
+  const id = await world.start(
+    await world.apply(
+      workflowOf(
+        'demo',
+        'wide',
+        names.map((name) => taskOf(name)),
+      ),
+    ),
+  );
   await world.sql(
     `insert into finished_task (instance_id, generation, task, state, attempt, ended_at)
      select $1, 1, 't' || n, 'skipped', 0, now() from generate_series(0, 8999) n`,
@@ -234,6 +354,9 @@ test('ten thousand tasks are read with as many statements as one', async (t) => 
   const query = t.mock.method(world.pool, 'query');
   const tasks = await instances.tasks(id);
   assert.equal(query.mock.callCount(), 2);
-  assert.deepEqual(tasks.map(({ task }) => task), names);
+  assert.deepEqual(
+    tasks.map(({ task }) => task),
+    names,
+  );
   assert.equal(tasks.filter(({ state }) => state === 'waiting').length, 1000);
 });

@@ -49,7 +49,9 @@ export function createInstances(pool: pg.Pool, definitions: DefinitionReader = d
       const row = await readInstance(pool, instanceId);
       if (row === undefined) return undefined;
       const { tasks } = await definitions(pool, row.version_id);
-      return Object.hasOwn(tasks, task) ? ({ instanceId, generation: row.generation, task } satisfies TaskInstanceKey) : undefined;
+      return Object.hasOwn(tasks, task)
+        ? ({ instanceId, generation: row.generation, task } satisfies TaskInstanceKey)
+        : undefined;
     },
     workflowOf: async (id) => {
       if (!isId(id)) return undefined;
@@ -87,10 +89,20 @@ interface TaskChoice {
   readonly generation?: number;
 }
 
-async function readTasks(pool: pg.Pool, definitions: DefinitionReader, row: InstanceRow, choice: TaskChoice): Promise<TaskInstance[]> {
+async function readTasks(
+  pool: pg.Pool,
+  definitions: DefinitionReader,
+  row: InstanceRow,
+  choice: TaskChoice,
+): Promise<TaskInstance[]> {
   const { outputs, task, generation = row.generation } = choice;
   const definition = await definitions(pool, row.version_id);
-  const found = await readTaskRows(pool, { instanceId: row.id, generation, outputs, ...(task === undefined ? {} : { task }) });
+  const found = await readTaskRows(pool, {
+    instanceId: row.id,
+    generation,
+    outputs,
+    ...(task === undefined ? {} : { task }),
+  });
   const owner = { instanceId: row.id, generation, outputs, rowless: rowlessOf(row) };
   const asked = Object.values(definition.tasks).filter(({ id }) => task === undefined || id === task);
   return asked.map((planned) => taskFrom(owner, planned, found.get(planned.id)));
@@ -102,14 +114,23 @@ export function rowlessOf(row: InstanceRow): Rowless {
   return { state: 'stopped', reason, endedAt };
 }
 
-async function readHistory(pool: pg.Pool, id: string, page: Parameters<Instances['history']>[1]): ReturnType<Instances['history']> {
+async function readHistory(
+  pool: pg.Pool,
+  id: string,
+  page: Parameters<Instances['history']>[1],
+): ReturnType<Instances['history']> {
   const [above = '0'] = parseCursor(page.cursor, 1, isId) ?? [];
   if (!isId(id)) return { items: [], next: null };
   const { rows } = await pool.query<{ id: string; at: Date; events: HistoryEvent[] }>(
     'select id, at, events from history where instance_id = $1 and id > $2 order by id limit $3',
     [id, above, page.limit + 1],
   );
-  return pageFrom(rows, page, (row) => ({ id: row.id, at: iso(row.at), events: row.events }), (row) => [row.id]);
+  return pageFrom(
+    rows,
+    page,
+    (row) => ({ id: row.id, at: iso(row.at), events: row.events }),
+    (row) => [row.id],
+  );
 }
 
 interface CommandErrorRow {
@@ -126,5 +147,9 @@ async function readCommandErrors(pool: pg.Pool, id: string): Promise<CommandErro
     'select command_id, kind, payload, tries, error, parked_at from command_error where instance_id = $1 order by id',
     [id],
   );
-  return rows.map(({ command_id, parked_at, ...rest }) => ({ ...rest, commandId: command_id, parkedAt: iso(parked_at) }));
+  return rows.map(({ command_id, parked_at, ...rest }) => ({
+    ...rest,
+    commandId: command_id,
+    parkedAt: iso(parked_at),
+  }));
 }

@@ -8,7 +8,8 @@ const RECENT_INSTANCES = 10_000;
 export const INVARIANTS: readonly Invariant[] = [
   {
     name: 'instance-without-driver',
-    explanation: 'a live instance has a command, a task in line, a delayed task or an active attempt: else nothing will ever move it',
+    explanation:
+      'a live instance has a command, a task in line, a delayed task or an active attempt: else nothing will ever move it',
     sql: `select l.id as instance_id, format('%s, %s tasks unfinished', l.state, l.unfinished) as message from live_instance l
            where l.state in ('running', 'pausing', 'stopping')
              and not exists (select from command c where c.instance_id = l.id) and not exists (select from ready r where r.instance_id = l.id)

@@ -32,7 +32,9 @@ export function createLogSignals(settings: ConnectionSettings, sender: Queryable
     const ids = [...grown].join(' ');
     grown.clear();
     // A lost message is made up for by the next one; followers also look by themselves now and then.
-    await sender.query('select pg_notify($1, $2)', [CHANNEL, ids.length > MAX_PAYLOAD ? '' : ids]).catch(() => undefined);
+    await sender
+      .query('select pg_notify($1, $2)', [CHANNEL, ids.length > MAX_PAYLOAD ? '' : ids])
+      .catch(() => undefined);
   };
 
   return {
@@ -94,7 +96,10 @@ function listenWhileWatched(settings: ConnectionSettings, watchers: Watchers): L
 
   const reconnect = (): void => {
     if (closed || watchers.size === 0) return;
-    open().then(() => tell([...watchers.keys()]), () => undefined);
+    open().then(
+      () => tell([...watchers.keys()]),
+      () => undefined,
+    );
   };
 
   return {

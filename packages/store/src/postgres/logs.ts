@@ -88,12 +88,19 @@ async function append(pool: pg.Pool, objects: ObjectStore | undefined, piece: Lo
     starts.push(start + at);
     parts.push(Buffer.from(data.subarray(at, at + CHUNK)));
   }
-  if (objects !== undefined) await Promise.all(parts.map((part, index) => objects.put(objectName(piece, starts[index] ?? 0), part)));
+  if (objects !== undefined)
+    await Promise.all(parts.map((part, index) => objects.put(objectName(piece, starts[index] ?? 0), part)));
   const stored = objects === undefined ? parts : parts.map(() => null);
   await pool.query({ ...APPEND, values: [instanceId, attemptId, starts, parts.map(({ length }) => length), stored] });
 }
 
-async function readSlice(pool: pg.Pool, objects: ObjectStore | undefined, name: LogName, from: number, limit: number): Promise<LogSlice> {
+async function readSlice(
+  pool: pg.Pool,
+  objects: ObjectStore | undefined,
+  name: LogName,
+  from: number,
+  limit: number,
+): Promise<LogSlice> {
   const key = [name.instanceId, name.attemptId];
   const within = (start: number) => pool.query<ChunkRow>({ ...READ, values: [...key, start - CHUNK, start + limit] });
   let begin = from;
@@ -127,6 +134,7 @@ function endOf({ start, size }: ChunkRow): number {
 async function bytesOf(objects: ObjectStore | undefined, name: LogName, { start, data }: ChunkRow): Promise<Buffer> {
   if (data !== null) return data;
   const object = await objects?.get(objectName(name, Number(start)));
-  if (object === undefined) throw new Error(`the bytes of log ${name.attemptId} from ${start} on are not in the blob store`);
+  if (object === undefined)
+    throw new Error(`the bytes of log ${name.attemptId} from ${start} on are not in the blob store`);
   return buffer(object);
 }

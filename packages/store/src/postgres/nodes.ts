@@ -67,7 +67,8 @@ interface RunningRow {
 
 export function createNodes(pool: pg.Pool): Nodes {
   return {
-    seen: async ({ id, roles, host, pid, url, version }, ttlMs) => void (await pool.query(SEEN, [id, roles, host, pid, url ?? null, version, ttlMs])),
+    seen: async ({ id, roles, host, pid, url, version }, ttlMs) =>
+      void (await pool.query(SEEN, [id, roles, host, pid, url ?? null, version, ttlMs])),
     remove: async (id) => void (await pool.query('delete from server_node where id = $1', [id])),
     servers: async () => (await pool.query<ServerRow>(SERVERS)).rows.map(serverFrom),
     workers: () =>

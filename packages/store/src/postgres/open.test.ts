@@ -19,7 +19,13 @@ test('a store opens on a migrated database, and its parts work together', async 
     const [applied] = await store.definitions.apply([draftOf(workflowOf('demo', 'etl'), { files })]);
     const version = (await store.definitions.versionById(applied?.versionId ?? '')) ?? assert.fail();
     const started = await store.starts.start({
-      workflowId: version.workflowId, versionId: version.id, taskCount: 1, params: {}, runTime: '2026-01-01T00:00:00Z', priority: 0, createdBy: 'test',
+      workflowId: version.workflowId,
+      versionId: version.id,
+      taskCount: 1,
+      params: {},
+      runTime: '2026-01-01T00:00:00Z',
+      priority: 0,
+      createdBy: 'test',
     });
     assert.equal((await store.instances.get(started.instanceId))?.state, 'running');
     const blob = (await store.blobs.get(version.files[0]?.sha256 ?? '')) ?? assert.fail();

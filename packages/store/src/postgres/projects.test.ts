@@ -13,9 +13,18 @@ test('a project comes into being with the first thing stored in it', async (t) =
   await projects.setParams('other', { region: 'us' });
   assert.deepEqual(await projects.params('other'), { region: 'us' });
   const { items } = await projects.list({ limit: 10 });
-  assert.deepEqual(items.map(({ name, workflows }) => [name, workflows]), [['demo', 1], ['other', 0]]);
+  assert.deepEqual(
+    items.map(({ name, workflows }) => [name, workflows]),
+    [
+      ['demo', 1],
+      ['other', 0],
+    ],
+  );
   assert.deepEqual(await projects.get('other'), items[1]);
   const page = await projects.list({ limit: 1 });
-  assert.deepEqual((await projects.list({ limit: 1, cursor: page.next ?? undefined })).items.map(({ name }) => name), ['other']);
+  assert.deepEqual(
+    (await projects.list({ limit: 1, cursor: page.next ?? undefined })).items.map(({ name }) => name),
+    ['other'],
+  );
   await assert.rejects(projects.setParams('-no', {}), { code: 'invalid-name' });
 });

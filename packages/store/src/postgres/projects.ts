@@ -48,16 +48,21 @@ export function createProjects(pool: pg.Pool): Projects {
 /** Makes the projects that do not exist yet. Locks: new rows, in the order of their names. */
 export async function ensureProjects(client: Queryable, names: readonly string[]): Promise<void> {
   for (const name of names) checkName('project', name);
-  await client.query('insert into project (name) select distinct name from unnest($1::text[]) as name order by name on conflict (name) do nothing', [
-    names,
-  ]);
+  await client.query(
+    'insert into project (name) select distinct name from unnest($1::text[]) as name order by name on conflict (name) do nothing',
+    [names],
+  );
 }
 
 /** @throws {StoreError} `invalid-name` */
 export function checkName(what: 'project' | 'workflow', name: string): void {
   if (NAME.test(name)) return;
   const shown = JSON.stringify(name.slice(0, 80));
-  throw new StoreError('invalid', 'invalid-name', `${shown} is no name for a ${what}: use a-z, 0-9 and -, at most 63 characters, not - at first`);
+  throw new StoreError(
+    'invalid',
+    'invalid-name',
+    `${shown} is no name for a ${what}: use a-z, 0-9 and -, at most 63 characters, not - at first`,
+  );
 }
 
 function projectFrom({ name, workflows, created_at }: ProjectRow): Project {

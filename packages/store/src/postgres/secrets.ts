@@ -21,7 +21,11 @@ export function createSecrets(pool: pg.Pool, key: SecretKey | undefined): Secret
   return {
     set: async (project, name, value, by) => {
       if (!NAME.test(name)) {
-        throw new StoreError('invalid', 'invalid-name', `${JSON.stringify(name.slice(0, 80))} is no name for a secret: use letters, digits and _, at most 64, no digit at first`);
+        throw new StoreError(
+          'invalid',
+          'invalid-name',
+          `${JSON.stringify(name.slice(0, 80))} is no name for a secret: use letters, digits and _, at most 64, no digit at first`,
+        );
       }
       const sealed = seal(requireKey(key), { kind: 'secret', project, name }, value);
       await ensureProjects(pool, [project]);
@@ -36,17 +40,20 @@ export function createSecrets(pool: pg.Pool, key: SecretKey | undefined): Secret
       return rows.map((row) => ({ name: row.name, updatedBy: row.updated_by, updatedAt: iso(row.updated_at) }));
     },
     delete: async (project, name) => {
-      const { rowCount } = await pool.query('delete from secret s using project p where p.id = s.project_id and p.name = $1 and s.name = $2', [
-        project,
-        name,
-      ]);
+      const { rowCount } = await pool.query(
+        'delete from secret s using project p where p.id = s.project_id and p.name = $1 and s.name = $2',
+        [project, name],
+      );
       return rowCount === 1;
     },
     reveal: async (project, names) => {
       if (names.length === 0) return { values: {}, missing: [] };
       const { rows } = await pool.query<{ name: string; ciphertext: Buffer }>({ ...REVEAL, values: [project, names] });
       const values = Object.fromEntries(
-        rows.map(({ name, ciphertext }) => [name, unseal(requireKey(key), { kind: 'secret', project, name }, ciphertext)]),
+        rows.map(({ name, ciphertext }) => [
+          name,
+          unseal(requireKey(key), { kind: 'secret', project, name }, ciphertext),
+        ]),
       );
       return { values, missing: [...new Set(names)].filter((name) => !Object.hasOwn(values, name)) };
     },

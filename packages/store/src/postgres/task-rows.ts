@@ -57,7 +57,10 @@ export interface TaskRowsRequest {
 }
 
 /** Rows by task id; a task without one waits. Attempts are those that there were, the one to come not counted. */
-export async function readTaskRows(client: Queryable, { instanceId, generation, task, outputs }: TaskRowsRequest): Promise<Map<string, TaskRow>> {
+export async function readTaskRows(
+  client: Queryable,
+  { instanceId, generation, task, outputs }: TaskRowsRequest,
+): Promise<Map<string, TaskRow>> {
   const { rows } = await client.query<TaskRow>(TASK_ROWS, [instanceId, generation, task ?? null, outputs]);
   return new Map(rows.map((row) => [row.task, row]));
 }
@@ -76,7 +79,11 @@ export interface TaskOwner {
   readonly outputs: boolean;
 }
 
-export function taskFrom({ instanceId, generation, rowless, outputs }: TaskOwner, definition: TaskDefinition, row: TaskRow | undefined): TaskInstance {
+export function taskFrom(
+  { instanceId, generation, rowless, outputs }: TaskOwner,
+  definition: TaskDefinition,
+  row: TaskRow | undefined,
+): TaskInstance {
   const task = definition.id;
   return {
     id: taskInstanceId({ instanceId, generation, task }),

@@ -1,7 +1,10 @@
 import type pg from 'pg';
 
 /** One transaction on a connection of the pool; an error rolls it back and is thrown on. */
-export function inTransaction<Result>(pool: pg.Pool, work: (client: pg.PoolClient) => Promise<Result>): Promise<Result> {
+export function inTransaction<Result>(
+  pool: pg.Pool,
+  work: (client: pg.PoolClient) => Promise<Result>,
+): Promise<Result> {
   return between(pool, 'begin', work);
 }
 
@@ -10,7 +13,11 @@ export function inSnapshot<Result>(pool: pg.Pool, work: (client: pg.PoolClient) 
   return between(pool, 'begin isolation level repeatable read read only', work);
 }
 
-async function between<Result>(pool: pg.Pool, begin: string, work: (client: pg.PoolClient) => Promise<Result>): Promise<Result> {
+async function between<Result>(
+  pool: pg.Pool,
+  begin: string,
+  work: (client: pg.PoolClient) => Promise<Result>,
+): Promise<Result> {
   const client = await pool.connect();
   let broken = true;
   try {
@@ -20,7 +27,10 @@ async function between<Result>(pool: pg.Pool, begin: string, work: (client: pg.P
     broken = false;
     return result;
   } catch (error) {
-    broken = await client.query('rollback').then(() => false, () => true);
+    broken = await client.query('rollback').then(
+      () => false,
+      () => true,
+    );
     throw error;
   } finally {
     client.release(broken);

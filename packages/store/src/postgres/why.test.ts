@@ -26,15 +26,35 @@ test('a fresh instance waits for a master; a step that fails says so, and one gi
   assert.match(await message(world, id, 'a'), /failed 2 times and is tried again in .*: boom$/);
   await world.sql('delete from command');
   assert.equal((await codes(world, id)).a, 'no-driver');
-  await world.sql("insert into command_error (command_id, instance_id, kind, payload, tries, error) values (1, $1, 'start', '{}', 5, 'boom')", [id]);
+  await world.sql(
+    "insert into command_error (command_id, instance_id, kind, payload, tries, error) values (1, $1, 'start', '{}', 5, 'boom')",
+    [id],
+  );
   await world.end(id, 'failed', { code: 'command-parked', message: 'boom' });
   assert.deepEqual(await codes(world, id), { '': 'command-parked', a: 'command-parked', b: 'command-parked' });
 });
 
 test('tasks in each place say what they wait for', async (t) => {
   const world = await openWorld(t);
-  const names = ['good', 'bad', 'late', 'again', 'nogroup', 'noskill', 'full', 'soon', 'bound', 'runs', 'lost', 'killed'];
-  const id = await world.start(await world.apply(workflowOf('demo', 'etl', [...names.map((name) => taskOf(name)), taskOf('joins', ['good', 'runs', 'bad'])])));
+  const names = [
+    'good',
+    'bad',
+    'late',
+    'again',
+    'nogroup',
+    'noskill',
+    'full',
+    'soon',
+    'bound',
+    'runs',
+    'lost',
+    'killed',
+  ];
+  const id = await world.start(
+    await world.apply(
+      workflowOf('demo', 'etl', [...names.map((name) => taskOf(name)), taskOf('joins', ['good', 'runs', 'bad'])]),
+    ),
+  );
   const worker = await addWorker(world, 'w1', { slots: 10 });
   await addWorker(world, 'w0', { slots: 3, capabilities: ['sql'] });
   const busy = await addWorker(world, 'b1', { group: 'busy', slots: 1 });
@@ -47,7 +67,9 @@ test('tasks in each place say what they wait for', async (t) => {
                  values ($1, $2, 1, $3, 'default', 'shell', 0, $4, now() + interval '90 seconds')`;
   await world.sql(delay, [id, 'late', 1, 'delay']);
   await world.sql(delay, [id, 'again', 2, 'retry']);
-  const other = await world.start(await world.apply(workflowOf('demo', 'other', [taskOf('x'), taskOf('y'), taskOf('z')])));
+  const other = await world.start(
+    await world.apply(workflowOf('demo', 'other', [taskOf('x'), taskOf('y'), taskOf('z')])),
+  );
   await lineUp(world, other, 'x', { group: 'busy', priority: 9 });
   await lineUp(world, other, 'y', { group: 'busy', capability: 'sql' });
   await lineUp(world, id, 'nogroup', { group: 'ghosts' });
@@ -61,17 +83,36 @@ test('tasks in each place say what they wait for', async (t) => {
   await bind(world, id, 'killed', worker);
   await world.sql("update active set kill_reason = 'timeout' where task = 'killed'");
   assert.deepEqual(await codes(world, id), {
-    bad: 'exit-code', late: 'delayed', again: 'retry-delay', nogroup: 'no-worker-in-group', noskill: 'no-worker-with-capability', full: 'group-full',
-    soon: 'about-to-start', bound: 'dispatched', runs: 'running', lost: 'worker-lost', killed: 'stopping', joins: 'waiting-for-upstream',
+    bad: 'exit-code',
+    late: 'delayed',
+    again: 'retry-delay',
+    nogroup: 'no-worker-in-group',
+    noskill: 'no-worker-with-capability',
+    full: 'group-full',
+    soon: 'about-to-start',
+    bound: 'dispatched',
+    runs: 'running',
+    lost: 'worker-lost',
+    killed: 'stopping',
+    joins: 'waiting-for-upstream',
   });
-  assert.equal(await message(world, id, 'full'), 'group busy is full: 1 of 1 slots for shell in use; position 2 in line');
+  assert.equal(
+    await message(world, id, 'full'),
+    'group busy is full: 1 of 1 slots for shell in use; position 2 in line',
+  );
   assert.match(await message(world, id, 'soon'), /position 1 in line; 7 of 10 slots free in group default$/);
-  assert.equal(await message(world, id, 'noskill'), 'no live worker in group default can run python (there are w0, w1)');
+  assert.equal(
+    await message(world, id, 'noskill'),
+    'no live worker in group default can run python (there are w0, w1)',
+  );
   assert.equal(await message(world, id, 'joins'), 'waits for runs (running)');
   assert.match(await message(world, id, 'again'), /^attempt 1 has failed; attempt 2 may start at /);
   await world.sql("update live_instance set state = 'stopping' where id = $1", [id]);
   const stopping = await codes(world, id);
-  assert.deepEqual([stopping.soon, stopping.joins, stopping.runs, stopping.bad], ['stopping', 'stopping', 'running', 'exit-code']);
+  assert.deepEqual(
+    [stopping.soon, stopping.joins, stopping.runs, stopping.bad],
+    ['stopping', 'stopping', 'running', 'exit-code'],
+  );
 });
 
 test('an unknown instance has no facts, and one that succeeded nothing to explain', async (t) => {

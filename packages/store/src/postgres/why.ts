@@ -1,4 +1,12 @@
-import type { CommandFacts, JsonObject, TaskFacts, TaskState, WaitFacts, WorkerFacts, WorkflowDefinition } from '@keelson/core';
+import type {
+  CommandFacts,
+  JsonObject,
+  TaskFacts,
+  TaskState,
+  WaitFacts,
+  WorkerFacts,
+  WorkflowDefinition,
+} from '@keelson/core';
 import type pg from 'pg';
 import type { Why } from '../why.ts';
 import { definitionCache } from './definition-cache.ts';
@@ -34,15 +42,24 @@ export function createWhy(pool: pg.Pool, definitions: DefinitionReader = definit
   };
 }
 
-function taskFacts(definition: WorkflowDefinition, rows: ReadonlyMap<string, TaskRow>, rowless: Rowless, places: ReadonlyMap<string, Place>, holders: ReadonlyMap<string, Holder>): TaskFacts[] {
+function taskFacts(
+  definition: WorkflowDefinition,
+  rows: ReadonlyMap<string, TaskRow>,
+  rowless: Rowless,
+  places: ReadonlyMap<string, Place>,
+  holders: ReadonlyMap<string, Holder>,
+): TaskFacts[] {
   const stateOf = (task: string): TaskState => rows.get(task)?.state ?? rowless.state;
   return Object.values(definition.tasks).flatMap(({ id, needs }): TaskFacts[] => {
     const row = rows.get(id);
     if (row === undefined && rowless.state === 'waiting') {
-      const unmet = Object.entries(needs).filter(([need, accepts]) => !accepts.some((state) => state === stateOf(need)));
+      const unmet = Object.entries(needs).filter(
+        ([need, accepts]) => !accepts.some((state) => state === stateOf(need)),
+      );
       return [{ task: id, state: 'waiting', unmet: unmet.map(([need]) => ({ task: need, state: stateOf(need) })) }];
     }
-    if (row === undefined) return [{ task: id, state: 'stopped', reason: rowless.reason, endedAt: rowless.endedAt ?? '' }];
+    if (row === undefined)
+      return [{ task: id, state: 'stopped', reason: rowless.reason, endedAt: rowless.endedAt ?? '' }];
     const fact = rowFacts(row, places.get(id), holders.get(id));
     return fact === undefined ? [] : [fact];
   });
@@ -51,15 +68,33 @@ function taskFacts(definition: WorkflowDefinition, rows: ReadonlyMap<string, Tas
 function rowFacts(row: TaskRow, place: Place | undefined, holder: Holder | undefined): TaskFacts | undefined {
   const { task, state, reason, ended_at, due_at, cause } = row;
   if (state === 'succeeded' || state === 'waiting') return undefined;
-  if (state === 'delayed') return due_at === null ? undefined : { task, state, cause: cause ?? 'delay', attempt: row.attempt + 1, dueAt: iso(due_at) };
+  if (state === 'delayed')
+    return due_at === null
+      ? undefined
+      : { task, state, cause: cause ?? 'delay', attempt: row.attempt + 1, dueAt: iso(due_at) };
   if (state === 'ready') {
     if (place === undefined) return undefined;
-    return { task, state, since: iso(place.ready_at), group: place.worker_group, capability: place.capability, position: place.position };
+    return {
+      task,
+      state,
+      since: iso(place.ready_at),
+      group: place.worker_group,
+      capability: place.capability,
+      position: place.position,
+    };
   }
   if (state === 'dispatched' || state === 'running') {
     if (holder === undefined) return undefined;
     const worker = { name: holder.name, state: holder.state, leaseUntil: iso(holder.lease_until) };
-    return { task, state, attempt: row.attempt, since: iso(holder.since), killReason: row.kill_reason, progress: row.progress, worker };
+    return {
+      task,
+      state,
+      attempt: row.attempt,
+      since: iso(holder.since),
+      killReason: row.kill_reason,
+      progress: row.progress,
+      worker,
+    };
   }
   return { task, state, reason, endedAt: ended_at === null ? '' : iso(ended_at) };
 }
@@ -130,10 +165,13 @@ async function readCommands(client: Queryable, instanceId: string): Promise<Comm
 }
 
 async function readParked(client: Queryable, instanceId: string): Promise<WaitFacts['parked']> {
-  const { rows } = await client.query<{ kind: string; payload: JsonObject; tries: number; error: string; parked_at: Date }>(
-    'select kind, tries, error, parked_at from command_error where instance_id = $1 order by id',
-    [instanceId],
-  );
+  const { rows } = await client.query<{
+    kind: string;
+    payload: JsonObject;
+    tries: number;
+    error: string;
+    parked_at: Date;
+  }>('select kind, tries, error, parked_at from command_error where instance_id = $1 order by id', [instanceId]);
   return rows.map(({ kind, tries, error, parked_at }) => ({ kind, tries, error, at: iso(parked_at) }));
 }
 
@@ -146,6 +184,11 @@ async function readGroups(client: Queryable, groups: readonly string[]): Promise
       where w.state = 'live' and w.lease_until > clock_timestamp() and w.worker_group = any($1::text[]) order by w.name`,
     [groups],
   );
-  const facts = rows.map(({ worker_group: group, name, capabilities, slots, inUse }) => ({ group, worker: { name, capabilities, slots, inUse } }));
-  return Object.fromEntries(groups.map((name) => [name, facts.filter(({ group }) => group === name).map(({ worker }) => worker)]));
+  const facts = rows.map(({ worker_group: group, name, capabilities, slots, inUse }) => ({
+    group,
+    worker: { name, capabilities, slots, inUse },
+  }));
+  return Object.fromEntries(
+    groups.map((name) => [name, facts.filter(({ group }) => group === name).map(({ worker }) => worker)]),
+  );
 }

@@ -18,7 +18,9 @@ export async function startS3Server(bucket: string): Promise<S3Server> {
   const objects = new Map<string, Buffer>();
   let failure: number | undefined;
   const server = createServer((request, response) => {
-    answer(bucket, objects, failure, request, response).catch((error: unknown) => response.destroy(error instanceof Error ? error : undefined));
+    answer(bucket, objects, failure, request, response).catch((error: unknown) =>
+      response.destroy(error instanceof Error ? error : undefined),
+    );
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const address = server.address();
@@ -34,7 +36,13 @@ export async function startS3Server(bucket: string): Promise<S3Server> {
   };
 }
 
-async function answer(bucket: string, objects: Map<string, Buffer>, failure: number | undefined, request: IncomingMessage, response: ServerResponse): Promise<void> {
+async function answer(
+  bucket: string,
+  objects: Map<string, Buffer>,
+  failure: number | undefined,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
   const body = await buffer(request);
   const { pathname } = new URL(request.url ?? '/', 'http://server');
   const signed = request.headers.authorization?.startsWith('AWS4-HMAC-SHA256 Credential=test-key/') === true;

@@ -27,7 +27,11 @@ export function taskOf(id: string, needs: readonly string[] = [], more: Partial<
   };
 }
 
-export function workflowOf(project: string, name: string, tasks: readonly TaskDefinition[] = [taskOf('a')]): WorkflowDefinition {
+export function workflowOf(
+  project: string,
+  name: string,
+  tasks: readonly TaskDefinition[] = [taskOf('a')],
+): WorkflowDefinition {
   return {
     name,
     project,
@@ -46,7 +50,16 @@ export function workflowOf(project: string, name: string, tasks: readonly TaskDe
 export function draftOf(definition: WorkflowDefinition, more: Partial<DefinitionDraft> = {}): DefinitionDraft {
   const source = JSON.stringify(definition);
   const hash = createHash('sha256').update(source).digest('hex');
-  return { project: definition.project, name: definition.name, definition, source, files: [], hash, createdBy: 'test', ...more };
+  return {
+    project: definition.project,
+    name: definition.name,
+    definition,
+    source,
+    files: [],
+    hash,
+    createdBy: 'test',
+    ...more,
+  };
 }
 
 export interface World {
@@ -83,8 +96,18 @@ export async function openWorld(test: CleanUp): Promise<World> {
     },
     start: async ({ versionId }) => {
       const [version] = await sql('select workflow_id, task_count from workflow_version where id = $1', [versionId]);
-      const request = { params: { day: '2026-01-02' }, runTime: '2026-01-02T03:04:05Z', priority: 0, createdBy: 'test' };
-      const { instanceId } = await starts.start({ ...request, workflowId: version?.workflow_id, versionId, taskCount: version?.task_count });
+      const request = {
+        params: { day: '2026-01-02' },
+        runTime: '2026-01-02T03:04:05Z',
+        priority: 0,
+        createdBy: 'test',
+      };
+      const { instanceId } = await starts.start({
+        ...request,
+        workflowId: version?.workflow_id,
+        versionId,
+        taskCount: version?.task_count,
+      });
       return instanceId;
     },
     end: async (instanceId, state, reason) => {
@@ -99,7 +122,11 @@ export async function openWorld(test: CleanUp): Promise<World> {
 }
 
 /** Registers a worker with a lease of a minute. Answers its incarnation. */
-export async function addWorker({ sql }: World, name: string, more: { group?: string; slots?: number; capabilities?: string[]; state?: string; leaseMs?: number } = {}): Promise<string> {
+export async function addWorker(
+  { sql }: World,
+  name: string,
+  more: { group?: string; slots?: number; capabilities?: string[]; state?: string; leaseMs?: number } = {},
+): Promise<string> {
   const { group = 'default', slots = 4, capabilities = ['shell'], state = 'live', leaseMs = 60_000 } = more;
   const [row] = await sql(
     `insert into worker_incarnation (name, worker_group, slots, capabilities, credential_hash, host, pid, version, state, lease_ms, lease_until)
@@ -110,7 +137,12 @@ export async function addWorker({ sql }: World, name: string, more: { group?: st
 }
 
 /** Puts a task in line. */
-export async function lineUp({ sql }: World, instanceId: string, task: string, more: { group?: string; capability?: string; attempt?: number; priority?: number } = {}): Promise<void> {
+export async function lineUp(
+  { sql }: World,
+  instanceId: string,
+  task: string,
+  more: { group?: string; capability?: string; attempt?: number; priority?: number } = {},
+): Promise<void> {
   const { group = 'default', capability = 'shell', attempt = 1, priority = 0 } = more;
   await sql(
     'insert into ready (instance_id, task, generation, attempt, worker_group, capability, priority) values ($1, $2, 1, $3, $4, $5, $6)',
@@ -119,7 +151,14 @@ export async function lineUp({ sql }: World, instanceId: string, task: string, m
 }
 
 /** Gives a task to a worker. Answers the attempt's id. */
-export async function bind({ sql }: World, instanceId: string, task: string, incarnation: string, state: 'dispatched' | 'running' = 'running', attempt = 1): Promise<string> {
+export async function bind(
+  { sql }: World,
+  instanceId: string,
+  task: string,
+  incarnation: string,
+  state: 'dispatched' | 'running' = 'running',
+  attempt = 1,
+): Promise<string> {
   const [row] = await sql(
     `insert into active (instance_id, task, generation, attempt, incarnation_id, nonce, state, ready_at, started_at)
      values ($1, $2, 1, $3, $4, 'n', $5, clock_timestamp(), case $5 when 'running' then clock_timestamp() end) returning id`,
@@ -129,7 +168,13 @@ export async function bind({ sql }: World, instanceId: string, task: string, inc
 }
 
 /** Ends a task, without any of what follows from it. An `attempt` of 0: it never ran. */
-export async function finish({ sql }: World, instanceId: string, task: string, state: string, more: { attempt?: number; reason?: object; outputs?: object; artifacts?: object } = {}): Promise<void> {
+export async function finish(
+  { sql }: World,
+  instanceId: string,
+  task: string,
+  state: string,
+  more: { attempt?: number; reason?: object; outputs?: object; artifacts?: object } = {},
+): Promise<void> {
   const { attempt = 1, reason, outputs, artifacts } = more;
   const json = (value: object | undefined) => (value === undefined ? null : JSON.stringify(value));
   await sql(
