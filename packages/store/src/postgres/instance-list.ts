@@ -17,27 +17,41 @@ const OF_WORKFLOWS = `(select w.id from workflow w join project p on p.id = w.pr
 const ANY =
   'select i.id from workflow_instance i where i.id < $1 and $3::text is null and $4::text is null order by i.id desc limit $2';
 
-/** Each workflow's newest first: a seldom run one is found without a walk through everybody's history. */
-const ANY_OF_WORKFLOWS = `
+/**
+ * Each workflow's newest first: a seldom run one is found without a walk through everybody's history. The workflow is named by a
+ * range and not by an equation, because with an equation PostgreSQL believes the primary key to be as good for the order and
+ * walks all of it (500,000 instances: 49 ms instead of 1).
+ */
+const newestOfWorkflows = (condition: string): string => `
   select i.id from unnest(array${OF_WORKFLOWS}) as w(id)
-   cross join lateral (select id from workflow_instance where workflow_id = w.id and id < $1 order by id desc limit $2) i
+   cross join lateral (
+     select i.id from workflow_instance i where i.workflow_id >= w.id and (i.workflow_id, i.id) < (w.id, $1) and ${condition}
+      order by i.workflow_id desc, i.id desc limit $2) i
    order by i.id desc limit $2`;
+
+/** Of the ends `e` of an instance, the one that holds now. */
+const isLastEnd = (id: string): string => `not exists (select from live_instance l where l.id = ${id})
+   and not exists (select from instance_end n where n.instance_id = ${id} and n.generation > e.generation)`;
+
+/** Most instances succeed, so a walk through the workflow's own ones soon has a page full. */
+const SUCCEEDED_OF_WORKFLOWS = newestOfWorkflows(
+  `exists (select from instance_end e where e.instance_id = i.id and e.state = 'succeeded' and ${isLastEnd('i.id')})`,
+);
 
 /** The state stands in the text, not in a parameter: the index on unsuccessful ends is for those who name such a state. */
 function source({ project, workflow, state }: InstanceFilter): string {
   const everywhere = project === undefined && workflow === undefined;
-  if (state === undefined) return everywhere ? ANY : ANY_OF_WORKFLOWS;
+  if (state === undefined) return everywhere ? ANY : newestOfWorkflows('true');
   if (!isEnd(state)) {
     return `select l.id from live_instance l where l.id < $1 and l.state = '${state}' and ${everywhere ? SAME : `l.workflow_id in ${OF_WORKFLOWS}`}
              order by l.id desc limit $2`;
   }
+  if (!everywhere && state === 'succeeded') return SUCCEEDED_OF_WORKFLOWS;
   const inScope = everywhere
     ? SAME
     : `exists (select from workflow_instance i where i.id = e.instance_id and i.workflow_id in ${OF_WORKFLOWS})`;
   return `select e.instance_id as id from instance_end e
-           where e.instance_id < $1 and e.state = '${state}' and ${inScope}
-             and not exists (select from live_instance l where l.id = e.instance_id)
-             and not exists (select from instance_end n where n.instance_id = e.instance_id and n.generation > e.generation)
+           where e.instance_id < $1 and e.state = '${state}' and ${inScope} and ${isLastEnd('e.instance_id')}
            order by e.instance_id desc limit $2`;
 }
 
