@@ -11,7 +11,7 @@ import { openServers } from './servers.ts';
 
 /** The worker's side of the protocol. No call throws or retries by itself. */
 export interface Gateway {
-  register(joinToken: string, request: RegisterRequest): Promise<Outcome<RegisterResponse>>;
+  register(joinToken: string, request: RegisterRequest, signal: AbortSignal): Promise<Outcome<RegisterResponse>>;
   /** The calls of one incarnation. `signal` ends those that are under way, except `leave`. */
   as(credential: string, signal: AbortSignal): IncarnationGateway;
   close(): Promise<void>;
@@ -67,8 +67,8 @@ export function openGateway(urls: readonly string[], clock: Clock): Gateway {
   }
 
   return {
-    register: (joinToken, request) =>
-      postJson(servers, clock, registerResponse, { path: 'register', connection: 'calls', bearer: joinToken, body: JSON.stringify(request), timeoutMs: CALL_TIMEOUT_MS }),
+    register: (joinToken, request, signal) =>
+      postJson(servers, clock, registerResponse, { path: 'register', connection: 'calls', bearer: joinToken, body: JSON.stringify(request), timeoutMs: CALL_TIMEOUT_MS, signal }),
     as: incarnationGateway,
     close: () => servers.close(),
   };

@@ -6,12 +6,18 @@ export interface Clock {
   after(ms: number, callback: () => void): () => void;
 }
 
+/** 25 days; Node fires at once what is to wait longer. */
+const LONGEST_TIMER_MS = 2_147_483_647;
+
 export const systemClock: Clock = {
   now: () => performance.now(),
   after(ms, callback) {
-    // Beyond 2^31 ms Node would fire at once.
-    const timer = setTimeout(callback, Math.min(ms, 2_147_483_647));
-    return () => clearTimeout(timer);
+    if (ms <= LONGEST_TIMER_MS) {
+      const timer = setTimeout(callback, ms);
+      return () => clearTimeout(timer);
+    }
+    let cancel = systemClock.after(LONGEST_TIMER_MS, () => (cancel = systemClock.after(ms - LONGEST_TIMER_MS, callback)));
+    return () => cancel();
   },
 };
 

@@ -42,6 +42,7 @@ export interface Held {
   running: boolean;
 }
 
+const IDLE_POLL_MS = 20;
 const LEAVE_FLUSH_MS = 10_000;
 const OVER_CODES: readonly string[] = ['lease-expired', 'unknown-incarnation'];
 const CAUSES: Readonly<Record<KillOrder['reason'], AbortCause>> = { stop: 'stop', timeout: 'timeout', 'not-active': 'not-active', revoked: 'revoked' };
@@ -169,6 +170,7 @@ export function startIncarnation(options: IncarnationOptions): Incarnation {
   async function pollLoop(): Promise<void> {
     for (let failures = 0; !signal.aborted && !leaving; ) {
       const open = pollController;
+      const sentAt = clock.now();
       const outcome = await gateway.poll({ held: tokens.heldTokens(), waitMs: options.pollWaitMs, draining }, open.signal);
       if (signal.aborted) return;
       if (outcome.kind === 'ok') {
@@ -176,6 +178,8 @@ export function startIncarnation(options: IncarnationOptions): Incarnation {
         contact.made();
         kill(outcome.value.kill);
         accept(outcome.value.assignments);
+        // A server that has nothing to hand out and yet answers at once must not be asked without a pause.
+        if (outcome.value.assignments.length === 0 && clock.now() - sentAt < IDLE_POLL_MS) await sleep(clock, IDLE_POLL_MS, signal);
       } else if (!open.signal.aborted) {
         if (troubled(outcome)) return;
         await sleep(clock, backoffMs(failures++, 100, 5000), open.signal);
@@ -194,7 +198,7 @@ export function startIncarnation(options: IncarnationOptions): Incarnation {
     if (signal.aborted) return;
     endLoops();
     log('error', `the lease is lost: ${why}; ending ${running} running attempts and registering anew`);
-    void endWithoutReport(graceMs).then(() => {
+    void endWithoutReport(Math.max(0, Math.min(graceMs, lease.untilEndMs() - 50))).then(() => {
       lease.release();
       over.resolve('lease-lost');
     });

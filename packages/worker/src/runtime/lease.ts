@@ -43,7 +43,7 @@ export function watchLease(
   }
 
   tellLauncher();
-  watch();
+  cancel = clock.after(Math.max(0, leftMs()), watch);
   return {
     renewed(at, ms) {
       length = ms;

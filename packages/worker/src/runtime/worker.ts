@@ -3,7 +3,7 @@ import { WORKER_PROTOCOL_VERSION, type RegisterRequest, type RegisterResponse } 
 import type { Processor, TaskRun } from '@keelson/tasks';
 import { processorRun, taskRuns } from '@keelson/tasks/run';
 import manifest from '../../package.json' with { type: 'json' };
-import { DEFAULT_CACHE_BYTES, openBlobCache } from '../attempt/blob-cache.ts';
+import { DEFAULT_CACHE_BYTES, openBlobCache, type BlobCache } from '../attempt/blob-cache.ts';
 import { DEFAULT_ENV_ALLOWLIST, allowedEnvironment } from '../attempt/environment.ts';
 import { openDataDir, type DataDir } from '../data-dir/data-dir.ts';
 import { openGateway, type Gateway } from '../gateway/client.ts';
@@ -67,6 +67,7 @@ interface House {
   readonly launcher: Launcher;
   readonly gateway: Gateway;
   readonly contact: Contact;
+  readonly cache: BlobCache;
 }
 
 const DEFAULT_DRAIN_MS = 30_000;
@@ -104,20 +105,21 @@ export function createWorker(options: WorkerOptions): Worker {
       killWorker: options.killOnLostLease ?? true,
       onDeath: (lost) => log('error', 'the launcher process ended unexpectedly; its tasks were killed, a new one starts', { tasks: lost }),
     });
-    return { dataDir, launcher, gateway, contact: createContact(log) };
+    const cache = openBlobCache(dataDir.cacheDir, options.cacheBytes ?? DEFAULT_CACHE_BYTES, clock);
+    return { dataDir, launcher, gateway, cache, contact: createContact(log) };
   }
 
   /** Tries until it is registered or the worker is stopped (undefined). The first time a refusal is final. */
   async function register({ gateway, contact }: House, first: boolean): Promise<{ readonly answer: RegisterResponse; readonly sentAt: number } | undefined> {
     for (let failures = 0; !stopping.signal.aborted; failures += 1) {
       const sentAt = clock.now();
-      const outcome = await gateway.register(options.token, registration(options, [...runs.keys()]));
+      const outcome = await gateway.register(options.token, registration(options, [...runs.keys()]), stopping.signal);
       if (outcome.kind === 'ok') {
         contact.made();
         return { answer: outcome.value, sentAt };
       }
       if (outcome.kind === 'refused' && first && REFUSALS_AT_START.includes(outcome.status)) throw new RegistrationRefused(outcome.message);
-      contact.lost(outcome.message);
+      if (!stopping.signal.aborted) contact.lost(outcome.message);
       await sleep(clock, backoffMs(failures, 200, 10_000), stopping.signal);
     }
     return undefined;
@@ -129,7 +131,7 @@ export function createWorker(options: WorkerOptions): Worker {
     const limits = options.outputLimits ?? DEFAULT_OUTPUT_LIMITS;
     const logs = createLogShipper({ clock, limits, bufferBytes: options.logBufferBytes ?? DEFAULT_LOG_BUFFER_BYTES, send: gateway.log });
     const host = {
-      clock, runs, launcher: current.launcher, gateway, cache: openBlobCache(current.dataDir.cacheDir, options.cacheBytes ?? DEFAULT_CACHE_BYTES, clock), logs,
+      clock, runs, launcher: current.launcher, gateway, cache: current.cache, logs,
       attemptsDir: current.dataDir.attemptsDir, allowedEnv: allowedEnvironment(options.envAllowlist ?? DEFAULT_ENV_ALLOWLIST),
       killGraceMs: options.killGraceMs ?? 5000, log,
     };
@@ -143,9 +145,14 @@ export function createWorker(options: WorkerOptions): Worker {
 
   /** One incarnation after the other, until the worker leaves. */
   async function live(current: House): Promise<void> {
-    while ((await incarnation?.over) === 'lease-lost' && !stopping.signal.aborted) {
+    for (;;) {
+      const bornAt = clock.now();
+      if ((await incarnation?.over) !== 'lease-lost') return;
+      // A server that forgets its workers at once must not be asked without a pause.
+      if (clock.now() - bornAt < 1000) await sleep(clock, backoffMs(0, 1000, 1000), stopping.signal);
       const next = await register(current, false);
       incarnation = next === undefined ? undefined : begin(current, next.answer, next.sentAt);
+      if (stopping.signal.aborted) void incarnation?.leave();
     }
   }
 
