@@ -41,7 +41,8 @@ export function definitionCalls(send: Send) {
         throw error;
       }
     },
-    async putBlob(sha256: string, bytes: Uint8Array): Promise<void> {
+    /** A Blob is streamed. */
+    async putBlob(sha256: string, bytes: Uint8Array | Blob): Promise<void> {
       await send('PUT', `api/v1/blobs/${sha256}`, { bytes, repeatable: true });
     },
   };

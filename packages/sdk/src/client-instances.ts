@@ -1,7 +1,7 @@
 import type {
   CommandError, HistoryEntry, Instance, InstanceDetail, LOG_HEADERS, Page, StartRequest, StartResponse, StopResponse, TaskInstanceDetail, Why,
 } from '@keelson/protocol';
-import type { StreamOptions } from './client-streams.ts';
+import type { FollowOptions, StreamOptions } from './client-streams.ts';
 import { followLog, watchInstance } from './client-streams.ts';
 import type { Send } from './client-transport.ts';
 import { readJson } from './client-transport.ts';
@@ -80,6 +80,6 @@ export function instanceCalls(send: Send) {
         complete: response.headers.get(HEADERS.complete) === 'true',
       };
     },
-    followLog: (id: string, options?: StreamOptions & { readonly attempt?: number }) => followLog(send, id, options),
+    followLog: (id: string, options?: FollowOptions) => followLog(send, id, options),
   };
 }

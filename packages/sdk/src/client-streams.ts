@@ -13,6 +13,12 @@ export interface StreamOptions {
   readonly onInterrupted?: (error: KeelsonConnectionError | KeelsonApiError) => void;
 }
 
+export interface FollowOptions extends StreamOptions {
+  readonly attempt?: number | undefined;
+  /** Begin with the last lines of what there is. */
+  readonly tail?: number | undefined;
+}
+
 interface StreamRequest extends StreamOptions {
   readonly path: string;
   readonly query?: Readonly<Record<string, string | number | boolean | undefined>>;
@@ -34,9 +40,9 @@ export async function* watchInstance(send: Send, id: string, options: StreamOpti
 }
 
 /** The log of a task instance from `attempt` on (default: the current one), to its end. A broken stream goes on where it was. */
-export async function* followLog(send: Send, id: string, options: StreamOptions & { readonly attempt?: number } = {}): AsyncGenerator<LogEvent, void, undefined> {
+export async function* followLog(send: Send, id: string, options: FollowOptions = {}): AsyncGenerator<LogEvent, void, undefined> {
   const path = `api/v1/task-instances/${encodeURIComponent(id)}/log`;
-  for await (const { event, data } of stream(send, { ...options, path, query: { follow: true, attempt: options.attempt } })) {
+  for await (const { event, data } of stream(send, { ...options, path, query: { follow: true, attempt: options.attempt, tail: options.tail } })) {
     yield { event, data: JSON.parse(data) as unknown } as LogEvent;
     if (event === 'end') return;
   }

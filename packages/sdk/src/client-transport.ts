@@ -13,7 +13,7 @@ export interface ClientOptions {
 export interface RequestOptions {
   readonly query?: Readonly<Record<string, string | number | boolean | readonly string[] | undefined>>;
   readonly json?: unknown;
-  readonly bytes?: Uint8Array;
+  readonly bytes?: Uint8Array | Blob;
   readonly text?: { readonly body: string; readonly contentType: string };
   readonly headers?: Readonly<Record<string, string>>;
   readonly signal?: AbortSignal;
@@ -95,9 +95,9 @@ async function exchange(base: URL, token: string, method: string, path: string, 
   return response;
 }
 
-function requestBody({ json, bytes, text }: RequestOptions): { body?: string | Uint8Array<ArrayBuffer>; contentType?: string } {
+function requestBody({ json, bytes, text }: RequestOptions): { body?: string | Uint8Array<ArrayBuffer> | Blob; contentType?: string } {
   if (json !== undefined) return { body: JSON.stringify(json), contentType: 'application/json' };
-  if (bytes !== undefined) return { body: new Uint8Array(bytes), contentType: 'application/octet-stream' };
+  if (bytes !== undefined) return { body: bytes instanceof Blob ? bytes : new Uint8Array(bytes), contentType: 'application/octet-stream' };
   if (text !== undefined) return { body: text.body, contentType: text.contentType };
   return {};
 }

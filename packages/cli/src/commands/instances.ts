@@ -1,0 +1,69 @@
+import type { Instance } from '@keelson/protocol';
+import { INSTANCE_STATES, MAX_PAGE } from '@keelson/protocol';
+import { allItems } from '@keelson/sdk/client';
+import type { Command } from 'commander';
+import type { ConnectedOptions } from '../command.ts';
+import { connected, examples, integer } from '../command.ts';
+import { connect } from '../connection/connect.ts';
+import { parseWorkflowName } from '../names.ts';
+import { oneOf } from '../start-options.ts';
+import { stateSymbol, stateText } from '../terminal/states.ts';
+import { tableLines } from '../terminal/table.ts';
+import type { Paint, Terminal } from '../terminal/terminal.ts';
+import { painter, printJson, printLines, remark } from '../terminal/terminal.ts';
+import { elapsedText, localTime, plain } from '../terminal/text.ts';
+
+interface InstancesOptions extends ConnectedOptions {
+  readonly project?: string;
+  readonly state?: string;
+  readonly limit: number;
+}
+
+export function define(command: Command, terminal: Terminal): void {
+  connected(command)
+    .argument('[name]', 'only of this [project/]workflow')
+    .option('-p, --project <name>', 'only of this project')
+    .option('-s, --state <state>', `only in this state: ${INSTANCE_STATES.join(', ')}`)
+    .option('-n, --limit <n>', 'how many at most', integer(1, 100_000), 20)
+    .action(async (name: string | undefined, options: InstancesOptions) => instances(terminal, name, options));
+  examples(command, [
+    ['keelson instances', 'the newest 20'],
+    ['keelson instances demo/daily-sales --state failed', 'those of one workflow that failed'],
+  ]);
+}
+
+async function instances(terminal: Terminal, name: string | undefined, options: InstancesOptions): Promise<void> {
+  const { project, workflow } = name === undefined ? { project: options.project, workflow: undefined } : named(name, options.project);
+  const state = options.state === undefined ? undefined : oneOf('--state', options.state, INSTANCE_STATES);
+  const client = await connect(terminal, options);
+  const items: Instance[] = [];
+  let more = false;
+  const limit = Math.min(options.limit, MAX_PAGE);
+  for await (const item of allItems((cursor) => client.listInstances({ project, workflow, state, limit, cursor }))) {
+    more = items.length === options.limit;
+    if (more) break;
+    items.push(item);
+  }
+  if (options.json === true) return printJson(terminal, items);
+  if (items.length === 0) return remark(terminal, 'There are no such instances');
+  const paint = painter(terminal.stdout, terminal.env);
+  printLines(terminal, tableLines(terminal, ['ID', 'WORKFLOW', 'STATE', 'RUN TIME', 'STARTED', 'TOOK', 'REASON'], items.map((item) => row(item, paint, Date.now()))));
+  if (more) remark(terminal, `There are more; --limit N shows them`);
+}
+
+function named(name: string, project: string | undefined): { project: string; workflow: string } {
+  return parseWorkflowName(name.includes('/') || project === undefined ? name : `${project}/${name}`);
+}
+
+function row(item: Instance, paint: Paint, now: number): string[] {
+  const took = (item.endedAt === null ? now : Date.parse(item.endedAt)) - Date.parse(item.createdAt);
+  return [
+    item.id,
+    `${item.project}/${item.workflow} ${paint('dim', `v${item.version}`)}`,
+    `${stateSymbol(item.state, paint)} ${stateText(item.state, paint)}`,
+    localTime(item.runTime),
+    localTime(item.createdAt),
+    elapsedText(took),
+    item.reason === null ? '' : plain(item.reason.message),
+  ];
+}

@@ -1,0 +1,12 @@
+import { runCli } from './program.ts';
+import { processTerminal } from './terminal/terminal.ts';
+
+const terminal = processTerminal();
+// A reader that has seen enough (`keelson logs … | head`) is no error.
+for (const stream of [process.stdout, process.stderr]) {
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') terminal.exit(process.exitCode === undefined ? 0 : Number(process.exitCode));
+    else throw error;
+  });
+}
+process.exitCode = await runCli(process.argv.slice(2), terminal);
