@@ -1,0 +1,19 @@
+import { atMost } from '../figures.ts';
+import type { Bench } from '../run.ts';
+import { chainBench } from './chain.ts';
+import { drain } from './drain.ts';
+import { fanout } from './fanout.ts';
+import { latency } from './latency.ts';
+import { shell } from './shell.ts';
+import { wf3 } from './wf3.ts';
+
+/** By the names of the command line. */
+export const benches: ReadonlyMap<string, Bench> = new Map<string, Bench>([
+  ['chain40', chainBench(40, 10, 30, { total: atMost(120), hop: atMost(3) })],
+  ['chain10', chainBench(10, 33, 10, {})],
+  ['wf3', wf3],
+  ['fanout', fanout],
+  ['drain', drain],
+  ['latency', latency],
+  ['shell', shell],
+]);
