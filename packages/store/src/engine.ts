@@ -1,4 +1,16 @@
-import type { AttemptEnd, Decision, InstanceChanges, EngineEvent, JsonObject, LiveInstance, QueuedTask, Reason, Artifact, TaskEndState, TaskRecord } from '@keelson/core';
+import type {
+  AttemptEnd,
+  Decision,
+  InstanceChanges,
+  EngineEvent,
+  JsonObject,
+  LiveInstance,
+  QueuedTask,
+  Reason,
+  Artifact,
+  TaskEndState,
+  TaskRecord,
+} from '@keelson/core';
 
 /** Decisions and what follows from them: the part of the store that the masters live on. */
 export interface Engine {
@@ -91,6 +103,8 @@ export interface StepMind {
   /** Group, capability and priority of these tasks, offered to nobody. */
   describe(instance: LoadedInstance, tasks: readonly QueuedTask[]): readonly Placement[];
   taskNames(versionId: string): readonly string[];
+  /** Free slots for tasks that already stand in line, to be claimed in the step's own transaction. */
+  claims(): readonly ClaimRequest[];
 }
 
 export interface Placement extends QueuedTask, TaskKind {
@@ -121,6 +135,8 @@ export interface StepOutcome {
   readonly postponed: readonly ReportedEnd[];
   readonly unknownVersions: readonly string[];
   readonly bound: readonly BoundAttempt[];
+  /** What the mind's claims got, in their order. */
+  readonly claimed: readonly (readonly BoundAttempt[])[];
   /** Kinds of tasks that were left in line. */
   readonly waiting: readonly TaskKind[];
   /** Some task was delayed: a timer may be due earlier than before. */
@@ -136,7 +152,10 @@ export interface StepOutcome {
 export interface ClaimRequest {
   readonly workerGroup: string;
   readonly capabilities: readonly string[];
-  readonly slots: readonly { readonly incarnationId: string; readonly nonce: string }[];
+  /** An incarnation for each of its free slots. */
+  readonly slots: readonly string[];
+  /** Random; each attempt's own nonce is made from it. */
+  readonly nonce: string;
 }
 
 export interface StartedAttempt {

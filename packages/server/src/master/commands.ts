@@ -3,8 +3,7 @@ import { outcomeOf } from '@keelson/store';
 import type { StepOutcome } from '@keelson/store';
 import type { MasterContext } from './context.ts';
 import type { Handover } from './handover.ts';
-import { createMind } from './mind.ts';
-import { follow } from './outcome.ts';
+import { stepAndFollow } from './outcome.ts';
 import { startLoop } from './wakeable.ts';
 import type { WakeableLoop } from './wakeable.ts';
 
@@ -25,24 +24,10 @@ export function startCommands(context: MasterContext, handover: Handover): Wakea
   let careful = true;
 
   const batch = async (only?: string): Promise<StepOutcome> => {
-    const { store, plans, sessions, line } = context;
+    const { store, plans } = context;
     await plans.load(await store.engine.pendingVersions(BATCH));
-    const mind = createMind(plans, sessions, line);
-    try {
-      const outcome = await store.engine.step(
-        { reports: [], demand: [], commandLimit: BATCH, ...(only === undefined ? {} : { only }) },
-        mind,
-      );
-      void follow(context, handover, outcome, mind.offers());
-      return outcome;
-    } catch (error) {
-      for (const id of mind.offers()) {
-        sessions.takeBack(id);
-        const session = sessions.get(id);
-        if (session !== undefined) session.stale = true;
-      }
-      throw error;
-    }
+    const input = { reports: [], demand: [], commandLimit: BATCH, ...(only === undefined ? {} : { only }) };
+    return (await stepAndFollow(context, handover, input)).outcome;
   };
 
   const oneByOne = async (): Promise<void> => {

@@ -1,18 +1,24 @@
 import { decide, runContext } from '@keelson/core';
 import type { InstanceChanges, QueuedTask, RunContext } from '@keelson/core';
 import type { InstanceFacts, LoadedInstance, Placement, StepMind } from '@keelson/store';
-import type { Line } from './line.ts';
+import type { MasterContext } from './context.ts';
 import type { KnownVersion, Plans } from './plans.ts';
-import type { Sessions } from './sessions.ts';
+import type { SlotOffers } from './sessions.ts';
+
+/** Tasks that one transaction takes out of line, per kind of worker. */
+export const MOST_CLAIMED = 500;
 
 export interface Mind extends StepMind {
-  /** Offers made since the last call, to be kept or taken back when the step's outcome is known. */
-  offers(): readonly string[];
+  /** Incarnations whose slots were promised, one by one, and have to be kept or taken back when the step's outcome is known. */
+  readonly promised: readonly string[];
+  /** What the step was asked to claim. */
+  readonly claiming: readonly SlotOffers[];
 }
 
 /** What this master brings to one step. Nobody is served before those who wait in line. */
-export function createMind(plans: Plans, sessions: Sessions, line: Line): Mind {
-  const offered: string[] = [];
+export function createMind({ plans, sessions, line }: Pick<MasterContext, 'plans' | 'sessions' | 'line'>): Mind {
+  const promised: string[] = [];
+  const claiming: SlotOffers[] = [];
 
   const describe = ({ live }: LoadedInstance, tasks: readonly QueuedTask[]): Placement[] => {
     const known = mustKnow(plans, live.versionId);
@@ -53,10 +59,19 @@ export function createMind(plans: Plans, sessions: Sessions, line: Line): Mind {
       describe(instance, changes.ready).map((placement) => {
         const offer = line.isEmpty(placement) ? sessions.offer(placement.workerGroup, placement.capability) : undefined;
         if (offer === undefined) return placement;
-        offered.push(offer.incarnationId);
+        promised.push(offer.incarnationId);
         return { ...placement, offer };
       }),
-    offers: () => offered.splice(0),
+    claims: () => {
+      if (line.isAllEmpty()) return [];
+      for (const offers of sessions.offerAll(line, MOST_CLAIMED)) {
+        claiming.push(offers);
+        promised.push(...offers.slots);
+      }
+      return claiming;
+    },
+    promised,
+    claiming,
   };
 }
 

@@ -1,34 +1,61 @@
-import type { StepOutcome } from '@keelson/store';
+import type { BoundAttempt, StepInput, StepOutcome } from '@keelson/store';
 import type { MasterContext } from './context.ts';
 import type { Handover } from './handover.ts';
+import { createMind } from './mind.ts';
+import type { Mind } from './mind.ts';
+
+/** A step that was committed, and when what it handed over waits in the outboxes of its workers. */
+export interface Followed {
+  readonly outcome: StepOutcome;
+  readonly handedOver: Promise<void>;
+}
 
 /**
- * Everything that follows from a committed step, outside the database: hand over what was bound, wake who must look. Resolves when the
- * assignments wait in their outboxes; the next step need not wait for that.
+ * Runs one step and everything that follows from it outside the database: keeps or takes back what was promised of the workers' slots,
+ * hands over, wakes who must look. Throws what the step throws.
  */
-export function follow(
-  context: MasterContext,
-  handover: Handover,
-  outcome: StepOutcome,
-  offers: readonly string[],
-): Promise<void> {
+export async function stepAndFollow(context: MasterContext, handover: Handover, input: StepInput): Promise<Followed> {
+  const mind = createMind(context);
+  try {
+    const outcome = await context.store.engine.step(input, mind);
+    return { outcome, handedOver: follow(context, handover, outcome, mind) };
+  } catch (error) {
+    breakPromises(context, mind.promised);
+    throw error;
+  }
+}
+
+function follow(context: MasterContext, handover: Handover, outcome: StepOutcome, mind: Mind): Promise<void> {
   const { signals, line, metrics, wake } = context;
   metrics.steps++;
-  keepOffers(context, outcome, offers);
-  const handedOver = handover.bound(outcome.bound);
+  const bound = [...outcome.bound, ...outcome.claimed.flat()];
+  keepPromises(context, mind.promised, bound);
+  const handedOver = handover.bound(bound);
+  mind.claiming.forEach(({ workerGroup, capabilities, slots }, index) => {
+    if ((outcome.claimed[index]?.length ?? 0) === slots.length) return;
+    for (const capability of capabilities) line.drained({ workerGroup, capability });
+  });
   for (const kind of outcome.waiting) line.grew(kind);
   for (const group of new Set(outcome.waiting.map(({ workerGroup }) => workerGroup))) signals.send('ready', group);
-  if (!line.isAllEmpty()) wake.claims();
   if (outcome.delayed) wake.due();
   for (const id of outcome.killing) signals.send('kill', id);
   if (outcome.alerts) signals.send('alert');
   return handedOver;
 }
 
-/** Offers that came to nothing, because the worker was no longer alive in the transaction, are free again. */
-function keepOffers({ sessions }: MasterContext, outcome: StepOutcome, offers: readonly string[]): void {
+/** What came to nothing, because too little was in line or the worker was no longer alive in the transaction, is free again. */
+export function keepPromises({ sessions }: MasterContext, promised: readonly string[], bound: readonly BoundAttempt[]): void {
   const left = new Map<string, number>();
-  for (const id of offers) left.set(id, (left.get(id) ?? 0) + 1);
-  for (const { incarnationId } of outcome.bound) left.set(incarnationId, (left.get(incarnationId) ?? 0) - 1);
+  for (const id of promised) left.set(id, (left.get(id) ?? 0) + 1);
+  for (const { incarnationId } of bound) left.set(incarnationId, (left.get(incarnationId) ?? 0) - 1);
   for (const [id, count] of left) for (let index = 0; index < count; index++) sessions.takeBack(id);
+}
+
+/** After an error the workers may be bound to something that nobody told them about: what they hold is read again. */
+export function breakPromises({ sessions }: MasterContext, promised: readonly string[]): void {
+  for (const id of promised) {
+    sessions.takeBack(id);
+    const session = sessions.get(id);
+    if (session !== undefined) session.stale = true;
+  }
 }

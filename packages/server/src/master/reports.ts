@@ -5,8 +5,7 @@ import { createBatcher } from './batcher.ts';
 import type { MasterContext } from './context.ts';
 import { createHandover } from './handover.ts';
 import type { Handover } from './handover.ts';
-import { createMind } from './mind.ts';
-import { follow } from './outcome.ts';
+import { stepAndFollow } from './outcome.ts';
 
 const MOST_REPORTS = 500;
 const LANES = 1;
@@ -71,18 +70,8 @@ export function createReports(context: MasterContext): Reports {
   };
 
   const step = async (batch: readonly Pending[]): Promise<void> => {
-    const { store, plans, sessions, line, metrics } = context;
-    const mind = createMind(plans, sessions, line);
-    const outcome = await store.engine.step(stepInput(context, batch), mind).catch((error: unknown) => {
-      for (const id of mind.offers()) {
-        sessions.takeBack(id);
-        // After an unknown commit the worker may be bound to something that nobody told it about.
-        const session = sessions.get(id);
-        if (session !== undefined) session.stale = true;
-      }
-      throw error;
-    });
-    const handedOver = follow(context, handover, outcome, mind.offers());
+    const { metrics } = context;
+    const { outcome, handedOver } = await stepAndFollow(context, handover, stepInput(context, batch));
     if (outcome.moreCommands) context.signals.send('command');
     const postponed = new Set(outcome.postponed.map(({ attemptId }) => attemptId));
     // The answer to the report carries the next task.

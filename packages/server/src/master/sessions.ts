@@ -1,5 +1,6 @@
 import type { Assignment, KillOrder } from '@keelson/protocol';
 import type { BoundAttempt, LiveIncarnation } from '@keelson/store';
+import type { Line } from './line.ts';
 import { newNonce, tokenOf } from './token.ts';
 
 /** An attempt that this gateway knows to be bound to a worker. */
@@ -42,8 +43,8 @@ export interface Sessions {
   all(): Iterable<WorkerSession>;
   /** Promises one free slot of a worker that can run this; the promise must be kept or taken back. */
   offer(workerGroup: string, capability: string): Offer | undefined;
-  /** Free slots by kind of worker, promised to the caller. */
-  offerAll(workerGroup: string | undefined): SlotOffers[];
+  /** Free slots of the kinds of workers that tasks in line wait for, promised to the caller; at most so many of each kind. */
+  offerAll(line: Pick<Line, 'isEmpty'>, most: number): SlotOffers[];
   takeBack(incarnationId: string): void;
   /** An offer was taken: the attempt holds the slot now. */
   bind(attempt: BoundAttempt): void;
@@ -57,7 +58,9 @@ export interface Sessions {
 export interface SlotOffers {
   readonly workerGroup: string;
   readonly capabilities: readonly string[];
-  readonly slots: readonly Offer[];
+  /** An incarnation for each promised slot. */
+  readonly slots: readonly string[];
+  readonly nonce: string;
 }
 
 export function createSessions(): Sessions {
@@ -108,7 +111,7 @@ export function createSessions(): Sessions {
       }
       return undefined;
     },
-    offerAll: (workerGroup) => gatherOffers(sessions, workerGroup, free, promise),
+    offerAll: (line, most) => gatherOffers(sessions, line, most, free),
     takeBack: (id) => {
       const session = sessions.get(id);
       if (session !== undefined && session.reserved > 0) session.reserved--;
@@ -138,19 +141,22 @@ export function createSessions(): Sessions {
 
 function gatherOffers(
   sessions: ReadonlyMap<string, WorkerSession>,
-  workerGroup: string | undefined,
+  line: Pick<Line, 'isEmpty'>,
+  most: number,
   free: (session: WorkerSession) => number,
-  promise: (session: WorkerSession) => Offer,
 ): SlotOffers[] {
-  const kinds = new Map<string, { workerGroup: string; capabilities: readonly string[]; slots: Offer[] }>();
+  const kinds = new Map<string, { workerGroup: string; capabilities: readonly string[]; slots: string[]; nonce: string }>();
   for (const session of sessions.values()) {
     const { group, capabilities } = session.incarnation;
     const count = free(session);
-    if (count <= 0 || (workerGroup !== undefined && group !== workerGroup)) continue;
+    if (count <= 0 || capabilities.every((capability) => line.isEmpty({ workerGroup: group, capability }))) continue;
     const key = `${group}\n${capabilities.join('\n')}`;
-    const kind = kinds.get(key) ?? { workerGroup: group, capabilities, slots: [] };
+    const kind = kinds.get(key) ?? { workerGroup: group, capabilities, slots: [], nonce: newNonce() };
     kinds.set(key, kind);
-    for (let slot = 0; slot < count; slot++) kind.slots.push(promise(session));
+    for (let slot = 0; slot < count && kind.slots.length < most; slot++) {
+      session.reserved++;
+      kind.slots.push(session.incarnation.id);
+    }
   }
   return [...kinds.values()];
 }

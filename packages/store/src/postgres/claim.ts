@@ -1,7 +1,6 @@
 import type { ActiveOfIncarnation, BoundAttempt, ClaimRequest, StartedAttempt } from '../engine.ts';
 import { call } from './session.ts';
 import type { Call, Rows } from './session.ts';
-import { boundFrom } from './step/step.ts';
 
 /**
  * Tasks in line → free slots. Locks: the slots' incarnations FOR KEY SHARE (an expiry excludes it), then ready rows with SKIP
@@ -13,20 +12,19 @@ const CLAIM = {
            select id from worker_incarnation
             where id = any($4::bigint[]) and state = 'live' and lease_until > clock_timestamp() for key share
          ), slot as (
-           select s.incarnation_id, s.nonce, row_number() over (order by s.position) as number
-             from unnest($3::bigint[], $5::text[]) with ordinality as s(incarnation_id, nonce, position)
-             join alive on alive.id = s.incarnation_id
+           select coalesce(array_agg(s.incarnation_id order by s.position), '{}') as ids
+             from unnest($3::bigint[]) with ordinality as s(incarnation_id, position) join alive on alive.id = s.incarnation_id
          ), picked as (
            select * from ready where worker_group = $1 and capability = any($2::text[])
-            order by priority desc, seq limit (select count(*) from slot) for update skip locked
+            order by priority desc, seq limit (select cardinality(ids) from slot) for update skip locked
          ), numbered as (
            select p.*, row_number() over (order by p.priority desc, p.seq) as number from picked p
          ), gone as (
            delete from ready r using picked p where r.instance_id = p.instance_id and r.task = p.task
          ), bound as (
            insert into active (instance_id, task, generation, attempt, losses, incarnation_id, nonce, ready_at)
-           select n.instance_id, n.task, n.generation, n.attempt, n.losses, s.incarnation_id, s.nonce, n.ready_at
-             from numbered n join slot s using (number)
+           select n.instance_id, n.task, n.generation, n.attempt, n.losses, (select ids from slot)[n.number], $5 || '-' || n.number, n.ready_at
+             from numbered n
            returning id, instance_id, task, generation, attempt, incarnation_id, nonce
          ), noted as (
            insert into history (instance_id, events)
@@ -66,16 +64,22 @@ const ACTIVE_OF = {
           where a.incarnation_id = any($1::bigint[]) and (not $2::boolean or a.kill_reason is not null)`,
 };
 
-export function claimCall({ workerGroup, capabilities, slots }: ClaimRequest): Call {
-  const incarnations = slots.map(({ incarnationId }) => incarnationId);
-  return call(
-    CLAIM,
-    workerGroup,
-    capabilities,
-    incarnations,
-    [...new Set(incarnations)],
-    slots.map(({ nonce }) => nonce),
-  );
+export function claimCall({ workerGroup, capabilities, slots, nonce }: ClaimRequest): Call {
+  return call(CLAIM, workerGroup, capabilities, slots, [...new Set(slots)], nonce);
+}
+
+export function boundFrom(row: Rows[number], versionId: string, hasArtifacts: boolean): BoundAttempt {
+  return {
+    instanceId: row.instance_id,
+    generation: row.generation,
+    task: row.task,
+    attemptId: row.id,
+    attempt: row.attempt,
+    incarnationId: row.incarnation_id,
+    nonce: row.nonce,
+    versionId,
+    hasArtifacts,
+  };
 }
 
 export function claimedFrom(rows: Rows): BoundAttempt[] {

@@ -20,6 +20,18 @@ const SESSION_SETTINGS: Readonly<Record<string, string>> = {
   jit: 'off',
 };
 
+/**
+ * For sessions that run the engine's prepared statements: hot tables are empty one moment and full the next, so a plan made from their
+ * statistics is a trap. Every such statement is written to be run by index and nested loop, whatever the tables hold.
+ */
+export const INDEX_PLANS: Readonly<Record<string, string>> = {
+  plan_cache_mode: 'force_generic_plan',
+  enable_seqscan: 'off',
+  enable_hashjoin: 'off',
+  enable_mergejoin: 'off',
+  enable_bitmapscan: 'off',
+};
+
 export interface ConnectionSettings {
   readonly url: string;
   readonly applicationName: string;

@@ -76,6 +76,7 @@ async function bench(t: TestContext, definition: WorkflowDefinition) {
   const mind: StepMind = {
     knowsVersion: () => true,
     taskNames: () => [...plan.tasks.keys()],
+    claims: () => [],
     describe: (_instance, tasks) => describe(tasks),
     decide: ({ live, facts, events, tasks, activeAttempts }) =>
       decide(
@@ -120,8 +121,8 @@ async function bench(t: TestContext, definition: WorkflowDefinition) {
 type Bench = Awaited<ReturnType<typeof bench>>;
 
 async function claimAll({ engine, incarnationId }: Bench, count = 10): Promise<ReportedEnd[]> {
-  const slots = Array.from({ length: count }, (_, index) => ({ incarnationId, nonce: `c-${index}-${Math.random()}` }));
-  const bound = await engine.claim({ workerGroup: 'default', capabilities: ['processor'], slots });
+  const slots = Array.from({ length: count }, () => incarnationId);
+  const bound = await engine.claim({ workerGroup: 'default', capabilities: ['processor'], slots, nonce: 'c' });
   return bound.map((attempt) => ({ ...attempt, end: 'succeeded', startedAgoMs: 5, endedAgoMs: 1 }));
 }
 

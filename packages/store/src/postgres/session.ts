@@ -1,5 +1,5 @@
 import pg from 'pg';
-import { clientConfig } from './connection.ts';
+import { clientConfig, INDEX_PLANS } from './connection.ts';
 import type { ConnectionSettings } from './connection.ts';
 import { ConnectionLost, sqlState } from './errors.ts';
 
@@ -50,7 +50,7 @@ export function openSession(settings: ConnectionSettings): Session {
 
   const connect = (): Promise<pg.Client> => {
     connection ??= (async () => {
-      const client = new pg.Client({ ...clientConfig(settings), pipeline: true });
+      const client = new pg.Client({ ...clientConfig({ ...settings, settings: { ...INDEX_PLANS, ...settings.settings } }), pipeline: true });
       client.on('error', () => (connection = undefined));
       client.on('end', () => (connection = undefined));
       await client.connect();

@@ -52,13 +52,18 @@ const LEAVE = {
   name: 'worker-leave',
   text: `update worker_incarnation set state = 'dead', ended_at = clock_timestamp(), end_reason = 'left' where id = $1 and state <> 'dead'`,
 };
+/** Locks: the live rows FOR KEY SHARE, so that no instance ends between the look and the command. */
 const LOSE_ATTEMPTS = {
   name: 'worker-lose-attempts',
-  text: `insert into command (instance_id, kind, payload)
+  text: `with held as (
+           select l.id from live_instance l
+            where l.id in (select instance_id from active where incarnation_id = any($1::bigint[])) order by l.id for key share
+         )
+         insert into command (instance_id, kind, payload)
          select a.instance_id, 'attempt-ended',
                 jsonb_build_object('attemptId', a.id::text, 'end', 'lost',
                                    'reason', jsonb_build_object('code', 'worker-lost', 'message', format('worker %s: %s', w.name, w.end_reason)))
-           from worker_incarnation w join active a on a.incarnation_id = w.id
+           from worker_incarnation w join active a on a.incarnation_id = w.id join held on held.id = a.instance_id
           where w.id = any($1::bigint[])`,
 };
 

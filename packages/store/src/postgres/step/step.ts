@@ -13,6 +13,7 @@ import type {
 } from '../../engine.ts';
 import { call } from '../session.ts';
 import type { Rows, Session, Transaction } from '../session.ts';
+import { boundFrom, claimCall, claimedFrom } from '../claim.ts';
 import type { FactsCache } from './facts.ts';
 import {
   activeById,
@@ -79,12 +80,14 @@ export async function runStep(
   if (input.commandLimit > 0) await readCommands(bench, input);
   if (bench.events.size === 0) {
     await transaction.rollback();
-    return outcomeOf(bench, [], []);
+    return outcomeOf(bench, [], [], []);
   }
   const decided = await decideAll(bench);
-  const { calls, bindAt } = writeCalls(decided, bench.commandIds);
+  const claims = mind.claims().map(claimCall);
+  const { calls, bindAt, claimsAt } = writeCalls(decided, bench.commandIds, claims);
   const rows = await transaction.commit(calls);
-  return outcomeOf(bench, decided, bindAt < 0 ? [] : (rows[bindAt] ?? []));
+  const claimed = rows.slice(claimsAt, claimsAt + claims.length).map(claimedFrom);
+  return outcomeOf(bench, decided, bindAt < 0 ? [] : (rows[bindAt] ?? []), claimed);
 }
 
 async function readReports(bench: Workbench, { reports, demand }: StepInput): Promise<void> {
@@ -255,7 +258,7 @@ function load(bench: Workbench, id: string): LoadedInstance {
   };
 }
 
-function outcomeOf(bench: Workbench, decided: readonly Decided[], boundRows: Rows): StepOutcome {
+function outcomeOf(bench: Workbench, decided: readonly Decided[], boundRows: Rows, claimed: readonly BoundAttempt[][]): StepOutcome {
   const byId = new Map(decided.map((one) => [one.id, one.changes.live]));
   const bound = boundRows.map((row): BoundAttempt => {
     const live = byId.get(row.instance_id);
@@ -271,6 +274,7 @@ function outcomeOf(bench: Workbench, decided: readonly Decided[], boundRows: Row
     postponed: bench.postponed,
     unknownVersions: [...new Set(bench.unknown.values())],
     bound,
+    claimed,
     waiting: kindsOf(left),
     delayed: decided.some(({ changes }) => changes.delayed.length > 0),
     moreCommands: bench.commandIds.length > 0 || decided.some(({ changes }) => changes.withdraw !== undefined),
@@ -285,18 +289,4 @@ function kindsOf(placements: readonly Placement[]): TaskKind[] {
   for (const { workerGroup, capability } of placements)
     kinds.set(`${workerGroup}\n${capability}`, { workerGroup, capability });
   return [...kinds.values()];
-}
-
-export function boundFrom(row: Rows[number], versionId: string, hasArtifacts: boolean): BoundAttempt {
-  return {
-    instanceId: row.instance_id,
-    generation: row.generation,
-    task: row.task,
-    attemptId: row.id,
-    attempt: row.attempt,
-    incarnationId: row.incarnation_id,
-    nonce: row.nonce,
-    versionId,
-    hasArtifacts,
-  };
 }

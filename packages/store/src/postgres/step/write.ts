@@ -213,11 +213,23 @@ function lineColumns(rows: readonly Keyed<Placement>[]): unknown[] {
   ];
 }
 
-/** The calls that write a batch, in an order that keeps its own reads right; `bindAt` is the index of the binding one. */
+export interface WrittenCalls {
+  readonly calls: readonly Call[];
+  /** Index of the binding call; -1 when nothing was offered. */
+  readonly bindAt: number;
+  /** Index of the first claim. */
+  readonly claimsAt: number;
+}
+
+/**
+ * The calls that write a batch, in an order that keeps its own reads right. Claims come after what lines tasks up and before what ends
+ * instances, so that incarnations are always locked before live rows are deleted.
+ */
 export function writeCalls(
   decided: readonly Decided[],
   commandIds: readonly string[],
-): { calls: Call[]; bindAt: number } {
+  claims: readonly Call[],
+): WrittenCalls {
   const calls: Call[] = [];
   const push = (rows: readonly unknown[], make: () => Call): void => {
     if (rows.length > 0) calls.push(make());
@@ -260,6 +272,8 @@ export function writeCalls(
   const offered = gather(decided, ({ placements }) => placements.filter(({ offer }) => offer !== undefined));
   const bindAt = offered.length > 0 ? calls.length : -1;
   push(offered, () => bind(offered));
+  const claimsAt = calls.length;
+  calls.push(...claims);
   writeEnds(ended, push);
   const alerts = gather(decided, ({ changes }) => changes.alerts);
   push(alerts, () =>
@@ -270,7 +284,7 @@ export function writeCalls(
       alerts.map(({ item }) => JSON.stringify(item.payload)),
     ),
   );
-  return { calls, bindAt };
+  return { calls, bindAt, claimsAt };
 }
 
 type Push = (rows: readonly unknown[], make: () => Call) => void;
