@@ -91,7 +91,7 @@ test('a body that grows over the limit without announcing it is cut off', async 
     body: endless,
     duplex: 'half',
     headers: { authorization: `Bearer ${token}`, ...JSON_BODY },
-  } as RequestInit).then(
+  }).then(
     ({ status }) => status,
     () => 413,
   );

@@ -15,7 +15,13 @@ export type EventSource = AsyncGenerator<ServerSentEvent | undefined, void, unde
 /** Open at once in one process: each looks into the database a few times a second. */
 const MAX_STREAMS = 200;
 const PING_AFTER_MS = 10_000;
-const HEADERS = { 'content-type': 'text/event-stream', 'cache-control': 'no-store', 'x-accel-buffering': 'no' };
+const HEADERS = {
+  'content-type': 'text/event-stream',
+  'cache-control': 'no-store',
+  'x-accel-buffering': 'no',
+  // A connection that is kept after its stream would hold up the server's close.
+  connection: 'close',
+};
 
 export interface EventStreams {
   /** Answers with a stream that ends with its source, with the client, or with the server. */
