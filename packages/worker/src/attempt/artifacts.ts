@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { constants } from 'node:fs';
 import { lstat, open, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { isEmptyDirectory } from './workspace-places.ts';
 import type { BlobRef } from '@keelson/protocol';
 import type { TaskLog } from '@keelson/tasks';
 import type { Outcome } from '../gateway/call.ts';
@@ -20,6 +21,7 @@ const TRIES = 6;
 export async function uploadArtifacts(outputDir: string, putBlob: PutBlob, clock: Clock, log: TaskLog, signal: AbortSignal): Promise<BlobRef[]> {
   let paths: string[];
   try {
+    if (isEmptyDirectory(outputDir)) return [];
     paths = await plainFiles(outputDir, log);
   } catch (error) {
     throw storageFailure(error, 'reading the output directory');

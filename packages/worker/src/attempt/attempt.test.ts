@@ -8,6 +8,7 @@ import { isAlive, waitUntil } from '../testing/wait-until.ts';
 import { setupWorker } from '../testing/worker-setup.ts';
 import { storageFailure } from './attempt-failure.ts';
 
+const filesBelow = (dir: string): string[] => readdirSync(dir, { withFileTypes: true, recursive: true }).filter((entry) => !entry.isDirectory()).map(({ name }) => name);
 const shell = (run: string, part: Partial<Assignment> = {}): Assignment => makeAssignment({ input: { run }, ...part });
 
 describe('attempt: a process', () => {
@@ -42,7 +43,7 @@ describe('attempt: a process', () => {
       assert.equal(gateway.logOf(task.token), 'hello\na,b\n1,2\n2\n');
     }
     assert.equal(fetches, 2, 'the second attempt takes both from the cache');
-    await waitUntil('the directories removed', () => readdirSync(join(dataDir, 'attempts')).length === 0);
+    await waitUntil('the directories removed', () => filesBelow(join(dataDir, 'attempts')).length === 0);
   });
 
   it('reports outputs, and uploads its artifacts first', async (t) => {
@@ -104,7 +105,7 @@ describe('attempt: files that cannot be had', () => {
       const end = await run(shell('true', { files: [gateway.addBlob(path, 'x')] }));
       assert.equal(end.reason?.code, 'unsafe-path', path);
     }
-    assert.deepEqual(readdirSync(join(dataDir, 'attempts')), []);
+    assert.deepEqual(filesBelow(dataDir).filter((name) => name.includes('escape') || name === 'x'), []);
   });
 
   it('names a missing file, a wrong content and a refused upload', async (t) => {

@@ -12,7 +12,7 @@ import { AttemptFailure } from './attempt-failure.ts';
 import type { BlobCache } from './blob-cache.ts';
 import { createContext } from './context.ts';
 import { endOf, type AbortCause, type AttemptEndKind } from './end.ts';
-import { removeWorkspace } from './workspace.ts';
+import type { WorkspacePlace, WorkspacePlaces } from './workspace-places.ts';
 
 /** How an attempt ended, before it becomes a report. Times by the worker's clock. */
 export interface AttemptEnd {
@@ -42,7 +42,7 @@ export interface AttemptHost {
   readonly gateway: Pick<IncarnationGateway, 'getBlob' | 'putBlob'>;
   readonly cache: BlobCache;
   readonly logs: LogShipper;
-  readonly attemptsDir: string;
+  readonly places: WorkspacePlaces;
   readonly allowedEnv: Readonly<Record<string, string>>;
   readonly killGraceMs: number;
   readonly log: WorkerLog;
@@ -57,8 +57,8 @@ export interface AttemptState {
   cause: AbortCause | undefined;
   controller: AbortController | undefined;
   attemptLog: AttemptLog | undefined;
-  /** Set once directories were asked for. */
-  root: string | undefined;
+  /** Set once directories, or their paths, were asked for. */
+  place: WorkspacePlace | undefined;
   outputDir: string | undefined;
   launcherDied: boolean;
 }
@@ -71,7 +71,7 @@ export function runAttempt(assignment: Assignment, host: AttemptHost, onEnd: (en
   const { clock } = host;
   const startedAt = clock.now();
   const state: AttemptState = {
-    assignment, host, processes: new Set(), cause: undefined, controller: undefined, attemptLog: undefined, root: undefined, outputDir: undefined, launcherDied: false,
+    assignment, host, processes: new Set(), cause: undefined, controller: undefined, attemptLog: undefined, place: undefined, outputDir: undefined, launcherDied: false,
   };
   let ended = false;
   const { timeout } = assignment;
@@ -135,8 +135,7 @@ export function runAttempt(assignment: Assignment, host: AttemptHost, onEnd: (en
       }
     }
     finish(result, artifacts);
-    if (state.root === undefined) return;
-    const trouble = await removeWorkspace(state.root);
+    const trouble = await state.place?.giveBack();
     if (trouble !== undefined) host.log('warn', `an attempt's directory could not be removed: ${trouble}`);
   }
 

@@ -1,22 +1,20 @@
-import { randomBytes } from 'node:crypto';
-import { join } from 'node:path';
 import type { ProcessCommand, ProcessEnd, TaskContext, Workspace } from '@keelson/tasks';
 import { LauncherDied } from '../launcher/client.ts';
 import type { AttemptLog } from '../log/attempt-log.ts';
 import type { AttemptState } from './attempt.ts';
 import { taskEnvironment } from './environment.ts';
-import { makeWorkspace, workspacePaths } from './workspace.ts';
+import { workspacePaths, type WorkspacePlace } from './workspace-places.ts';
+import { makeWorkspace } from './workspace.ts';
 
 const MAX_PROGRESS_MESSAGE = 500;
 
 /** What a task type sees of its attempt. Everything costly is made when it is asked for: most processors ask for nothing. */
 export function createContext(state: AttemptState): TaskContext {
   const { assignment, host } = state;
-  let root: string | undefined;
   let env: Readonly<Record<string, string>> | undefined;
   let workspace: Promise<Workspace> | undefined;
 
-  const rootPath = (): string => (root ??= join(host.attemptsDir, randomBytes(9).toString('base64url')));
+  const place = (): WorkspacePlace => (state.place ??= host.places.take());
   const attemptLog = (): AttemptLog => (state.attemptLog ??= host.logs.open(assignment.token, assignment.secrets));
   function controller(): AbortController {
     if (state.controller === undefined) {
@@ -27,8 +25,7 @@ export function createContext(state: AttemptState): TaskContext {
   }
 
   async function prepare(): Promise<Workspace> {
-    state.root = rootPath();
-    const made = await makeWorkspace(state.root, assignment, host.cache, host.gateway.getBlob, controller().signal);
+    const made = await makeWorkspace(place(), assignment, host.cache, host.gateway.getBlob, controller().signal);
     state.outputDir = made.outputDir;
     return made;
   }
@@ -53,7 +50,7 @@ export function createContext(state: AttemptState): TaskContext {
     attempt: assignment.attempt,
     input: assignment.input,
     get env() {
-      return (env ??= taskEnvironment(assignment, workspacePaths(rootPath()), host.allowedEnv));
+      return (env ??= taskEnvironment(assignment, workspacePaths(place().root), host.allowedEnv));
     },
     get signal() {
       return controller().signal;

@@ -3,6 +3,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { killByKey } from '../launcher/process-tree.ts';
+import { removeOldPipes } from '../launcher/spawn-launcher.ts';
 import type { WorkerLog } from '../runtime/worker-log.ts';
 import { lockDataDir } from './lock.ts';
 
@@ -26,7 +27,8 @@ export async function openDataDir(dir: string, log: WorkerLog): Promise<DataDir>
     const killed = killByKey((key) => key.startsWith(`${id}:`));
     if (killed > 0) log('warn', 'killed processes that an earlier worker had left behind', { processes: killed });
     const attemptsDir = join(path, 'attempts');
-    for (const old of [attemptsDir, join(path, 'pipes')]) await rm(old, { recursive: true, force: true, maxRetries: 3 });
+    await rm(attemptsDir, { recursive: true, force: true, maxRetries: 3 });
+    removeOldPipes(path, id);
     mkdirSync(attemptsDir, { mode: 0o700 });
     return { path, id, attemptsDir, cacheDir: join(path, 'blobs'), release };
   } catch (error) {

@@ -5,7 +5,7 @@ import type { OutputLimits } from '../log/output-limit.ts';
 import { createFrameReader, encodeFrame, type Frame } from './frames.ts';
 import { ATTEMPT_KEY, DEADLINE, ENDED, KILL, OUTPUT, START, STARTED, type EndedMessage, type StartMessage } from './messages.ts';
 import { killByKey, signalGroup } from './process-tree.ts';
-import { spawnLauncher } from './spawn-launcher.ts';
+import { removePipes, spawnLauncher } from './spawn-launcher.ts';
 
 /** Where the output of a process goes. `write` gets bytes that are good only during the call. */
 export interface OutputSink {
@@ -93,6 +93,7 @@ export function startLauncher(options: LauncherOptions): Launcher {
     life = undefined;
     for (const task of launched.values()) if (task.pid !== undefined) signalGroup(task.pid, 'SIGKILL');
     if (!closing) killByKey((key) => key.startsWith(keyPrefix));
+    removePipes(options.dataDir, keyPrefix);
     for (const task of launched.values()) task.reject(new LauncherDied());
     if (closing) return;
     options.onDeath?.(launched.size);

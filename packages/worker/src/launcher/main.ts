@@ -3,6 +3,7 @@
  * this one not), captures what they print within bounds, and outlives the worker by the moment it takes to kill them:
  * at the worker's end of file, or when the lease ends without renewal because the worker is stopped or stuck.
  */
+import { rmSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { flushCompileCache } from 'node:module';
 import type { ProcessEnd } from '@keelson/tasks';
@@ -127,6 +128,7 @@ function watchDeadline(): void {
     deadline = null;
     return;
   }
+  rmSync(config.pipeDir, { recursive: true, force: true });
   console.error(`keelson launcher: the worker (process ${config.workerPid}) let its lease end without renewal; killed it and ${count} task processes`);
   if (process.ppid === config.workerPid) signalProcess(config.workerPid, 'SIGKILL');
   process.exit(1);
@@ -144,6 +146,7 @@ function onFrame(frame: Frame): void {
 
 function workerGone(): void {
   killAll();
+  rmSync(config.pipeDir, { recursive: true, force: true });
   process.exit(0);
 }
 

@@ -1,5 +1,5 @@
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { accessSync, constants, existsSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { LauncherOptions } from './client.ts';
@@ -7,16 +7,45 @@ import { PRIME, type LauncherConfig } from './messages.ts';
 
 /** Small, so that a fork of it is cheap. */
 const NODE_FLAGS = ['--max-semi-space-size=1', '--v8-pool-size=1', '--disable-warning=ExperimentalWarning'];
+const MEMORY_DIR = '/dev/shm';
+const PIPES = 'keelson-pipes-';
 const MAIN = fileURLToPath(new URL('./main.ts', import.meta.url));
 
 /** Starts the launcher in a session of its own: a Ctrl-C at the terminal is the worker's business alone. */
 export function spawnLauncher(options: LauncherOptions, keyPrefix: string): ChildProcess {
-  const pipeDir = join(options.dataDir, 'pipes', keyPrefix.replaceAll(/[^A-Za-z0-9]/g, '-'));
+  const pipeDir = pipeDirOf(options.dataDir, keyPrefix);
   mkdirSync(pipeDir, { recursive: true, mode: 0o700 });
   const config: LauncherConfig = { workerPid: process.pid, pipeDir, keyPrefix, killWorker: options.killWorker ?? true };
   return spawn(process.execPath, [...NODE_FLAGS, MAIN, JSON.stringify(config)], {
     cwd: options.dataDir, env: launcherEnv(codeCache(options.dataDir)), detached: true, stdio: ['pipe', 'pipe', 'inherit'],
   });
+}
+
+/** In memory where the machine offers that: a name on a journalling disk costs 50 times as much, and a pipe needs one. */
+function pipesParent(dataDir: string): string {
+  try {
+    accessSync(MEMORY_DIR, constants.W_OK);
+    return MEMORY_DIR;
+  } catch {
+    return dataDir;
+  }
+}
+
+function pipeDirOf(dataDir: string, keyPrefix: string): string {
+  return join(pipesParent(dataDir), `${PIPES}${keyPrefix.replaceAll(/[^A-Za-z0-9]/g, '-')}`);
+}
+
+/** Removes the pipes of a launcher that has ended. */
+export function removePipes(dataDir: string, keyPrefix: string): void {
+  rmSync(pipeDirOf(dataDir, keyPrefix), { recursive: true, force: true });
+}
+
+/** Removes the pipes that earlier launchers of this data directory left. */
+export function removeOldPipes(dataDir: string, dataDirId: string): void {
+  const parent = pipesParent(dataDir);
+  for (const name of readdirSync(parent)) {
+    if (name.startsWith(`${PIPES}${dataDirId}-`)) rmSync(join(parent, name), { recursive: true, force: true });
+  }
 }
 
 /**

@@ -5,6 +5,7 @@ import { processorRun, taskRuns } from '@keelson/tasks/run';
 import manifest from '../../package.json' with { type: 'json' };
 import { DEFAULT_CACHE_BYTES, openBlobCache, type BlobCache } from '../attempt/blob-cache.ts';
 import { DEFAULT_ENV_ALLOWLIST, allowedEnvironment } from '../attempt/environment.ts';
+import { openWorkspacePlaces, type WorkspacePlaces } from '../attempt/workspace-places.ts';
 import { openDataDir, type DataDir } from '../data-dir/data-dir.ts';
 import { openGateway, type Gateway } from '../gateway/client.ts';
 import { startLauncher, type Launcher } from '../launcher/client.ts';
@@ -68,6 +69,7 @@ interface House {
   readonly gateway: Gateway;
   readonly contact: Contact;
   readonly cache: BlobCache;
+  readonly places: WorkspacePlaces;
 }
 
 const DEFAULT_DRAIN_MS = 30_000;
@@ -106,7 +108,7 @@ export function createWorker(options: WorkerOptions): Worker {
       onDeath: (lost) => log('error', 'the launcher process ended unexpectedly; its tasks were killed, a new one starts', { tasks: lost }),
     });
     const cache = openBlobCache(dataDir.cacheDir, options.cacheBytes ?? DEFAULT_CACHE_BYTES, clock);
-    return { dataDir, launcher, gateway, cache, contact: createContact(log) };
+    return { dataDir, launcher, gateway, cache, contact: createContact(log), places: openWorkspacePlaces(dataDir.attemptsDir, clock) };
   }
 
   /** Tries until it is registered or the worker is stopped (undefined). The first time a refusal is final. */
@@ -132,7 +134,7 @@ export function createWorker(options: WorkerOptions): Worker {
     const logs = createLogShipper({ clock, limits, bufferBytes: options.logBufferBytes ?? DEFAULT_LOG_BUFFER_BYTES, send: gateway.log });
     const host = {
       clock, runs, launcher: current.launcher, gateway, cache: current.cache, logs,
-      attemptsDir: current.dataDir.attemptsDir, allowedEnv: allowedEnvironment(options.envAllowlist ?? DEFAULT_ENV_ALLOWLIST),
+      places: current.places, allowedEnv: allowedEnvironment(options.envAllowlist ?? DEFAULT_ENV_ALLOWLIST),
       killGraceMs: options.killGraceMs ?? 5000, log,
     };
     const started = startIncarnation({
