@@ -8,6 +8,7 @@ import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import { Registry } from 'prom-client';
 import { startAlert } from './alert/start.ts';
+import { answerFrameworkError } from './api/problems.ts';
 import { apiRoutes } from './api/routes.ts';
 import { startMaster } from './master/master.ts';
 import { registerMasterMetrics } from './master-metrics.ts';
@@ -55,7 +56,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     secretKey: parseSecretKey(options.secretKey),
     log: (message, error) => log.warn({ err: error }, message),
   });
-  const app = Fastify({ logger: false, forceCloseConnections: 'idle', routerOptions: { maxParamLength: 300 } });
+  const app = Fastify({ logger: false, frameworkErrors: answerFrameworkError, forceCloseConnections: 'idle', routerOptions: { maxParamLength: 300 } });
   const stops: (() => Promise<void>)[] = [];
   try {
     await startRoles(app, store, options, stops);
