@@ -57,5 +57,8 @@ export function isUniqueViolation(error: unknown, constraint?: string): boolean 
 }
 
 function isConnectionError(error: unknown): boolean {
-  return error instanceof Error && /connection terminated|connection ended|not queryable|client was closed/i.test(error.message);
+  return (
+    error instanceof Error &&
+    /connection terminated|connection ended|not queryable|client was closed/i.test(error.message)
+  );
 }

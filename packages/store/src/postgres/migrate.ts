@@ -34,20 +34,26 @@ async function migrations(): Promise<Migration[]> {
  * @throws {SchemaError} if the server is older than PostgreSQL 15 or the schema newer than this code
  */
 export async function migrate(url: string): Promise<string[]> {
-  const client = new pg.Client(clientConfig({ url, applicationName: 'keelson migrate', settings: { statement_timeout: '0', lock_timeout: '0' } }));
+  const client = new pg.Client(
+    clientConfig({ url, applicationName: 'keelson migrate', settings: { statement_timeout: '0', lock_timeout: '0' } }),
+  );
   await client.connect();
   try {
     await checkServer(client);
     await client.query('select pg_advisory_lock($1)', [MIGRATION_LOCK]);
     await client.query(`create schema if not exists ${SCHEMA}`);
-    await client.query('create table if not exists migration (version int primary key, name text not null, applied_at timestamptz not null default now())');
+    await client.query(
+      'create table if not exists migration (version int primary key, name text not null, applied_at timestamptz not null default now())',
+    );
     const known = await migrations();
     const current = await schemaVersion(client);
     refuseNewer(current, known);
     const pending = known.filter(({ version }) => version > current);
     for (const { version, name } of pending) {
       const text = await readFile(new URL(name, DIRECTORY), 'utf8');
-      await client.query(`begin;\n${text}\n;insert into migration (version, name) values (${version}, '${name}');\ncommit`);
+      await client.query(
+        `begin;\n${text}\n;insert into migration (version, name) values (${version}, '${name}');\ncommit`,
+      );
     }
     return pending.map(({ name }) => name);
   } finally {
@@ -67,7 +73,10 @@ export async function checkSchema(url: string): Promise<void> {
     refuseNewer(current, known);
     const newest = known.at(-1)?.version ?? 0;
     if (current < newest) {
-      throw new SchemaError('schema-missing', `the database schema is at version ${current}, this release needs ${newest}: run keelson migrate`);
+      throw new SchemaError(
+        'schema-missing',
+        `the database schema is at version ${current}, this release needs ${newest}: run keelson migrate`,
+      );
     }
   } finally {
     await client.end();
@@ -75,14 +84,19 @@ export async function checkSchema(url: string): Promise<void> {
 }
 
 async function schemaVersion(client: pg.Client): Promise<number> {
-  const { rows } = await client.query<{ version: number }>('select coalesce(max(version), 0)::int as version from migration');
+  const { rows } = await client.query<{ version: number }>(
+    'select coalesce(max(version), 0)::int as version from migration',
+  );
   return rows[0]?.version ?? 0;
 }
 
 function refuseNewer(current: number, known: readonly Migration[]): void {
   const newest = known.at(-1)?.version ?? 0;
   if (current > newest) {
-    throw new SchemaError('schema-too-new', `the database schema is at version ${current}, this release knows ${newest}: use a newer release`);
+    throw new SchemaError(
+      'schema-too-new',
+      `the database schema is at version ${current}, this release knows ${newest}: use a newer release`,
+    );
   }
 }
 
@@ -90,6 +104,9 @@ async function checkServer(client: pg.Client): Promise<void> {
   const { rows } = await client.query<{ server_version_num: string }>('show server_version_num');
   const version = Number(rows[0]?.server_version_num ?? 0);
   if (version < OLDEST_SERVER) {
-    throw new SchemaError('server-too-old', `PostgreSQL ${Math.floor(version / 10000)} is too old: Keelson needs 15 or newer`);
+    throw new SchemaError(
+      'server-too-old',
+      `PostgreSQL ${Math.floor(version / 10000)} is too old: Keelson needs 15 or newer`,
+    );
   }
 }
