@@ -1,4 +1,4 @@
-import type { WorkflowDefinition } from '@keelson/core';
+import type { JsonObject, WorkflowDefinition } from '@keelson/core';
 import type { Page, PageRequest } from './page.ts';
 
 /** A file of a workflow version; the bytes are the blob of that name. */
@@ -78,6 +78,17 @@ export interface WorkflowVersion extends VersionSummary, WorkflowName {
   readonly files: readonly FileRef[];
 }
 
+/** What an instance of the version is made from. */
+export interface StartBasis {
+  readonly workflowId: string;
+  readonly versionId: string;
+  readonly version: number;
+  readonly taskCount: number;
+  readonly definition: WorkflowDefinition;
+  /** The project's parameters, the lowest in precedence. */
+  readonly projectParams: JsonObject;
+}
+
 export interface DefinitionFilter {
   readonly project?: string | undefined;
   /** Part of the name. */
@@ -97,6 +108,8 @@ export interface Definitions {
   plan(drafts: readonly (WorkflowName & { readonly hash: string })[]): Promise<PlannedApply[]>;
   /** The latest version unless one is named; undefined when there is none or the workflow is deleted. */
   get(workflow: WorkflowName, version?: number): Promise<WorkflowVersion | undefined>;
+  /** What a start needs, without reading a definition that this process has read before. */
+  startBasis(workflow: WorkflowName, version?: number): Promise<StartBasis | undefined>;
   /** By project and name; deleted ones are left out. */
   list(filter: DefinitionFilter, page: PageRequest): Promise<Page<WorkflowSummary>>;
   /** Newest first. */

@@ -4,7 +4,7 @@ import { canonicalJson, resolveParams, runContext } from '@keelson/core';
 import type { JsonObject } from '@keelson/core';
 import { ApiError, idempotencyKey, scalar, startRequest, startResponse } from '@keelson/protocol';
 import type { StartRequest } from '@keelson/protocol';
-import type { WorkflowVersion } from '@keelson/store';
+import type { StartBasis } from '@keelson/store';
 import { callerName } from './authenticate.ts';
 import type { Api, ApiDeps } from './deps.ts';
 import { freshReads } from './fresh-read.ts';
@@ -15,20 +15,12 @@ const named = z.object({ project: scalar.name, workflow: scalar.name });
 const keyHeader = z.looseObject({ 'idempotency-key': idempotencyKey.optional() });
 type Named = z.infer<typeof named>;
 
-interface StartBasis {
-  readonly version: WorkflowVersion;
-  readonly projectParams: JsonObject;
-}
-
 export function startRoutes(api: Api, { store, wake }: ApiDeps): void {
   const basisOf = freshReads(async (key) => {
     const { project, workflow, version } = JSON.parse(key) as Named & { version?: number };
-    const [found, projectParams] = await Promise.all([
-      store.definitions.get({ project, name: workflow }, version),
-      store.projects.params(project),
-    ]);
+    const found = await store.definitions.startBasis({ project, name: workflow }, version);
     if (found === undefined) throw await unknownVersion(store, { project, workflow }, version);
-    return { version: found, projectParams };
+    return found;
   });
 
   api.post(
@@ -49,15 +41,14 @@ export function startRoutes(api: Api, { store, wake }: ApiDeps): void {
       const { project, workflow } = request.params;
       const { body } = request;
       const basis = await basisOf(JSON.stringify({ project, workflow, version: body.version }));
-      const { version } = basis;
       const runTime = new Date(body.runTime ?? Date.now()).toISOString();
       const params = startParams(basis, body, runTime);
       const priority = body.priority ?? 0;
       const key = request.headers['idempotency-key'];
       const outcome = await store.starts.start({
-        workflowId: version.workflowId,
-        versionId: version.id,
-        taskCount: Object.keys(version.definition.tasks).length,
+        workflowId: basis.workflowId,
+        versionId: basis.versionId,
+        taskCount: basis.taskCount,
         params,
         runTime,
         priority,
@@ -75,13 +66,12 @@ export function startRoutes(api: Api, { store, wake }: ApiDeps): void {
       const id = outcome.instanceId;
       reply.header('location', `/api/v1/instances/${id}`);
       if (outcome.kind === 'existing') return reply.code(200).send(await existing(store, id));
-      return reply.code(201).send({ id, project, workflow, version: version.version, runTime, priority, params });
+      return reply.code(201).send({ id, project, workflow, version: basis.version, runTime, priority, params });
     },
   );
 }
 
-function startParams({ version, projectParams }: StartBasis, body: StartRequest, runTime: string): JsonObject {
-  const { definition } = version;
+function startParams({ definition, projectParams }: StartBasis, body: StartRequest, runTime: string): JsonObject {
   // The instance's id is chosen by the commit, after its parameters: defaults cannot read it.
   const run = runContext({
     id: '',

@@ -5,6 +5,8 @@ import { StoreError } from '../store-error.ts';
 import { applyDefinitions } from './apply.ts';
 import { pageFrom, parseCursor } from './cursor.ts';
 import { inTransaction } from './transaction.ts';
+import { definitionCache } from './definition-cache.ts';
+import type { DefinitionReader } from './definition-cache.ts';
 import { isId, iso } from './rows.ts';
 import { summaryFrom, versionFrom } from './version-rows.ts';
 import type { SummaryRow, VersionRow } from './version-rows.ts';
@@ -22,7 +24,18 @@ const LIST = `select p.name as project, w.name, w.created_at as workflow_created
      and (p.name collate "C", w.name collate "C") > ($3, $4)
    order by p.name collate "C", w.name collate "C" limit $5`;
 
-export function createDefinitions(pool: pg.Pool, blobs: BlobStore): Definitions {
+const START_BASIS = {
+  name: 'start-basis',
+  text: `select w.id as workflow_id, v.id as version_id, v.version, v.task_count, p.params
+           from project p join workflow w on w.project_id = p.id join workflow_version v on v.workflow_id = w.id
+          where p.name = $1 and w.name = $2 and w.deleted_at is null and v.version = coalesce($3, w.latest_version)`,
+};
+
+export function createDefinitions(
+  pool: pg.Pool,
+  blobs: BlobStore,
+  definitionOf: DefinitionReader = definitionCache(),
+): Definitions {
   return {
     apply: (drafts) => applyDefinitions(pool, blobs, drafts),
     plan: (drafts) => planApply(pool, drafts),
@@ -32,6 +45,19 @@ export function createDefinitions(pool: pg.Pool, blobs: BlobStore): Definitions 
         [project, name, version ?? null],
       );
       return rows[0] && versionFrom(rows[0]);
+    },
+    startBasis: async ({ project, name }, version) => {
+      const { rows } = await pool.query({ ...START_BASIS, values: [project, name, version ?? null] });
+      const row = rows[0];
+      if (row === undefined) return undefined;
+      return {
+        workflowId: row.workflow_id,
+        versionId: row.version_id,
+        version: row.version,
+        taskCount: row.task_count,
+        definition: await definitionOf(pool, row.version_id),
+        projectParams: row.params,
+      };
     },
     list: async ({ project, search }, page) => {
       const [afterProject = '', afterName = ''] = parseCursor(page.cursor, 2) ?? [];

@@ -66,7 +66,7 @@ export async function openStore(settings: StoreSettings): Promise<Store> {
     timers,
     signals,
     projects: createProjects(pool),
-    definitions: createDefinitions(pool, blobs),
+    definitions: createDefinitions(pool, blobs, definitions),
     instances: createInstances(pool, definitions),
     why: createWhy(pool, definitions),
     logs,

@@ -50,7 +50,10 @@ export function openSession(settings: ConnectionSettings): Session {
 
   const connect = (): Promise<pg.Client> => {
     connection ??= (async () => {
-      const client = new pg.Client({ ...clientConfig({ ...settings, settings: { ...INDEX_PLANS, ...settings.settings } }), pipeline: true });
+      const client = new pg.Client({
+        ...clientConfig({ ...settings, settings: { ...INDEX_PLANS, ...settings.settings } }),
+        pipeline: true,
+      });
       client.on('error', () => (connection = undefined));
       client.on('end', () => (connection = undefined));
       await client.connect();

@@ -258,7 +258,12 @@ function load(bench: Workbench, id: string): LoadedInstance {
   };
 }
 
-function outcomeOf(bench: Workbench, decided: readonly Decided[], boundRows: Rows, claimed: readonly BoundAttempt[][]): StepOutcome {
+function outcomeOf(
+  bench: Workbench,
+  decided: readonly Decided[],
+  boundRows: Rows,
+  claimed: readonly BoundAttempt[][],
+): StepOutcome {
   const byId = new Map(decided.map((one) => [one.id, one.changes.live]));
   const bound = boundRows.map((row): BoundAttempt => {
     const live = byId.get(row.instance_id);
