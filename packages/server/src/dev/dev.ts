@@ -8,6 +8,7 @@ import type { EmbeddedPostgres } from '@keelson/store/embedded';
 import type { Logger } from 'pino';
 import { startServer } from '../serve.ts';
 import type { RunningServer } from '../serve.ts';
+import { offerWarehouse } from './warehouse.ts';
 import { startWorkerProcess } from './worker-process.ts';
 import type { WorkerProcess } from './worker-process.ts';
 
@@ -59,6 +60,7 @@ export async function startDev(options: DevOptions): Promise<RunningDev> {
       secretKey,
       log,
     }));
+    await offerWarehouse(database.url, server.store.datasources);
     const token = await freshToken(server.store, 'admin', 'dev');
     await startWorkers(options, server, started.workers);
     await writePrivate(join(dataDir, 'dev.json'), JSON.stringify({ url: server.url, token, pid: process.pid }));

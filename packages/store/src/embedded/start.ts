@@ -18,6 +18,8 @@ import { serverSettings } from './server-settings.ts';
 
 export { EmbeddedPostgresError } from './failure.ts';
 export type { EmbeddedPostgresCode } from './failure.ts';
+export { ensureGuestDatabase } from './guest-database.ts';
+export type { GuestDatabase } from './guest-database.ts';
 
 export type EmbeddedPostgresOptions = {
   /** Keelson's data directory; the cluster is made in its folder `postgres`, the lock is its `keelson.lock`. */
