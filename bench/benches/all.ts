@@ -3,6 +3,8 @@ import type { Bench } from '../run.ts';
 import { chainBench } from './chain.ts';
 import { drain } from './drain.ts';
 import { fanout } from './fanout.ts';
+import { floorBench } from './floor.ts';
+import { growth } from './growth.ts';
 import { latency } from './latency.ts';
 import { shell } from './shell.ts';
 import { wf3 } from './wf3.ts';
@@ -16,4 +18,6 @@ export const benches: ReadonlyMap<string, Bench> = new Map<string, Bench>([
   ['drain', drain],
   ['latency', latency],
   ['shell', shell],
+  ['growth', growth],
+  ['floor', floorBench],
 ]);
