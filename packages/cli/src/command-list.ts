@@ -11,6 +11,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   { name: 'instances', summary: 'list workflow instances, newest first', load: () => import('./commands/instances.ts') },
   { name: 'show', summary: 'show an instance with its tasks, attempts and outputs', load: () => import('./commands/show.ts') },
   { name: 'logs', summary: "print or follow a task's log", load: () => import('./commands/logs.ts') },
+  { name: 'artifacts', summary: "list or save the files that a task made", load: () => import('./commands/artifacts.ts') },
   { name: 'why', summary: 'say why tasks wait, failed or were skipped', load: () => import('./commands/why.ts') },
   { name: 'stop', summary: 'stop an instance', load: () => import('./commands/stop.ts') },
   { name: 'secret', summary: 'set, list and delete secrets of a project', load: () => import('./commands/secret.ts') },

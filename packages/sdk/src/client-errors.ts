@@ -65,6 +65,9 @@ export function connectionError(origin: string, error: unknown): KeelsonConnecti
   const code = causeCode(error);
   const known = code === undefined ? undefined : NEVER_SENT[code];
   if (known !== undefined) return new KeelsonConnectionError('unreachable', `cannot reach Keelson at ${origin}: ${known}`, { cause: error });
+  if (innermostMessage(error) === 'bad port') {
+    return new KeelsonConnectionError('unreachable', `cannot reach Keelson at ${origin}: the port belongs to another protocol, and fetch never connects to it`, { cause: error });
+  }
   const why = code === undefined ? innermostMessage(error) : `the connection broke (${code})`;
   return new KeelsonConnectionError('interrupted', `no answer from Keelson at ${origin}: ${why}`, { cause: error });
 }

@@ -81,5 +81,10 @@ export function instanceCalls(send: Send) {
       };
     },
     followLog: (id: string, options?: FollowOptions) => followLog(send, id, options),
+    /** The octets of one of a task instance's artifacts, by its path, as they come. */
+    async readArtifact(id: string, path: string): Promise<ReadableStream<Uint8Array>> {
+      const response = await send('GET', `${taskAt(id)}/artifacts/${path.split('/').map(encodeURIComponent).join('/')}`);
+      return response.body ?? new Blob().stream();
+    },
   };
 }

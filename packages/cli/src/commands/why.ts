@@ -4,7 +4,7 @@ import type { Command } from 'commander';
 import type { ConnectedOptions } from '../command.ts';
 import { connected, examples } from '../command.ts';
 import { connect } from '../connection/connect.ts';
-import { stateSymbol, stateText } from '../terminal/states.ts';
+import { hasEnded, stateSymbol, stateText } from '../terminal/states.ts';
 import type { Paint, Terminal } from '../terminal/terminal.ts';
 import { painter, printJson, printLines } from '../terminal/terminal.ts';
 import { elapsedText, plain } from '../terminal/text.ts';
@@ -57,15 +57,16 @@ function helpFor({ code, details }: WhyReason): string | undefined {
 
 export function whyLines({ instance, tasks }: Why, paint: Paint, now: number): string[] {
   const lines = [`${stateSymbol(instance.state, paint)} instance ${paint('bold', instance.id)}  ${stateText(instance.state, paint)}`];
-  lines.push(...instance.reasons.flatMap((reason) => reasonLines(reason, paint, now)));
+  lines.push(...instance.reasons.flatMap((reason) => reasonLines(reason, { ended: hasEnded(instance.state), paint, now })));
   for (const { task, state, reasons } of tasks) {
-    lines.push('', `${stateSymbol(state, paint)} ${paint('bold', task)}  ${stateText(state, paint)}`, ...reasons.flatMap((reason) => reasonLines(reason, paint, now)));
+    lines.push('', `${stateSymbol(state, paint)} ${paint('bold', task)}  ${stateText(state, paint)}`, ...reasons.flatMap((reason) => reasonLines(reason, { ended: hasEnded(state), paint, now })));
   }
   return lines;
 }
 
-function reasonLines(reason: WhyReason, paint: Paint, now: number): string[] {
+function reasonLines(reason: WhyReason, { ended, paint, now }: { readonly ended: boolean; readonly paint: Paint; readonly now: number }): string[] {
   const help = helpFor(reason);
-  const age = reason.since === null ? '' : `, for ${elapsedText(now - Date.parse(reason.since))}`;
+  const passed = reason.since === null ? undefined : elapsedText(now - Date.parse(reason.since));
+  const age = passed === undefined ? '' : ended ? `, ${passed} ago` : `, for ${passed}`;
   return [`  ${plain(reason.message)} ${paint('dim', `(${reason.code}${age})`)}`, ...(help === undefined ? [] : [`  ${paint('cyan', 'help:')} ${help}`])];
 }

@@ -1,0 +1,56 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { databaseUrl, onDatabase } from './database-access.ts';
+import { listenFailure, parseListen } from './listen-address.ts';
+import { parseTaskName, parseWorkflowName } from './names.ts';
+import { runCli } from './program.ts';
+import { readableLine } from './server-log.ts';
+import { testTerminal } from './testing/test-terminal.ts';
+
+test('addresses to listen on', () => {
+  assert.deepEqual(parseListen('127.0.0.1:7400'), { host: '127.0.0.1', port: 7400 });
+  assert.deepEqual(parseListen('[::1]:0'), { host: '::1', port: 0 });
+  assert.deepEqual(parseListen(':80'), { host: '0.0.0.0', port: 80 });
+  for (const bad of ['7400', 'host', 'host:99999', '::1:80', 'http://h:80', '']) assert.throws(() => parseListen(bad), { exitCode: 2 }, bad);
+  const inUse = listenFailure(Object.assign(new Error('listen EADDRINUSE'), { code: 'EADDRINUSE' }), { host: 'h', port: 1 });
+  assert.ok(inUse instanceof Error && inUse.message === 'port 1 on h is in use by another process');
+});
+
+test('names of workflows and tasks', () => {
+  assert.deepEqual(parseWorkflowName('daily'), { project: 'default', workflow: 'daily' });
+  assert.deepEqual(parseWorkflowName('demo/daily'), { project: 'demo', workflow: 'daily' });
+  assert.deepEqual(parseTaskName('7/load'), { kind: 'task', instanceId: '7', task: 'load' });
+  assert.deepEqual(parseTaskName('7.1.load'), { kind: 'id', id: '7.1.load' });
+  for (const bad of ['/', 'a/', '/b', '']) assert.throws(() => parseWorkflowName(bad), { exitCode: 2 }, bad);
+  for (const bad of ['7/', '/a', '7/a/b']) assert.throws(() => parseTaskName(bad), { exitCode: 2 }, bad);
+});
+
+test('a database that cannot be reached or entered: one line, without its password', async () => {
+  const url = 'postgresql://u:hunter2@db:5432/keelson';
+  const fail = (error: Error) => onDatabase(url, () => Promise.reject(error));
+  const refused = Object.assign(new AggregateError([Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED' })]), { code: 'ECONNREFUSED' });
+  await assert.rejects(fail(refused), { exitCode: 3, message: 'cannot use the database at db:5432/keelson: ECONNREFUSED' });
+  await assert.rejects(fail(Object.assign(new Error('password authentication failed for user "u"'), { code: '28P01' })), { exitCode: 3, message: /password authentication failed/ });
+  const other = new Error('the schema is newer');
+  await assert.rejects(fail(other), other);
+  assert.throws(() => databaseUrl(testTerminal(), 'mysql://x/y'), { exitCode: 2 });
+});
+
+test('serve and worker name what they lack, before anything is started', async () => {
+  const line = async (args: readonly string[], env: Record<string, string> = {}) => {
+    const terminal = testTerminal({ env });
+    return [await runCli(args, terminal), terminal.err().split('\n')[0]];
+  };
+  assert.deepEqual(await line(['serve']), [2, 'error: which database? Give --database-url, or set KEELSON_DATABASE_URL']);
+  const database = { KEELSON_DATABASE_URL: 'postgresql://h/d' };
+  assert.deepEqual(await line(['serve'], database), [1, 'error: there is no key to encrypt secrets with: set KEELSON_SECRET_KEY or KEELSON_SECRET_KEY_FILE']);
+  assert.deepEqual(await line(['worker']), [2, 'error: which server? Give --server URL, or set KEELSON_URL']);
+  assert.deepEqual(await line(['worker', '--server', 'http://h']), [4, 'error: a worker needs a token: set KEELSON_TOKEN or give --token-file']);
+  assert.deepEqual(await line(['dev', '--masters', '2']), [2, 'error: this release of "keelson dev" runs one master']);
+});
+
+test('a log line for a person', () => {
+  const line = JSON.stringify({ level: 40, time: Date.parse('2026-01-01T00:00:00'), role: 'master', msg: 'trouble', err: { message: 'gone' }, n: 3 });
+  assert.equal(readableLine(line, (_style, text) => text), '00:00:00 warn  master: trouble: gone (n=3)');
+  assert.equal(readableLine('no json\n', (_style, text) => text), 'no json');
+});
