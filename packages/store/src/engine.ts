@@ -29,8 +29,6 @@ export interface Engine {
   facts(instanceIds: readonly string[]): Promise<ReadonlyMap<string, InstanceFacts>>;
   /** Outputs and artifacts of finished tasks, for rendering. */
   results(keys: readonly TaskKey[]): Promise<TaskResultRow[]>;
-  /** Versions of the instances that have commands due, so that their plans can be at hand before anything is locked. */
-  pendingVersions(limit: number): Promise<string[]>;
   /** Instances with commands due, oldest command first. */
   dueInstances(limit: number): Promise<string[]>;
   /** Commits one more try for these instances' due commands, before it is made. Answers each command's count. */

@@ -1,4 +1,5 @@
 export type * from './alerts.ts';
+export * from './batcher.ts';
 export type * from './blobs.ts';
 export type * from './datasources.ts';
 export type * from './definitions.ts';

@@ -24,10 +24,12 @@ export function startCommands(context: MasterContext, handover: Handover): Wakea
   let careful = true;
 
   const batch = async (only?: string): Promise<StepOutcome> => {
-    const { store, plans } = context;
-    await plans.load(await store.engine.pendingVersions(BATCH));
     const input = { reports: [], demand: [], commandLimit: BATCH, ...(only === undefined ? {} : { only }) };
-    return (await stepAndFollow(context, handover, input)).outcome;
+    for (;;) {
+      const { outcome } = await stepAndFollow(context, handover, input);
+      if (outcome.unknownVersions.length === 0) return outcome;
+      await context.plans.load(outcome.unknownVersions);
+    }
   };
 
   const oneByOne = async (): Promise<void> => {
@@ -41,7 +43,6 @@ export function startCommands(context: MasterContext, handover: Handover): Wakea
     }
     try {
       const outcome = await batch();
-      if (outcome.unknownVersions.length > 0) await context.plans.load(outcome.unknownVersions);
       return outcome.moreCommands ? 0 : FALLBACK_POLL_MS;
     } catch (error) {
       if (outcomeOf(error) !== 'application') throw error;

@@ -1,7 +1,7 @@
 import type { Signals, StartedAttempt, Store } from '@keelson/store';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
-import { createBatcher } from './batcher.ts';
+import { createBatcher } from '@keelson/store';
 import { startClaims } from './claims.ts';
 import { startCommands } from './commands.ts';
 import type { MasterContext } from './context.ts';

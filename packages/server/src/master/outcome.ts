@@ -44,7 +44,11 @@ function follow(context: MasterContext, handover: Handover, outcome: StepOutcome
 }
 
 /** What came to nothing, because too little was in line or the worker was no longer alive in the transaction, is free again. */
-export function keepPromises({ sessions }: MasterContext, promised: readonly string[], bound: readonly BoundAttempt[]): void {
+export function keepPromises(
+  { sessions }: MasterContext,
+  promised: readonly string[],
+  bound: readonly BoundAttempt[],
+): void {
   const left = new Map<string, number>();
   for (const id of promised) left.set(id, (left.get(id) ?? 0) + 1);
   for (const { incarnationId } of bound) left.set(incarnationId, (left.get(incarnationId) ?? 0) - 1);

@@ -1,5 +1,5 @@
 import type { Workers } from '@keelson/store';
-import { createBatcher } from './batcher.ts';
+import { createBatcher } from '@keelson/store';
 
 /** Leases of many workers in one statement; never in a batch with reports. */
 export interface Renewals {

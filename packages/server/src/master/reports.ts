@@ -1,7 +1,7 @@
 import { firstDemand } from '@keelson/core';
 import type { ReportedEnd, StepInput, TaskKey } from '@keelson/store';
 import { outcomeOf } from '@keelson/store';
-import { createBatcher } from './batcher.ts';
+import { createBatcher } from '@keelson/store';
 import type { MasterContext } from './context.ts';
 import { createHandover } from './handover.ts';
 import type { Handover } from './handover.ts';

@@ -145,7 +145,10 @@ function gatherOffers(
   most: number,
   free: (session: WorkerSession) => number,
 ): SlotOffers[] {
-  const kinds = new Map<string, { workerGroup: string; capabilities: readonly string[]; slots: string[]; nonce: string }>();
+  const kinds = new Map<
+    string,
+    { workerGroup: string; capabilities: readonly string[]; slots: string[]; nonce: string }
+  >();
   for (const session of sessions.values()) {
     const { group, capabilities } = session.incarnation;
     const count = free(session);

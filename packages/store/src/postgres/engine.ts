@@ -10,12 +10,6 @@ import { sessionLanes } from './lanes.ts';
 import { REDRIVE } from './redrive.ts';
 import { countTry, parkInstance, putOff } from './quarantine.ts';
 
-const PENDING_VERSIONS = {
-  name: 'pending-versions',
-  text: `select distinct l.version_id from (select instance_id from command where not_before <= clock_timestamp() order by id limit $1) c
-           join live_instance l on l.id = c.instance_id`,
-};
-
 const DUE_INSTANCES = {
   name: 'due-instances',
   text: `select instance_id, min(id) as oldest from command where not_before <= clock_timestamp() group by instance_id order by oldest limit $1`,
@@ -73,8 +67,6 @@ export function createEngine(settings: ConnectionSettings, lanes = 2): Engine & 
         artifacts: row.artifacts ?? [],
       }));
     },
-    pendingVersions: async (limit) =>
-      first(await notes.run([{ statement: PENDING_VERSIONS, values: [limit] }])).map((row) => row.version_id),
     dueInstances: async (limit) =>
       first(await notes.run([{ statement: DUE_INSTANCES, values: [limit] }])).map((row) => row.instance_id),
     countTry: (instanceIds) => countTry(notes, instanceIds),

@@ -1,30 +1,35 @@
 import type pg from 'pg';
 import type { StartOutcome, StartRequest, Starts, StopOutcome } from '../starts.ts';
+import { createBatcher } from '../batcher.ts';
 import { outcomeOf } from './errors.ts';
 import { instanceIds } from './partitions.ts';
 
 /**
- * All of a start in one statement. A key that is taken yields no row and writes nothing; an id that is there already (the
- * statement ran before and its answer was lost) writes nothing either and is answered as created.
+ * All of some starts in one statement. A key that is taken yields no row and writes nothing; an id that is there already (the statement
+ * ran before and its answer was lost) writes nothing either and is answered as created. Keys are claimed in their order, so that two
+ * batches with the same keys wait for each other instead of deadlocking.
  */
 const START = `
-  with claimed as (
+  with asked as (
+    select * from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::int[], $5::text[], $6::timestamptz[], $7::int[], $8::text[], $9::text[], $10::text[])
+           as u(id, workflow_id, version_id, task_count, params, run_time, priority, created_by, key, body_hash)
+  ), claimed as (
     insert into start_key (workflow_id, key, body_hash, instance_id)
-    select $2, $9, $10, $1 where $9::text is not null
-    on conflict (workflow_id, key) do nothing returning 1
+    select workflow_id, key, body_hash, id from asked where key is not null order by workflow_id, key
+    on conflict (workflow_id, key) do nothing returning instance_id
   ), made as (
     insert into workflow_instance (id, workflow_id, version_id, params, run_time, trigger, priority, created_by)
-    select $1::bigint, $2::bigint, $3::bigint, $5::jsonb, $6::timestamptz, 'manual', $7::int, $8
-     where $9::text is null or exists (select from claimed)
+    select id, workflow_id, version_id, params::jsonb, run_time, 'manual', priority, created_by
+      from asked where key is null or id in (select instance_id from claimed)
     on conflict (id) do nothing returning id
   ), live as (
     insert into live_instance (id, workflow_id, version_id, generation, state, unfinished, priority)
-    select id, $2::bigint, $3::bigint, 1, 'running', $4::int, $7::int from made
+    select id, workflow_id, version_id, 1, 'running', task_count, priority from asked join made using (id)
   ), begun as (
-    insert into command (instance_id, kind) select id, 'start' from made
+    insert into command (instance_id, kind) select id, 'start' from made order by id
   ), noted as (
     insert into history (instance_id, events)
-    select id, jsonb_build_array(jsonb_build_object('type', 'instance-created', 'by', $8::text, 'version', $3::text)) from made
+    select id, jsonb_build_array(jsonb_build_object('type', 'instance-created', 'by', created_by, 'version', version_id::text)) from asked join made using (id)
   )
   select id from made`;
 
@@ -49,13 +54,24 @@ const FORGET = `
     select workflow_id, key from start_key where created_at < now() - interval '7 days' order by created_at limit 1000 for update skip locked)`;
 
 const START_TRIES = 5;
+const MOST_AT_ONCE = 200;
+const START_LANES = 2;
 
+interface Asked {
+  readonly id: string;
+  readonly request: StartRequest;
+  readonly resolve: (outcome: StartOutcome) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/** Starts that come while others are being committed go together in the next statement. */
 export function createStarts(pool: pg.Pool): Starts {
   const nextId = instanceIds(pool);
+  const batcher = createBatcher<Asked>(MOST_AT_ONCE, START_LANES, (batch) => startBatch(pool, batch));
   return {
     start: async (request) => {
       const id = await nextId();
-      return again(() => startOnce(pool, id, request));
+      return new Promise((resolve, reject) => batcher.add({ id, request, resolve, reject }));
     },
     stop: async (instanceId, by): Promise<StopOutcome> => {
       const { rows } = await pool.query({ name: 'stop', text: STOP, values: [instanceId, by] });
@@ -79,32 +95,62 @@ async function again<T>(operation: () => Promise<T>): Promise<T> {
   }
 }
 
-async function startOnce(pool: pg.Pool, id: string, request: StartRequest): Promise<StartOutcome> {
-  const { workflowId, versionId, taskCount, params, runTime, priority, createdBy, idempotency } = request;
-  const { rows } = await pool.query({
+/** Never rejects: each start gets its own answer. */
+async function startBatch(pool: pg.Pool, batch: readonly Asked[]): Promise<void> {
+  try {
+    const made = await again(() => insertStarts(pool, batch));
+    await Promise.all(batch.map((asked) => answer(pool, asked, made.has(asked.id))));
+  } catch (error) {
+    // One that the database refuses must not take the others with it.
+    if (batch.length > 1 && outcomeOf(error) === 'application')
+      for (const asked of batch) await startBatch(pool, [asked]);
+    else for (const { reject } of batch) reject(error);
+  }
+}
+
+/** Answers the ids that were made. */
+async function insertStarts(pool: pg.Pool, batch: readonly Asked[]): Promise<Set<string>> {
+  const of = <T>(value: (request: StartRequest) => T): T[] => batch.map(({ request }) => value(request));
+  const { rows } = await pool.query<{ id: string }>({
     name: 'start',
     text: START,
     values: [
-      id,
-      workflowId,
-      versionId,
-      taskCount,
-      JSON.stringify(params),
-      runTime,
-      priority,
-      createdBy,
-      idempotency?.key ?? null,
-      idempotency?.bodyHash ?? null,
+      batch.map(({ id }) => id),
+      of(({ workflowId }) => workflowId),
+      of(({ versionId }) => versionId),
+      of(({ taskCount }) => taskCount),
+      of(({ params }) => JSON.stringify(params)),
+      of(({ runTime }) => runTime),
+      of(({ priority }) => priority),
+      of(({ createdBy }) => createdBy),
+      of(({ idempotency }) => idempotency?.key ?? null),
+      of(({ idempotency }) => idempotency?.bodyHash ?? null),
     ],
   });
-  if (rows.length === 1) return { kind: 'created', instanceId: id };
+  return new Set(rows.map(({ id }) => id));
+}
+
+async function answer(pool: pg.Pool, { id, request, resolve, reject }: Asked, made: boolean): Promise<void> {
+  try {
+    resolve(made ? { kind: 'created', instanceId: id } : await outcomeOfUnmade(pool, id, request));
+  } catch (error) {
+    reject(error);
+  }
+}
+
+/** Its key was taken, or it had been made by a try whose answer was lost. */
+async function outcomeOfUnmade(
+  pool: pg.Pool,
+  id: string,
+  { workflowId, idempotency }: StartRequest,
+): Promise<StartOutcome> {
   if (idempotency === undefined) {
     const { rowCount } = await pool.query({ name: 'instance-exists', text: EXISTS, values: [id] });
     if (rowCount === 1) return { kind: 'created', instanceId: id };
     throw new Error(`instance ${id} was neither made nor there`);
   }
-  const { rows: keys } = await pool.query({ name: 'start-key', text: KEY, values: [workflowId, idempotency.key] });
-  const holder = keys[0];
+  const { rows } = await pool.query({ name: 'start-key', text: KEY, values: [workflowId, idempotency.key] });
+  const holder = rows[0];
   if (holder === undefined) throw new Error(`the key of instance ${id} was taken and is not there`);
   if (holder.instance_id === id) return { kind: 'created', instanceId: id };
   return {

@@ -1,5 +1,5 @@
 import type { StartedAttempt } from '@keelson/store';
-import type { Batcher } from '../batcher.ts';
+import type { Batcher } from '@keelson/store';
 import type { MasterContext } from '../context.ts';
 import type { Renewals } from '../renewals.ts';
 import type { Reports } from '../reports.ts';

@@ -1,6 +1,6 @@
 import type { EndedReport, ReportRequest, ReportResponse, StartedReport } from '@keelson/protocol';
 import type { StartedAttempt } from '@keelson/store';
-import type { Batcher } from '../batcher.ts';
+import type { Batcher } from '@keelson/store';
 import type { MasterContext } from '../context.ts';
 import type { Reports } from '../reports.ts';
 import { takeOutbox } from '../sessions.ts';
