@@ -23,7 +23,7 @@ export interface KnownVersion {
 
 export interface Plans {
   get(versionId: string): KnownVersion | undefined;
-  /** Loads those that are not at hand; unknown ids are left out. */
+  /** Loads those that are not at hand. Rejects when one of them does not exist. */
   load(versionIds: Iterable<string>): Promise<void>;
 }
 
@@ -35,7 +35,7 @@ export function createPlans(definitions: Store['definitions']): Plans {
 
   const load = async (versionId: string): Promise<void> => {
     const found = await definitions.versionById(versionId);
-    if (found === undefined) return;
+    if (found === undefined) throw new Error(`workflow version ${versionId} does not exist`);
     const { project, name, version, files, definition } = found;
     cache.set(versionId, {
       versionId,
