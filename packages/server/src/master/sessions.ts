@@ -7,6 +7,8 @@ import { newNonce, tokenOf } from './token.ts';
 interface Held {
   readonly token: string;
   readonly versionId: string;
+  /** When this gateway learned of it, in monotonic milliseconds. */
+  readonly since: number;
   /** When its assignment was last put into an answer; undefined while it waits in the outbox. */
   sentAt?: number;
   assignment?: Assignment;
@@ -120,7 +122,11 @@ export function createSessions(): Sessions {
       const session = sessions.get(attempt.incarnationId);
       if (session === undefined) return;
       if (session.reserved > 0) session.reserved--;
-      session.held.set(attempt.attemptId, { token: tokenOf(attempt), versionId: attempt.versionId });
+      session.held.set(attempt.attemptId, {
+        token: tokenOf(attempt),
+        versionId: attempt.versionId,
+        since: performance.now(),
+      });
     },
     release: (id, attemptId) => void sessions.get(id)?.held.delete(attemptId),
     deliver: (id, attemptId, assignment) => {

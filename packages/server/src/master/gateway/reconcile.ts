@@ -7,13 +7,22 @@ import { tokenOf } from '../token.ts';
 /** Makes what this gateway believes a worker holds equal to what the database says it holds. */
 export async function reconcile(context: MasterContext, session: WorkerSession): Promise<void> {
   session.stale = false;
+  const active = await readActive(context, session);
+  const strangers = active.filter(({ attemptId }) => !session.held.has(attemptId));
+  for (const attempt of strangers) {
+    const since = performance.now();
+    session.held.set(attempt.attemptId, { token: tokenOf(attempt), versionId: attempt.versionId, since, sentAt: 0 });
+  }
+  await rebuild(context, session, strangers);
+}
+
+/** Also forgets what is not active any more; what was bound after the question was asked is not in the answer yet and stays. */
+async function readActive(context: MasterContext, session: WorkerSession): Promise<ActiveOfIncarnation[]> {
+  const asked = performance.now();
   const active = await context.store.engine.activeOf([session.incarnation.id]);
   const current = new Set(active.map(({ attemptId }) => attemptId));
-  for (const id of session.held.keys()) if (!current.has(id)) session.held.delete(id);
-  const strangers = active.filter(({ attemptId }) => !session.held.has(attemptId));
-  for (const attempt of strangers)
-    session.held.set(attempt.attemptId, { token: tokenOf(attempt), versionId: attempt.versionId, sentAt: 0 });
-  await rebuild(context, session, strangers);
+  for (const [id, { since }] of session.held) if (!current.has(id) && since < asked) session.held.delete(id);
+  return active;
 }
 
 /** The same token again, to the same incarnation: a worker that has it already drops it. */
@@ -35,7 +44,7 @@ export async function killOrders(
   heldTokens: readonly string[],
 ): Promise<void> {
   if (heldTokens.length === 0 && session.held.size === 0) return;
-  const active = await context.store.engine.activeOf([session.incarnation.id]);
+  const active = await readActive(context, session);
   const byToken = new Map(active.map((attempt) => [tokenOf(attempt), attempt]));
   for (const token of heldTokens) {
     const attempt = byToken.get(token);
