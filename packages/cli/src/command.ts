@@ -22,7 +22,9 @@ export interface ConnectedOptions {
 
 /** Adds `--json` and `--data`. */
 export function connected(command: Command): Command {
-  return withJson(command).addOption(new Option('--data <dir>', `data directory of the "keelson dev" to talk to (default: ./${DEFAULT_DATA_DIR})`));
+  return withJson(command).addOption(
+    new Option('--data <dir>', `data directory of the "keelson dev" to talk to (default: ./${DEFAULT_DATA_DIR})`),
+  );
 }
 
 export function withJson(command: Command): Command {

@@ -7,7 +7,10 @@ export const DATABASE_URL_VARIABLE = 'KEELSON_DATABASE_URL';
 
 /** Adds `--database-url`. */
 export function withDatabaseUrl(command: Command): Command {
-  return command.option('--database-url <url>', `the PostgreSQL to use (default: ${DATABASE_URL_VARIABLE}, which keeps a password off the command line)`);
+  return command.option(
+    '--database-url <url>',
+    `the PostgreSQL to use (default: ${DATABASE_URL_VARIABLE}, which keeps a password off the command line)`,
+  );
 }
 
 /** The option, else the variable, else undefined. Throws for a URL that is none of PostgreSQL. */
@@ -27,7 +30,16 @@ export function requiredDatabaseUrl(terminal: Terminal, option: string | undefin
   return url;
 }
 
-const UNREACHABLE: readonly string[] = ['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH', 'ETIMEDOUT', 'ECONNRESET', 'ENOENT'];
+const UNREACHABLE: readonly string[] = [
+  'ECONNREFUSED',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'ETIMEDOUT',
+  'ECONNRESET',
+  'ENOENT',
+];
 /** SQLSTATE classes: connection exception, invalid authorization, unknown database, cannot connect now. */
 const NO_ENTRY = /^(?:08|28|3D|57P0[123]|53300)/;
 
@@ -39,14 +51,19 @@ export async function onDatabase<Result>(url: string, use: () => Promise<Result>
     const code = firstCode(error);
     if (code === undefined || !(UNREACHABLE.includes(code) || NO_ENTRY.test(code))) throw error;
     const why = error instanceof Error && error.message !== '' ? error.message : code;
-    throw new CliFailure('database-unreachable', `cannot use the database at ${place(url)}: ${why}`, { exitCode: EXIT.unreachable });
+    throw new CliFailure('database-unreachable', `cannot use the database at ${place(url)}: ${why}`, {
+      exitCode: EXIT.unreachable,
+    });
   }
 }
 
 /** A host with two addresses fails with an AggregateError, whose own message is empty. */
 function firstCode(error: unknown): string | undefined {
-  if (error instanceof AggregateError && error.errors.length > 0) return systemErrorCode(error) ?? firstCode(error.errors[0]);
-  return systemErrorCode(error) ?? (error instanceof Error && error.cause !== undefined ? firstCode(error.cause) : undefined);
+  if (error instanceof AggregateError && error.errors.length > 0)
+    return systemErrorCode(error) ?? firstCode(error.errors[0]);
+  return (
+    systemErrorCode(error) ?? (error instanceof Error && error.cause !== undefined ? firstCode(error.cause) : undefined)
+  );
 }
 
 function place(url: string): string {

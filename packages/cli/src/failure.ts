@@ -7,7 +7,11 @@ export class CliFailure extends Error {
   readonly exitCode: number;
   readonly advice: string | undefined;
 
-  constructor(code: string, message: string, { exitCode = EXIT.failure, advice }: { exitCode?: number; advice?: string } = {}) {
+  constructor(
+    code: string,
+    message: string,
+    { exitCode = EXIT.failure, advice }: { exitCode?: number; advice?: string } = {},
+  ) {
     super(message);
     this.code = code;
     this.exitCode = exitCode;

@@ -9,7 +9,11 @@ export interface ListenAddress {
 export function parseListen(text: string): ListenAddress {
   const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]\s]*)):(\d{1,5})$/.exec(text);
   const port = Number(match?.[3]);
-  if (match === null || port > 65_535) throw usageFailure(`--listen ${JSON.stringify(text)} is no address`, 'an address is HOST:PORT, as in 127.0.0.1:7400 or 0.0.0.0:7400');
+  if (match === null || port > 65_535)
+    throw usageFailure(
+      `--listen ${JSON.stringify(text)} is no address`,
+      'an address is HOST:PORT, as in 127.0.0.1:7400 or 0.0.0.0:7400',
+    );
   const host = match[1] ?? match[2] ?? '';
   return { host: host === '' ? '0.0.0.0' : host, port };
 }
@@ -18,9 +22,13 @@ export function parseListen(text: string): ListenAddress {
 export function listenFailure(error: unknown, { host, port }: ListenAddress): unknown {
   switch (systemErrorCode(error)) {
     case 'EADDRINUSE':
-      return new CliFailure('port-in-use', `port ${port} on ${host} is in use by another process`, { advice: 'stop that one, or choose another port' });
+      return new CliFailure('port-in-use', `port ${port} on ${host} is in use by another process`, {
+        advice: 'stop that one, or choose another port',
+      });
     case 'EACCES':
-      return new CliFailure('port-not-allowed', `this user may not listen on port ${port} of ${host}`, { advice: 'choose a port above 1023' });
+      return new CliFailure('port-not-allowed', `this user may not listen on port ${port} of ${host}`, {
+        advice: 'choose a port above 1023',
+      });
     case 'EADDRNOTAVAIL':
       return new CliFailure('address-not-available', `${host} is no address of this machine`);
     default:

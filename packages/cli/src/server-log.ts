@@ -8,7 +8,15 @@ export type LogLevelName = (typeof LOG_LEVELS)[number];
 
 /** One JSON line per event, for whatever collects logs. */
 export function jsonLog(stream: OutputStream, level: LogLevelName): Logger {
-  return pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime, formatters: { level: (label) => ({ level: label }) } }, stream);
+  return pino(
+    {
+      level,
+      base: null,
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: (label) => ({ level: label }) },
+    },
+    stream,
+  );
 }
 
 /** Lines for a person. */
@@ -23,10 +31,14 @@ export function readableLog(stream: OutputStream, level: LogLevelName, paint: Pa
   return pino({ level, base: null }, lines);
 }
 
-const NAMES: ReadonlyMap<number, { readonly name: string; readonly style: 'dim' | 'cyan' | 'yellow' | 'red' }> = new Map([
-  [20, { name: 'debug', style: 'dim' }], [30, { name: 'info', style: 'cyan' }], [40, { name: 'warn', style: 'yellow' }],
-  [50, { name: 'error', style: 'red' }], [60, { name: 'fatal', style: 'red' }],
-]);
+const NAMES: ReadonlyMap<number, { readonly name: string; readonly style: 'dim' | 'cyan' | 'yellow' | 'red' }> =
+  new Map([
+    [20, { name: 'debug', style: 'dim' }],
+    [30, { name: 'info', style: 'cyan' }],
+    [40, { name: 'warn', style: 'yellow' }],
+    [50, { name: 'error', style: 'red' }],
+    [60, { name: 'fatal', style: 'red' }],
+  ]);
 
 /** `08:22:16 warn  master: words (field=value)`; an error's message stands behind. */
 export function readableLine(line: string, paint: Paint): string {
@@ -41,7 +53,9 @@ export function readableLine(line: string, paint: Paint): string {
   const clock = new Date(Number(time)).toTimeString().slice(0, 8);
   const source = typeof role === 'string' ? `${role}: ` : typeof part === 'string' ? `${part}: ` : '';
   const reason = typeof err === 'object' && err !== null && 'message' in err ? `: ${String(err.message)}` : '';
-  const fields = Object.entries(rest).map(([key, value]) => `${key}=${typeof value === 'string' ? value : JSON.stringify(value)}`);
+  const fields = Object.entries(rest).map(
+    ([key, value]) => `${key}=${typeof value === 'string' ? value : JSON.stringify(value)}`,
+  );
   const tail = fields.length === 0 ? '' : paint('dim', ` (${fields.join(' ')})`);
   return `${paint('dim', clock)} ${paint(style, name.padEnd(5))} ${source}${typeof msg === 'string' ? msg : ''}${reason}${tail}`;
 }

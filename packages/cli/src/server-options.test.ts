@@ -11,8 +11,12 @@ test('addresses to listen on', () => {
   assert.deepEqual(parseListen('127.0.0.1:7400'), { host: '127.0.0.1', port: 7400 });
   assert.deepEqual(parseListen('[::1]:0'), { host: '::1', port: 0 });
   assert.deepEqual(parseListen(':80'), { host: '0.0.0.0', port: 80 });
-  for (const bad of ['7400', 'host', 'host:99999', '::1:80', 'http://h:80', '']) assert.throws(() => parseListen(bad), { exitCode: 2 }, bad);
-  const inUse = listenFailure(Object.assign(new Error('listen EADDRINUSE'), { code: 'EADDRINUSE' }), { host: 'h', port: 1 });
+  for (const bad of ['7400', 'host', 'host:99999', '::1:80', 'http://h:80', ''])
+    assert.throws(() => parseListen(bad), { exitCode: 2 }, bad);
+  const inUse = listenFailure(Object.assign(new Error('listen EADDRINUSE'), { code: 'EADDRINUSE' }), {
+    host: 'h',
+    port: 1,
+  });
   assert.ok(inUse instanceof Error && inUse.message === 'port 1 on h is in use by another process');
 });
 
@@ -27,10 +31,22 @@ test('names of workflows and tasks', () => {
 
 test('a database that cannot be reached or entered: one line, without its password', async () => {
   const url = 'postgresql://u:hunter2@db:5432/keelson';
-  const fail = (error: Error) => onDatabase(url, () => Promise.reject(error));
-  const refused = Object.assign(new AggregateError([Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED' })]), { code: 'ECONNREFUSED' });
-  await assert.rejects(fail(refused), { exitCode: 3, message: 'cannot use the database at db:5432/keelson: ECONNREFUSED' });
-  await assert.rejects(fail(Object.assign(new Error('password authentication failed for user "u"'), { code: '28P01' })), { exitCode: 3, message: /password authentication failed/ });
+  const fail = (error: Error) =>
+    onDatabase(url, async () => {
+      throw error;
+    });
+  const refused = Object.assign(
+    new AggregateError([Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED' })]),
+    { code: 'ECONNREFUSED' },
+  );
+  await assert.rejects(fail(refused), {
+    exitCode: 3,
+    message: 'cannot use the database at db:5432/keelson: ECONNREFUSED',
+  });
+  await assert.rejects(
+    fail(Object.assign(new Error('password authentication failed for user "u"'), { code: '28P01' })),
+    { exitCode: 3, message: /password authentication failed/ },
+  );
   const other = new Error('the schema is newer');
   await assert.rejects(fail(other), other);
   assert.throws(() => databaseUrl(testTerminal(), 'mysql://x/y'), { exitCode: 2 });
@@ -41,16 +57,38 @@ test('serve and worker name what they lack, before anything is started', async (
     const terminal = testTerminal({ env });
     return [await runCli(args, terminal), terminal.err().split('\n')[0]];
   };
-  assert.deepEqual(await line(['serve']), [2, 'error: which database? Give --database-url, or set KEELSON_DATABASE_URL']);
+  assert.deepEqual(await line(['serve']), [
+    2,
+    'error: which database? Give --database-url, or set KEELSON_DATABASE_URL',
+  ]);
   const database = { KEELSON_DATABASE_URL: 'postgresql://h/d' };
-  assert.deepEqual(await line(['serve'], database), [1, 'error: there is no key to encrypt secrets with: set KEELSON_SECRET_KEY or KEELSON_SECRET_KEY_FILE']);
+  assert.deepEqual(await line(['serve'], database), [
+    1,
+    'error: there is no key to encrypt secrets with: set KEELSON_SECRET_KEY or KEELSON_SECRET_KEY_FILE',
+  ]);
   assert.deepEqual(await line(['worker']), [2, 'error: which server? Give --server URL, or set KEELSON_URL']);
-  assert.deepEqual(await line(['worker', '--server', 'http://h']), [4, 'error: a worker needs a token: set KEELSON_TOKEN or give --token-file']);
+  assert.deepEqual(await line(['worker', '--server', 'http://h']), [
+    4,
+    'error: a worker needs a token: set KEELSON_TOKEN or give --token-file',
+  ]);
   assert.deepEqual(await line(['dev', '--masters', '2']), [2, 'error: this release of "keelson dev" runs one master']);
 });
 
 test('a log line for a person', () => {
-  const line = JSON.stringify({ level: 40, time: Date.parse('2026-01-01T00:00:00'), role: 'master', msg: 'trouble', err: { message: 'gone' }, n: 3 });
-  assert.equal(readableLine(line, (_style, text) => text), '00:00:00 warn  master: trouble: gone (n=3)');
-  assert.equal(readableLine('no json\n', (_style, text) => text), 'no json');
+  const line = JSON.stringify({
+    level: 40,
+    time: Date.parse('2026-01-01T00:00:00'),
+    role: 'master',
+    msg: 'trouble',
+    err: { message: 'gone' },
+    n: 3,
+  });
+  assert.equal(
+    readableLine(line, (_style, text) => text),
+    '00:00:00 warn  master: trouble: gone (n=3)',
+  );
+  assert.equal(
+    readableLine('no json\n', (_style, text) => text),
+    'no json',
+  );
 });

@@ -23,7 +23,9 @@ export function showError(error: unknown, terminal: Terminal, { json }: { readon
   const report = reportOf(error);
   if (json) {
     const { code, message, advice, problem } = report;
-    terminal.stderr.write(`${JSON.stringify({ error: { code, message, ...(advice !== undefined && { advice }), ...(problem !== undefined && { problem }) } })}\n`);
+    terminal.stderr.write(
+      `${JSON.stringify({ error: { code, message, ...(advice !== undefined && { advice }), ...(problem !== undefined && { problem }) } })}\n`,
+    );
     return report.exitCode;
   }
   const paint = painter(terminal.stderr, terminal.env);
@@ -35,17 +37,28 @@ export function showError(error: unknown, terminal: Terminal, { json }: { readon
 
 function reportOf(error: unknown): ErrorReport {
   const none = () => [];
-  if (error instanceof CliFailure) return { code: error.code, message: error.message, exitCode: error.exitCode, details: none, advice: error.advice };
+  if (error instanceof CliFailure)
+    return { code: error.code, message: error.message, exitCode: error.exitCode, details: none, advice: error.advice };
   if (error instanceof KeelsonApiError) return apiReport(error);
   if (error instanceof KeelsonConnectionError) {
-    return { code: error.kind === 'interrupted' ? 'no-answer' : error.kind, message: error.message, exitCode: EXIT.unreachable, details: none };
+    return {
+      code: error.kind === 'interrupted' ? 'no-answer' : error.kind,
+      message: error.message,
+      exitCode: EXIT.unreachable,
+      details: none,
+    };
   }
   // Known ends of the server package and of Node carry a stable code and words for a person; anything else is a bug of ours.
   if (error instanceof Error && 'code' in error && typeof error.code === 'string') {
     return { code: error.code, message: error.message, exitCode: EXIT.failure, details: none };
   }
   const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
-  return { code: 'internal', message: 'keelson itself failed; this is a bug', exitCode: EXIT.failure, details: () => [stack] };
+  return {
+    code: 'internal',
+    message: 'keelson itself failed; this is a bug',
+    exitCode: EXIT.failure,
+    details: () => [stack],
+  };
 }
 
 function apiReport(error: KeelsonApiError): ErrorReport {
@@ -57,7 +70,9 @@ function apiReport(error: KeelsonApiError): ErrorReport {
     advice: error.code === 'invalid-definition' || error.code === 'invalid-params' ? undefined : error.advice,
     problem,
     details: (paint) => [
-      ...errors.filter(({ message }) => message !== error.detail).map(({ path, message }) => `  ${paint('bold', plain(path))}: ${plain(message)}`),
+      ...errors
+        .filter(({ message }) => message !== error.detail)
+        .map(({ path, message }) => `  ${paint('bold', plain(path))}: ${plain(message)}`),
       ...issues.flatMap((issue) => issueLines(issue, { paint, sourceOf: () => undefined, excerpt: false })),
       ...(problem.errorId === undefined ? [] : [`  the server's log has the cause under ${problem.errorId}`]),
     ],

@@ -7,16 +7,26 @@ import fc from 'fast-check';
 import { oneOf, parseParams, parseRunTime, readParamsFile } from './start-options.ts';
 
 test('text stays text, JSON is typed, the later one wins', () => {
-  assert.deepEqual(parseParams(['a=1', 'b:=1', 'c=', 'd:=["x"]', 'e=k=v:=w', 'a=2', 'f=x\ny']), { a: '2', b: 1, c: '', d: ['x'], e: 'k=v:=w', f: 'x\ny' });
+  assert.deepEqual(parseParams(['a=1', 'b:=1', 'c=', 'd:=["x"]', 'e=k=v:=w', 'a=2', 'f=x\ny']), {
+    a: '2',
+    b: 1,
+    c: '',
+    d: ['x'],
+    e: 'k=v:=w',
+    f: 'x\ny',
+  });
   assert.deepEqual(Object.keys(parseParams(['__proto__=x'])), ['__proto__'], 'a name like any other');
 });
 
 test('any text survives', () => {
-  fc.assert(fc.property(fc.string({ unit: 'binary' }), (text) => assert.deepEqual(parseParams([`x=${text}`]), { x: text })));
+  fc.assert(
+    fc.property(fc.string({ unit: 'binary' }), (text) => assert.deepEqual(parseParams([`x=${text}`]), { x: text })),
+  );
 });
 
 test('what is no parameter is refused by name', () => {
-  for (const bad of ['', '=x', 'a', '1a=x', 'a b=x']) assert.throws(() => parseParams([bad]), { exitCode: 2, message: /a parameter is NAME=VALUE/ });
+  for (const bad of ['', '=x', 'a', '1a=x', 'a b=x'])
+    assert.throws(() => parseParams([bad]), { exitCode: 2, message: /a parameter is NAME=VALUE/ });
   assert.throws(() => parseParams(['a:={']), { exitCode: 2, message: /-p a:=…: this is not JSON/ });
 });
 
@@ -40,10 +50,15 @@ test('a file of parameters is YAML or JSON, and a map', async () => {
   assert.deepEqual(await read('{"a": [1]}'), { a: [1] });
   await assert.rejects(read('- a'), { message: /must be a map/ });
   await assert.rejects(read('a: [1'), { message: /p\.yaml: / });
-  await assert.rejects(readParamsFile(folder, 'none.yaml'), { message: '--params-file none.yaml: there is no such file' });
+  await assert.rejects(readParamsFile(folder, 'none.yaml'), {
+    message: '--params-file none.yaml: there is no such file',
+  });
 });
 
 test('one of several words, with the nearest one named', () => {
   assert.equal(oneOf('--state', 'failed', ['failed', 'running']), 'failed');
-  assert.throws(() => oneOf('--state', 'faild', ['failed', 'running']), { exitCode: 2, advice: 'did you mean "failed"?' });
+  assert.throws(() => oneOf('--state', 'faild', ['failed', 'running']), {
+    exitCode: 2,
+    advice: 'did you mean "failed"?',
+  });
 });

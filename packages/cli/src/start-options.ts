@@ -13,7 +13,8 @@ export function parseParams(given: readonly string[]): JsonObject {
   const params = new Map<string, JsonObject[string]>();
   for (const text of given) {
     const match = /^([A-Za-z_][A-Za-z0-9_]*)(:?=)([^]*)$/.exec(text);
-    if (match === null) throw usageFailure(`-p ${JSON.stringify(text)}: a parameter is NAME=VALUE, or NAME:=JSON for a typed value`);
+    if (match === null)
+      throw usageFailure(`-p ${JSON.stringify(text)}: a parameter is NAME=VALUE, or NAME:=JSON for a typed value`);
     const [, name = '', operator, value = ''] = match;
     params.set(name, operator === '=' ? value : parseJson(name, value));
   }
@@ -25,7 +26,10 @@ function parseJson(name: string, text: string): JsonObject[string] {
     return JSON.parse(text) as JsonObject[string];
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
-    throw usageFailure(`-p ${name}:=…: this is not JSON: ${why}`, `text needs its quotes in JSON; ${name}=TEXT takes it as it is`);
+    throw usageFailure(
+      `-p ${name}:=…: this is not JSON: ${why}`,
+      `text needs its quotes in JSON; ${name}=TEXT takes it as it is`,
+    );
   }
 }
 
@@ -35,7 +39,10 @@ export async function readParamsFile(cwd: string, file: string): Promise<JsonObj
   try {
     text = await readFile(resolve(cwd, file), 'utf8');
   } catch (error) {
-    throw new CliFailure('cannot-read', `--params-file ${file}: ${systemErrorCode(error) === 'ENOENT' ? 'there is no such file' : `cannot be read (${systemErrorCode(error) ?? String(error)})`}`);
+    throw new CliFailure(
+      'cannot-read',
+      `--params-file ${file}: ${systemErrorCode(error) === 'ENOENT' ? 'there is no such file' : `cannot be read (${systemErrorCode(error) ?? String(error)})`}`,
+    );
   }
   let value: unknown;
   try {
@@ -44,7 +51,8 @@ export async function readParamsFile(cwd: string, file: string): Promise<JsonObj
     const [why = ''] = (error instanceof Error ? error.message : String(error)).split('\n');
     throw new CliFailure('bad-params-file', `--params-file ${file}: ${why}`);
   }
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new CliFailure('bad-params-file', `--params-file ${file}: must be a map from names to values`);
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw new CliFailure('bad-params-file', `--params-file ${file}: must be a map from names to values`);
   return value as JsonObject;
 }
 
@@ -58,7 +66,10 @@ export function parseRunTime(text: string, option = '--at'): string {
   const parsed = match === null ? Number.NaN : Date.parse(whole);
   // Date.parse takes 30 February as 2 March.
   if (Number.isNaN(parsed) || new Date(`${date}T00:00:00Z`).toISOString().slice(0, 10) !== date) {
-    throw usageFailure(`${option} ${JSON.stringify(text)} is no time`, 'a time looks like 2026-01-31, 2026-01-31T08:00 (local time of this machine) or 2026-01-31T08:00:00+08:00');
+    throw usageFailure(
+      `${option} ${JSON.stringify(text)} is no time`,
+      'a time looks like 2026-01-31, 2026-01-31T08:00 (local time of this machine) or 2026-01-31T08:00:00+08:00',
+    );
   }
   return offset === '' ? new Date(parsed).toISOString() : whole;
 }
@@ -67,5 +78,8 @@ export function parseRunTime(text: string, option = '--at'): string {
 export function oneOf<Value extends string>(option: string, text: string, values: readonly Value[]): Value {
   const found = values.find((value) => value === text);
   if (found !== undefined) return found;
-  throw usageFailure(`${option} ${JSON.stringify(text)}: must be one of ${values.join(', ')}`, didYouMean(text, values));
+  throw usageFailure(
+    `${option} ${JSON.stringify(text)}: must be one of ${values.join(', ')}`,
+    didYouMean(text, values),
+  );
 }

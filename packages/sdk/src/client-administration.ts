@@ -1,6 +1,16 @@
 import type {
-  CreateTokenRequest, CreatedToken, Datasource, DoctorReport, Node, Page, ProjectParams, PutDatasourceRequest, Secret, ServerInfo,
-  TestDatasourceResponse, Token,
+  CreateTokenRequest,
+  CreatedToken,
+  Datasource,
+  DoctorReport,
+  Node,
+  Page,
+  ProjectParams,
+  PutDatasourceRequest,
+  Secret,
+  ServerInfo,
+  TestDatasourceResponse,
+  Token,
 } from '@keelson/protocol';
 import type { Send } from './client-transport.ts';
 import { readJson } from './client-transport.ts';
@@ -10,8 +20,14 @@ type JsonObject = ProjectParams['params'];
 /** Calls about what belongs to a project beside its workflows, and about the system as a whole. */
 export function administrationCalls(send: Send) {
   const at = (project: string, kind: string, name?: string) =>
-    ['api/v1/projects', encodeURIComponent(project), kind, ...(name === undefined ? [] : [encodeURIComponent(name)])].join('/');
-  const get = async <Body>(path: string, query: object = {}) => readJson<Body>(await send('GET', path, { query: { ...query } }));
+    [
+      'api/v1/projects',
+      encodeURIComponent(project),
+      kind,
+      ...(name === undefined ? [] : [encodeURIComponent(name)]),
+    ].join('/');
+  const get = async <Body>(path: string, query: object = {}) =>
+    readJson<Body>(await send('GET', path, { query: { ...query } }));
   return {
     getServerInfo: () => get<ServerInfo>('api/v1'),
     listSecrets: (project: string) => get<Page<Secret>>(at(project, 'secrets')),
@@ -31,14 +47,16 @@ export function administrationCalls(send: Send) {
     async deleteDatasource(project: string, name: string): Promise<void> {
       await send('DELETE', at(project, 'datasources', name));
     },
-    getProjectParams: async (project: string): Promise<JsonObject> => (await get<ProjectParams>(at(project, 'params'))).params,
+    getProjectParams: async (project: string): Promise<JsonObject> =>
+      (await get<ProjectParams>(at(project, 'params'))).params,
     /** Replaces all of them. */
     async putProjectParams(project: string, params: JsonObject): Promise<void> {
       await send('PUT', at(project, 'params'), { json: { params }, repeatable: true });
     },
     listNodes: () => get<Page<Node>>('api/v1/nodes'),
     listTokens: (query: { cursor?: string | undefined } = {}) => get<Page<Token>>('api/v1/tokens', query),
-    createToken: async (request: CreateTokenRequest) => readJson<CreatedToken>(await send('POST', 'api/v1/tokens', { json: request })),
+    createToken: async (request: CreateTokenRequest) =>
+      readJson<CreatedToken>(await send('POST', 'api/v1/tokens', { json: request })),
     async revokeToken(id: string): Promise<void> {
       await send('DELETE', `api/v1/tokens/${encodeURIComponent(id)}`);
     },

@@ -54,7 +54,8 @@ const NEVER_SENT: Readonly<Record<string, string>> = {
   CERT_HAS_EXPIRED: 'its certificate has expired',
   DEPTH_ZERO_SELF_SIGNED_CERT: 'its certificate is self-signed; NODE_EXTRA_CA_CERTS names one to trust',
   SELF_SIGNED_CERT_IN_CHAIN: 'its certificate comes from an unknown authority; NODE_EXTRA_CA_CERTS names one to trust',
-  UNABLE_TO_VERIFY_LEAF_SIGNATURE: 'its certificate comes from an unknown authority; NODE_EXTRA_CA_CERTS names one to trust',
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE:
+    'its certificate comes from an unknown authority; NODE_EXTRA_CA_CERTS names one to trust',
   ERR_TLS_CERT_ALTNAME_INVALID: 'its certificate is for another host',
   ERR_SSL_WRONG_VERSION_NUMBER: 'it does not speak TLS; try http:// in place of https://',
   ERR_SSL_PACKET_LENGTH_TOO_LONG: 'it does not speak TLS; try http:// in place of https://',
@@ -64,9 +65,14 @@ const NEVER_SENT: Readonly<Record<string, string>> = {
 export function connectionError(origin: string, error: unknown): KeelsonConnectionError {
   const code = causeCode(error);
   const known = code === undefined ? undefined : NEVER_SENT[code];
-  if (known !== undefined) return new KeelsonConnectionError('unreachable', `cannot reach Keelson at ${origin}: ${known}`, { cause: error });
+  if (known !== undefined)
+    return new KeelsonConnectionError('unreachable', `cannot reach Keelson at ${origin}: ${known}`, { cause: error });
   if (innermostMessage(error) === 'bad port') {
-    return new KeelsonConnectionError('unreachable', `cannot reach Keelson at ${origin}: the port belongs to another protocol, and fetch never connects to it`, { cause: error });
+    return new KeelsonConnectionError(
+      'unreachable',
+      `cannot reach Keelson at ${origin}: the port belongs to another protocol, and fetch never connects to it`,
+      { cause: error },
+    );
   }
   const why = code === undefined ? innermostMessage(error) : `the connection broke (${code})`;
   return new KeelsonConnectionError('interrupted', `no answer from Keelson at ${origin}: ${why}`, { cause: error });

@@ -6,7 +6,7 @@ import { readEvents } from './client-events.ts';
 
 function body(text: string, cuts: readonly number[] = []): ReadableStream<Uint8Array> {
   const bytes = new TextEncoder().encode(text);
-  const edges = [0, ...cuts.map((cut) => cut % (bytes.length + 1)).sort((a, b) => a - b), bytes.length];
+  const edges = [0, ...cuts.map((cut) => cut % (bytes.length + 1)).toSorted((a, b) => a - b), bytes.length];
   const parts = edges.slice(1).map((end, index) => bytes.subarray(edges[index], end));
   return new ReadableStream<Uint8Array>({
     start(controller) {
@@ -31,14 +31,27 @@ test('reads names, ids and data of several lines; skips comments and events with
 });
 
 test('reads the same events however the octets are cut and the lines are ended', async () => {
-  const events = fc.array(fc.record({ event: fc.constantFrom('log', 'end'), data: fc.string({ unit: 'binary' }).map((text) => JSON.stringify(text)) }, { noNullPrototype: true }));
+  const events = fc.array(
+    fc.record(
+      { event: fc.constantFrom('log', 'end'), data: fc.string({ unit: 'binary' }).map((text) => JSON.stringify(text)) },
+      { noNullPrototype: true },
+    ),
+  );
   await fc.assert(
-    fc.asyncProperty(events, fc.constantFrom('\n', '\r\n', '\r'), fc.array(fc.nat(), { maxLength: 8 }), async (sent, end, cuts) => {
-      const text = sent.map(({ event, data }) => `event: ${event}${end}data: ${data}${end}${end}`).join('');
-      // A lone \r at the very end could still become \r\n, so that one event only ends with the next octet.
-      const read = await all(body(`${text}:${end}`, cuts));
-      assert.deepEqual(read.map(({ event, data }) => ({ event, data })), sent);
-    }),
+    fc.asyncProperty(
+      events,
+      fc.constantFrom('\n', '\r\n', '\r'),
+      fc.array(fc.nat(), { maxLength: 8 }),
+      async (sent, end, cuts) => {
+        const text = sent.map(({ event, data }) => `event: ${event}${end}data: ${data}${end}${end}`).join('');
+        // A lone \r at the very end could still become \r\n, so that one event only ends with the next octet.
+        const read = await all(body(`${text}:${end}`, cuts));
+        assert.deepEqual(
+          read.map(({ event, data }) => ({ event, data })),
+          sent,
+        );
+      },
+    ),
     { numRuns: 200 },
   );
 });

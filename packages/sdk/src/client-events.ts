@@ -19,7 +19,7 @@ export async function* readEvents(body: ReadableStream<Uint8Array>): AsyncGenera
   let event = '';
   let id = '';
   let data: string[] = [];
-  for await (const chunk of body.pipeThrough(new TextDecoderStream() as unknown as TransformStream<Uint8Array, string>)) {
+  for await (const chunk of body.pipeThrough(new TextDecoderStream())) {
     pending += chunk;
     if (pending.length > MAX_EVENT_LENGTH) throw new Error('an event of the stream is longer than 16 MiB');
     const { lines, rest } = splitLines(pending);

@@ -1,5 +1,15 @@
 import type {
-  CommandError, HistoryEntry, Instance, InstanceDetail, LOG_HEADERS, Page, StartRequest, StartResponse, StopResponse, TaskInstanceDetail, Why,
+  CommandError,
+  HistoryEntry,
+  Instance,
+  InstanceDetail,
+  LOG_HEADERS,
+  Page,
+  StartRequest,
+  StartResponse,
+  StopResponse,
+  TaskInstanceDetail,
+  Why,
 } from '@keelson/protocol';
 import type { FollowOptions, StreamOptions } from './client-streams.ts';
 import { followLog, watchInstance } from './client-streams.ts';
@@ -49,23 +59,35 @@ const HEADERS: typeof LOG_HEADERS = {
 export function instanceCalls(send: Send) {
   const at = (id: string) => `api/v1/instances/${encodeURIComponent(id)}`;
   const taskAt = (id: string) => `api/v1/task-instances/${encodeURIComponent(id)}`;
-  const get = async <Body>(path: string, query?: object) => readJson<Body>(await send('GET', path, query && { query: { ...query } }));
+  const get = async <Body>(path: string, query?: object) =>
+    readJson<Body>(await send('GET', path, query && { query: { ...query } }));
   return {
     /** Starts an instance. Safe to lose the answer of: the call is repeated under its key until its outcome is known. */
-    async start(project: string, workflow: string, { idempotencyKey = crypto.randomUUID(), ...body }: StartOptions = {}): Promise<Started> {
+    async start(
+      project: string,
+      workflow: string,
+      { idempotencyKey = crypto.randomUUID(), ...body }: StartOptions = {},
+    ): Promise<Started> {
       const path = `api/v1/projects/${encodeURIComponent(project)}/workflows/${encodeURIComponent(workflow)}/instances`;
-      const response = await send('POST', path, { json: body, headers: { 'idempotency-key': idempotencyKey }, repeatable: true });
+      const response = await send('POST', path, {
+        json: body,
+        headers: { 'idempotency-key': idempotencyKey },
+        repeatable: true,
+      });
       return { ...(await readJson<StartResponse>(response)), repeated: response.status === 200, idempotencyKey };
     },
     listInstances: (filter: InstanceFilter = {}) => get<Page<Instance>>('api/v1/instances', filter),
     getInstance: (id: string) => get<InstanceDetail>(at(id)),
-    getTask: (instanceId: string, task: string) => get<TaskInstanceDetail>(`${at(instanceId)}/tasks/${encodeURIComponent(task)}`),
+    getTask: (instanceId: string, task: string) =>
+      get<TaskInstanceDetail>(`${at(instanceId)}/tasks/${encodeURIComponent(task)}`),
     getTaskInstance: (id: string) => get<TaskInstanceDetail>(taskAt(id)),
-    getHistory: (id: string, query: { limit?: number; cursor?: string } = {}) => get<Page<HistoryEntry>>(`${at(id)}/history`, query),
+    getHistory: (id: string, query: { limit?: number; cursor?: string } = {}) =>
+      get<Page<HistoryEntry>>(`${at(id)}/history`, query),
     getWhy: (id: string) => get<Why>(`${at(id)}/why`),
     getCommandErrors: (id: string) => get<{ items: CommandError[] }>(`${at(id)}/command-errors`),
     /** Asks for the end of what runs; the instance is `stopped` some time later. */
-    stopInstance: async (id: string) => readJson<StopResponse>(await send('POST', `${at(id)}/stop`, { json: {}, repeatable: true })),
+    stopInstance: async (id: string) =>
+      readJson<StopResponse>(await send('POST', `${at(id)}/stop`, { json: {}, repeatable: true })),
     watchInstance: (id: string, options?: StreamOptions) => watchInstance(send, id, options),
     /** Part of a log; without `from` or `tail`, its beginning. */
     async readLog(id: string, range: LogRange = {}): Promise<LogPart> {
@@ -83,8 +105,11 @@ export function instanceCalls(send: Send) {
     followLog: (id: string, options?: FollowOptions) => followLog(send, id, options),
     /** The octets of one of a task instance's artifacts, by its path, as they come. */
     async readArtifact(id: string, path: string): Promise<ReadableStream<Uint8Array>> {
-      const response = await send('GET', `${taskAt(id)}/artifacts/${path.split('/').map(encodeURIComponent).join('/')}`);
-      return response.body ?? new Blob().stream();
+      const response = await send(
+        'GET',
+        `${taskAt(id)}/artifacts/${path.split('/').map(encodeURIComponent).join('/')}`,
+      );
+      return response.body ?? new Blob([]).stream();
     },
   };
 }

@@ -32,17 +32,32 @@ const LONGEST_PAUSE_MS = 3_000;
  * The life of an instance: a `snapshot`, its changes, and `end`, after which it is over. A broken stream is opened again and
  * begins with a new snapshot.
  */
-export async function* watchInstance(send: Send, id: string, options: StreamOptions = {}): AsyncGenerator<LiveEvent, void, undefined> {
-  for await (const { event, data } of stream(send, { ...options, path: `api/v1/instances/${encodeURIComponent(id)}/events` })) {
+export async function* watchInstance(
+  send: Send,
+  id: string,
+  options: StreamOptions = {},
+): AsyncGenerator<LiveEvent, void, undefined> {
+  for await (const { event, data } of stream(send, {
+    ...options,
+    path: `api/v1/instances/${encodeURIComponent(id)}/events`,
+  })) {
     yield { event, data: JSON.parse(data) as unknown } as LiveEvent;
     if (event === 'end') return;
   }
 }
 
 /** The log of a task instance from `attempt` on (default: the current one), to its end. A broken stream goes on where it was. */
-export async function* followLog(send: Send, id: string, options: FollowOptions = {}): AsyncGenerator<LogEvent, void, undefined> {
+export async function* followLog(
+  send: Send,
+  id: string,
+  options: FollowOptions = {},
+): AsyncGenerator<LogEvent, void, undefined> {
   const path = `api/v1/task-instances/${encodeURIComponent(id)}/log`;
-  for await (const { event, data } of stream(send, { ...options, path, query: { follow: true, attempt: options.attempt, tail: options.tail } })) {
+  for await (const { event, data } of stream(send, {
+    ...options,
+    path,
+    query: { follow: true, attempt: options.attempt, tail: options.tail },
+  })) {
     yield { event, data: JSON.parse(data) as unknown } as LogEvent;
     if (event === 'end') return;
   }
@@ -57,7 +72,12 @@ async function* stream(send: Send, request: StreamRequest): AsyncGenerator<Serve
   for (;;) {
     try {
       const headers = { accept: 'text/event-stream', ...(lastId !== '' && { 'last-event-id': lastId }) };
-      const response = await send('GET', path, { headers, repeatable: false, ...(query && { query }), ...(signal && { signal }) });
+      const response = await send('GET', path, {
+        headers,
+        repeatable: false,
+        ...(query && { query }),
+        ...(signal && { signal }),
+      });
       opened = true;
       for await (const event of eventsOf(response)) {
         giveUpAt = performance.now() + reconnectForMs;

@@ -52,9 +52,11 @@ export function createTransport({ url, token, retryForMs = 15_000 }: ClientOptio
 }
 
 function baseUrl(text: string): URL {
-  if (!URL.canParse(text)) throw new TypeError(`${JSON.stringify(text)} is no URL; one looks like http://127.0.0.1:7400`);
+  if (!URL.canParse(text))
+    throw new TypeError(`${JSON.stringify(text)} is no URL; one looks like http://127.0.0.1:7400`);
   const url = new URL(text);
-  if (url.protocol !== 'http:' && url.protocol !== 'https:') throw new TypeError(`the URL of a Keelson begins with http:// or https://, not ${url.protocol}`);
+  if (url.protocol !== 'http:' && url.protocol !== 'https:')
+    throw new TypeError(`the URL of a Keelson begins with http:// or https://, not ${url.protocol}`);
   if (!url.pathname.endsWith('/')) url.pathname += '/';
   return url;
 }
@@ -70,7 +72,13 @@ function stillUnknown(error: unknown): unknown {
   return new KeelsonConnectionError('interrupted', error.message, { cause: error });
 }
 
-async function exchange(base: URL, token: string, method: string, path: string, options: RequestOptions): Promise<Response> {
+async function exchange(
+  base: URL,
+  token: string,
+  method: string,
+  path: string,
+  options: RequestOptions,
+): Promise<Response> {
   const url = new URL(path, base);
   for (const [name, value] of Object.entries(options.query ?? {})) {
     if (Array.isArray(value)) for (const one of value) url.searchParams.append(name, String(one));
@@ -81,7 +89,11 @@ async function exchange(base: URL, token: string, method: string, path: string, 
   try {
     response = await fetch(url, {
       method,
-      headers: { authorization: `Bearer ${token}`, ...(contentType !== undefined && { 'content-type': contentType }), ...options.headers },
+      headers: {
+        authorization: `Bearer ${token}`,
+        ...(contentType !== undefined && { 'content-type': contentType }),
+        ...options.headers,
+      },
       // A redirect would carry the token to wherever it points.
       redirect: 'error',
       ...(body !== undefined && { body }),
@@ -95,9 +107,13 @@ async function exchange(base: URL, token: string, method: string, path: string, 
   return response;
 }
 
-function requestBody({ json, bytes, text }: RequestOptions): { body?: string | Uint8Array<ArrayBuffer> | Blob; contentType?: string } {
+function requestBody({ json, bytes, text }: RequestOptions): {
+  body?: string | Uint8Array<ArrayBuffer> | Blob;
+  contentType?: string;
+} {
   if (json !== undefined) return { body: JSON.stringify(json), contentType: 'application/json' };
-  if (bytes !== undefined) return { body: bytes instanceof Blob ? bytes : new Uint8Array(bytes), contentType: 'application/octet-stream' };
+  if (bytes !== undefined)
+    return { body: bytes instanceof Blob ? bytes : new Uint8Array(bytes), contentType: 'application/octet-stream' };
   if (text !== undefined) return { body: text.body, contentType: text.contentType };
   return {};
 }
@@ -107,9 +123,13 @@ async function refusal(base: URL, method: string, response: Response): Promise<E
   if (problem !== undefined) return new KeelsonApiError(problem);
   const { status } = response;
   // An answer to HEAD has no body, so its status is all there is.
-  if (method === 'HEAD') return new KeelsonApiError({ type: 'about:blank', title: `HTTP ${status}`, status, code: `http-${status}` });
+  if (method === 'HEAD')
+    return new KeelsonApiError({ type: 'about:blank', title: `HTTP ${status}`, status, code: `http-${status}` });
   if (!GATEWAY_TROUBLE.includes(status)) {
-    return new KeelsonConnectionError('not-keelson', `${base.origin} answered ${status}, and not as a Keelson does; is the URL right?`);
+    return new KeelsonConnectionError(
+      'not-keelson',
+      `${base.origin} answered ${status}, and not as a Keelson does; is the URL right?`,
+    );
   }
   const detail = `what stands before Keelson at ${base.origin} answered ${status}`;
   return new KeelsonApiError({ type: 'about:blank', title: 'No answer', status, code: 'no-answer', detail });
@@ -127,7 +147,11 @@ export async function readJson<Body>(response: Response): Promise<Body> {
   try {
     return JSON.parse(text) as Body;
   } catch (error) {
-    throw new KeelsonConnectionError('not-keelson', `${origin} answered with something that is not JSON; is the URL right?`, { cause: error });
+    throw new KeelsonConnectionError(
+      'not-keelson',
+      `${origin} answered with something that is not JSON; is the URL right?`,
+      { cause: error },
+    );
   }
 }
 
@@ -135,7 +159,8 @@ function parseProblem(text: string): Problem | undefined {
   try {
     const value: unknown = JSON.parse(text);
     if (typeof value !== 'object' || value === null) return undefined;
-    const known = 'code' in value && typeof value.code === 'string' && 'title' in value && typeof value.title === 'string';
+    const known =
+      'code' in value && typeof value.code === 'string' && 'title' in value && typeof value.title === 'string';
     return known && 'status' in value && typeof value.status === 'number' ? (value as Problem) : undefined;
   } catch {
     return undefined;

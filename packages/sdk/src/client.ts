@@ -20,7 +20,9 @@ export function createClient(options: ClientOptions) {
 }
 
 /** All items of a list, page by page: `allItems((cursor) => client.listWorkflows('demo', { cursor }))`. */
-export async function* allItems<Item>(page: (cursor: string | undefined) => Promise<Page<Item>>): AsyncGenerator<Item, void, undefined> {
+export async function* allItems<Item>(
+  page: (cursor: string | undefined) => Promise<Page<Item>>,
+): AsyncGenerator<Item, void, undefined> {
   let cursor: string | undefined;
   do {
     const { items, next } = await page(cursor);

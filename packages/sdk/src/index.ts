@@ -1,4 +1,13 @@
-export type { ClientOptions, InstanceFilter, KeelsonClient, LogPart, LogRange, StartOptions, Started, StreamOptions } from './client.ts';
+export type {
+  ClientOptions,
+  InstanceFilter,
+  KeelsonClient,
+  LogPart,
+  LogRange,
+  StartOptions,
+  Started,
+  StreamOptions,
+} from './client.ts';
 export { KeelsonApiError, KeelsonConnectionError, allItems, createClient } from './client.ts';
 export type { ParamSource, RetrySource, TaskDefaults, TaskSource, TriggerSource, WorkflowSource } from './workflow.ts';
 export { workflow } from './workflow.ts';

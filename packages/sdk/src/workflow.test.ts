@@ -47,10 +47,14 @@ test('the types refuse a task that does nothing', () => {
 });
 
 test('says where a value stands that a definition cannot hold', () => {
-  const build = (value: unknown) => () => workflow({ name: 'a', tasks: { a: { run: 'true' } }, 'x-value': { list: [value] } });
+  const build = (value: unknown) => () =>
+    workflow({ name: 'a', tasks: { a: { run: 'true' } }, 'x-value': { list: [value] } });
   assert.throws(build(new Date(0)), { name: 'TypeError', message: /workflow\.x-value\.list\[0\] is a Date/ });
   assert.throws(build(Number.NaN), { message: /list\[0\] is NaN/ });
-  assert.throws(build(() => 1), { message: /list\[0\] is a function/ });
+  assert.throws(
+    build(() => 1),
+    { message: /list\[0\] is a function/ },
+  );
   assert.throws(build(undefined), { message: /list\[0\] is undefined/ });
   const loop: Record<string, unknown> = {};
   loop['self'] = loop;

@@ -89,7 +89,11 @@ export interface RetrySource {
 export type TaskSource<Ids extends string = string> = TaskCommon<Ids> &
   (
     | { readonly run: string; readonly uses?: 'shell'; readonly with?: JsonObject }
-    | { readonly uses: 'shell' | 'python' | 'node' | 'http' | 'sql' | 'processor'; readonly with: JsonObject; readonly run?: never }
+    | {
+        readonly uses: 'shell' | 'python' | 'node' | 'http' | 'sql' | 'processor';
+        readonly with: JsonObject;
+        readonly run?: never;
+      }
   );
 
 export interface TaskCommon<Ids extends string> extends TaskDefaults, Documented {
@@ -111,7 +115,8 @@ function plainCopy(value: unknown, path: string, inside: readonly object[] = [])
   const around = [...inside, value];
   if (Array.isArray(value)) return value.map((item: unknown, index) => plainCopy(item, `${path}[${index}]`, around));
   const prototype: unknown = Object.getPrototypeOf(value);
-  if (prototype !== null && !isPlainPrototype(prototype)) throw new TypeError(`${path} is ${describe(value)}, which a definition cannot hold`);
+  if (prototype !== null && !isPlainPrototype(prototype))
+    throw new TypeError(`${path} is ${describe(value)}, which a definition cannot hold`);
   const entries = Object.entries(value).filter(([, item]) => item !== undefined);
   return Object.fromEntries(entries.map(([key, item]) => [key, plainCopy(item, `${path}.${key}`, around)]));
 }

@@ -10,7 +10,12 @@ import { noContent, testApi } from '../testing/test-api.ts';
 import { testTerminal } from '../testing/test-terminal.ts';
 import { parseExpiry } from './token.ts';
 
-async function keelson(context: TestContext, args: readonly string[], handlers: Readonly<Record<string, Handler>>, stdin?: string) {
+async function keelson(
+  context: TestContext,
+  args: readonly string[],
+  handlers: Readonly<Record<string, Handler>>,
+  stdin?: string,
+) {
   const api = await testApi(context, handlers);
   const terminal = testTerminal({ env: api.env, ...(stdin !== undefined && { stdin }) });
   return { code: await runCli(args, terminal), out: terminal.out(), err: terminal.err(), calls: api.calls };
@@ -19,7 +24,12 @@ async function keelson(context: TestContext, args: readonly string[], handlers: 
 const put: Handler = (_call, response) => noContent(response);
 
 test('a secret comes from standard input, without its last line end, and is never shown', async (context) => {
-  const { code, out, err, calls } = await keelson(context, ['secret', 'set', 'KEY', '-p', 'demo'], { 'PUT projects/*/secrets/*': put }, 's3cret \n second\n');
+  const { code, out, err, calls } = await keelson(
+    context,
+    ['secret', 'set', 'KEY', '-p', 'demo'],
+    { 'PUT projects/*/secrets/*': put },
+    's3cret \n second\n',
+  );
   assert.equal(code, 0);
   assert.equal(calls[0]?.path, 'projects/demo/secrets/KEY');
   assert.deepEqual(calls[0]?.body, { value: 's3cret \n second' });
@@ -34,16 +44,45 @@ test('an empty secret is refused before anything is sent', async (context) => {
 });
 
 test('a datasource: URL as an argument and password from standard input', async (context) => {
-  const { code, calls } = await keelson(context, ['datasource', 'set', 'warehouse', 'postgresql://etl@db/sales', '--port', '6543', '--tls'], { 'PUT projects/*/datasources/*': put }, 'p@ss\n');
+  const { code, calls } = await keelson(
+    context,
+    ['datasource', 'set', 'warehouse', 'postgresql://etl@db/sales', '--port', '6543', '--tls'],
+    { 'PUT projects/*/datasources/*': put },
+    'p@ss\n',
+  );
   assert.equal(code, 0);
   assert.equal(calls[0]?.path, 'projects/default/datasources/warehouse');
-  assert.deepEqual(calls[0]?.body, { kind: 'postgresql', host: 'db', port: 6543, database: 'sales', user: 'etl', tls: true, password: 'p@ss' });
+  assert.deepEqual(calls[0]?.body, {
+    kind: 'postgresql',
+    host: 'db',
+    port: 6543,
+    database: 'sales',
+    user: 'etl',
+    tls: true,
+    password: 'p@ss',
+  });
 });
 
 test('a datasource: the whole URL from standard input, or only options', async (context) => {
-  const whole = await keelson(context, ['datasource', 'set', 'w'], { 'PUT projects/*/datasources/*': put }, 'mysql://u:p%40ss@h/d\n');
-  assert.deepEqual(whole.calls[0]?.body, { kind: 'mysql', host: 'h', port: 3306, database: 'd', user: 'u', password: 'p@ss' });
-  const options = await keelson(context, ['datasource', 'set', 'w', '--kind', 'mysql', '--host', 'h', '--database', 'd', '--user', 'u', '--no-password'], { 'PUT projects/*/datasources/*': put });
+  const whole = await keelson(
+    context,
+    ['datasource', 'set', 'w'],
+    { 'PUT projects/*/datasources/*': put },
+    'mysql://u:p%40ss@h/d\n',
+  );
+  assert.deepEqual(whole.calls[0]?.body, {
+    kind: 'mysql',
+    host: 'h',
+    port: 3306,
+    database: 'd',
+    user: 'u',
+    password: 'p@ss',
+  });
+  const options = await keelson(
+    context,
+    ['datasource', 'set', 'w', '--kind', 'mysql', '--host', 'h', '--database', 'd', '--user', 'u', '--no-password'],
+    { 'PUT projects/*/datasources/*': put },
+  );
   assert.deepEqual(options.calls[0]?.body, { kind: 'mysql', host: 'h', database: 'd', user: 'u' });
 });
 
@@ -62,14 +101,24 @@ test('a datasource: a password on the command line and missing parts are refused
 });
 
 test('a datasource that does not answer is a failure with the words of the driver', async (context) => {
-  const answer = { ok: false, elapsedMs: 3, serverVersion: null, error: { code: 'ECONNREFUSED', message: 'connection refused' } };
-  const { code, err } = await keelson(context, ['datasource', 'test', 'w'], { 'POST projects/*/datasources/*/test': () => answer });
+  const answer = {
+    ok: false,
+    elapsedMs: 3,
+    serverVersion: null,
+    error: { code: 'ECONNREFUSED', message: 'connection refused' },
+  };
+  const { code, err } = await keelson(context, ['datasource', 'test', 'w'], {
+    'POST projects/*/datasources/*/test': () => answer,
+  });
   assert.equal(code, 1);
   assert.equal(err, 'error: w: connection refused\n');
 });
 
 test('params: setting some keeps the others; deleting an unknown one names the nearest', async (context) => {
-  const handlers: Record<string, Handler> = { 'GET projects/*/params': () => ({ params: { region: 'eu', limit: 5 } }), 'PUT projects/*/params': ({ body }) => body };
+  const handlers: Record<string, Handler> = {
+    'GET projects/*/params': () => ({ params: { region: 'eu', limit: 5 } }),
+    'PUT projects/*/params': ({ body }) => body,
+  };
   const set = await keelson(context, ['params', 'set', 'limit:=6', '-p', 'demo'], handlers);
   assert.deepEqual(set.calls[1]?.body, { params: { region: 'eu', limit: 6 } });
   const removed = await keelson(context, ['params', 'delete', 'region'], handlers);
@@ -81,7 +130,15 @@ test('params: setting some keeps the others; deleting an unknown one names the n
 
 test('a token is the only thing on standard output', async (context) => {
   const { code, out, calls } = await keelson(context, ['token', 'create', '--role', 'worker', '--expires', '12h'], {
-    'POST tokens': () => ({ id: '3', name: 'worker', role: 'worker', createdAt: '2026-01-01T00:00:00Z', expiresAt: '2026-01-01T12:00:00Z', revokedAt: null, token: 'kls_abc' }),
+    'POST tokens': () => ({
+      id: '3',
+      name: 'worker',
+      role: 'worker',
+      createdAt: '2026-01-01T00:00:00Z',
+      expiresAt: '2026-01-01T12:00:00Z',
+      revokedAt: null,
+      token: 'kls_abc',
+    }),
   });
   assert.equal(code, 0);
   assert.equal(out, 'kls_abc\n');
@@ -98,7 +155,12 @@ test('an expiry is a duration from now, or a time that is not over', () => {
 });
 
 test('doctor: rows that break an invariant are a failure', async (context) => {
-  const finding = (rows: Record<string, unknown>[]) => ({ 'GET doctor': () => ({ healthy: rows.length === 0, findings: [{ name: 'no-driver', explanation: 'a row that nothing drives', rows }] }) });
+  const finding = (rows: Record<string, unknown>[]) => ({
+    'GET doctor': () => ({
+      healthy: rows.length === 0,
+      findings: [{ name: 'no-driver', explanation: 'a row that nothing drives', rows }],
+    }),
+  });
   const good = await keelson(context, ['doctor'], finding([]));
   assert.deepEqual([good.code, good.out], [0, '✔ healthy: no row breaks any of 1 invariant\n']);
   const bad = await keelson(context, ['doctor'], finding([{ instance_id: '7' }]));
@@ -110,8 +172,47 @@ test('nodes: servers and workers', async (context) => {
   const { code, out } = await keelson(context, ['nodes'], {
     'GET nodes': () => ({
       items: [
-        { kind: 'server', id: 's', roles: ['api', 'master'], host: 'h1', pid: 7, url: 'http://h1:7400', version: '0.1.0', startedAt: time, seenUntil: time, alive: false },
-        { kind: 'worker', id: 'w', name: 'w1', group: 'gpu', state: 'live', slots: 4, inUse: 1, capabilities: ['shell', 'processor:a'], host: 'h2', pid: 8, version: '0.1.0', registeredAt: time, leaseUntil: time, leaseOver: false, running: [{ id: '7.1.a', instanceId: '7', generation: 1, task: 'a', project: 'p', workflow: 'w', attempt: 1, state: 'running', since: time }] },
+        {
+          kind: 'server',
+          id: 's',
+          roles: ['api', 'master'],
+          host: 'h1',
+          pid: 7,
+          url: 'http://h1:7400',
+          version: '0.1.0',
+          startedAt: time,
+          seenUntil: time,
+          alive: false,
+        },
+        {
+          kind: 'worker',
+          id: 'w',
+          name: 'w1',
+          group: 'gpu',
+          state: 'live',
+          slots: 4,
+          inUse: 1,
+          capabilities: ['shell', 'processor:a'],
+          host: 'h2',
+          pid: 8,
+          version: '0.1.0',
+          registeredAt: time,
+          leaseUntil: time,
+          leaseOver: false,
+          running: [
+            {
+              id: '7.1.a',
+              instanceId: '7',
+              generation: 1,
+              task: 'a',
+              project: 'p',
+              workflow: 'w',
+              attempt: 1,
+              state: 'running',
+              since: time,
+            },
+          ],
+        },
       ],
       next: null,
     }),

@@ -27,7 +27,10 @@ async function apply(terminal: Terminal, paths: readonly string[], options: Conn
   const answer = await publishBundle(client, terminal, await prepareToPublish(terminal, paths, json), json);
   if (json) return printJson(terminal, answer);
   const paint = painter(terminal.stdout, terminal.env);
-  printLines(terminal, answer.workflows.map((workflow) => appliedLine(workflow, paint)));
+  printLines(
+    terminal,
+    answer.workflows.map((workflow) => appliedLine(workflow, paint)),
+  );
 }
 
 function appliedLine({ project, workflow, action, version }: AppliedWorkflow, paint: Paint): string {

@@ -35,21 +35,39 @@ export function define(command: Command, terminal: Terminal): void {
 async function artifacts(terminal: Terminal, task: string, options: ArtifactsOptions): Promise<void> {
   const client = await connect(terminal, options);
   const name = parseTaskName(task);
-  const found = name.kind === 'id' ? await client.getTaskInstance(name.id) : await client.getTask(name.instanceId, name.task);
-  if (options.save !== undefined) await saveAll(client, terminal, found.id, found.artifacts, options.save, options.json === true);
+  const found =
+    name.kind === 'id' ? await client.getTaskInstance(name.id) : await client.getTask(name.instanceId, name.task);
+  if (options.save !== undefined)
+    await saveAll(client, terminal, found.id, found.artifacts, options.save, options.json === true);
   if (options.json === true) return printJson(terminal, found.artifacts);
-  if (found.artifacts.length === 0) return remark(terminal, `Task ${plain(found.task)} (${found.state}) has no artifacts`);
+  if (found.artifacts.length === 0)
+    return remark(terminal, `Task ${plain(found.task)} (${found.state}) has no artifacts`);
   if (options.save === undefined) {
-    printLines(terminal, tableLines(terminal, ['PATH', 'SIZE', 'SHA-256'], found.artifacts.map(({ path, size, sha256 }) => [plain(path), sizeText(size), sha256])));
+    printLines(
+      terminal,
+      tableLines(
+        terminal,
+        ['PATH', 'SIZE', 'SHA-256'],
+        found.artifacts.map(({ path, size, sha256 }) => [plain(path), sizeText(size), sha256]),
+      ),
+    );
   }
 }
 
-async function saveAll(client: KeelsonClient, terminal: Terminal, id: string, files: readonly RestArtifact[], directory: string, json: boolean): Promise<void> {
+async function saveAll(
+  client: KeelsonClient,
+  terminal: Terminal,
+  id: string,
+  files: readonly RestArtifact[],
+  directory: string,
+  json: boolean,
+): Promise<void> {
   const folder = resolve(terminal.cwd, directory);
   for (const { path, size, mode } of files) {
     const target = join(folder, path);
     const inside = relative(folder, target);
-    if (inside.startsWith('..') || isAbsolute(inside)) throw new CliFailure('bad-artifact-path', `the artifact ${JSON.stringify(path)} would lie outside of ${folder}`);
+    if (inside.startsWith('..') || isAbsolute(inside))
+      throw new CliFailure('bad-artifact-path', `the artifact ${JSON.stringify(path)} would lie outside of ${folder}`);
     try {
       await mkdir(dirname(target), { recursive: true });
       await pipeline(Readable.fromWeb(await client.readArtifact(id, path)), createWriteStream(target, { mode }));

@@ -27,7 +27,9 @@ export function define(command: Command, terminal: Terminal): void {
   withProject(connected(command.command('set')))
     .argument('<name>', 'the name of the datasource')
     .argument('[url]', 'as in postgresql://user@host:5432/database, without the password')
-    .description('Sets a datasource. The password is read from standard input; without URL and options, the whole URL is.')
+    .description(
+      'Sets a datasource. The password is read from standard input; without URL and options, the whole URL is.',
+    )
     .addOption(new Option('--kind <kind>', 'the kind of database').choices(DATASOURCE_KINDS))
     .option('--host <host>', 'host name or address')
     .option('--port <port>', 'default: 5432 or 3306', integer(1, 65_535))
@@ -61,11 +63,18 @@ async function set(terminal: Terminal, name: string, url: string | undefined, op
   if (whole && !options.password) throw usageFailure('--no-password needs a URL or options');
   if (url !== undefined) refusePasswordInArgument(url);
   const request = readDatasource(whole ? await readSecret(terminal, `URL of ${name}`) : url, flags);
-  const password = whole || !options.password ? request.password : await readSecret(terminal, `Password of ${request.user}`);
+  const password =
+    whole || !options.password ? request.password : await readSecret(terminal, `Password of ${request.user}`);
   const client = await connect(terminal, options);
-  await client.putDatasource(options.project, name, { ...request, ...(password !== undefined && password !== '' && { password }) });
+  await client.putDatasource(options.project, name, {
+    ...request,
+    ...(password !== undefined && password !== '' && { password }),
+  });
   if (options.json === true) return printJson(terminal, { project: options.project, name });
-  printLines(terminal, `Datasource ${name} of project ${options.project} is set; "keelson datasource test ${name}" tries it`);
+  printLines(
+    terminal,
+    `Datasource ${name} of project ${options.project} is set; "keelson datasource test ${name}" tries it`,
+  );
 }
 
 async function list(terminal: Terminal, options: DatasourceOptions): Promise<void> {
@@ -79,15 +88,27 @@ async function list(terminal: Terminal, options: DatasourceOptions): Promise<voi
 function row({ name, config, hasPassword, updatedAt, updatedBy }: Datasource): string[] {
   const port = config.port === undefined ? '' : `:${config.port}`;
   const address = `${config.kind}://${config.user}@${config.host}${port}/${config.database}`;
-  return [name, plain(address), hasPassword ? 'yes' : 'no', config.tls === true ? 'yes' : '', localTime(updatedAt), plain(updatedBy)];
+  return [
+    name,
+    plain(address),
+    hasPassword ? 'yes' : 'no',
+    config.tls === true ? 'yes' : '',
+    localTime(updatedAt),
+    plain(updatedBy),
+  ];
 }
 
 async function test(terminal: Terminal, name: string, options: DatasourceOptions): Promise<void> {
   const client = await connect(terminal, options);
   const answer = await client.testDatasource(options.project, name);
   if (options.json === true) printJson(terminal, answer);
-  if (!answer.ok) throw new CliFailure('datasource-failed', `${name}: ${answer.error?.message ?? 'the database does not answer'}`);
-  if (options.json !== true) printLines(terminal, `${name} answers in ${elapsedText(answer.elapsedMs)}${answer.serverVersion === null ? '' : ` (${plain(answer.serverVersion)})`}`);
+  if (!answer.ok)
+    throw new CliFailure('datasource-failed', `${name}: ${answer.error?.message ?? 'the database does not answer'}`);
+  if (options.json !== true)
+    printLines(
+      terminal,
+      `${name} answers in ${elapsedText(answer.elapsedMs)}${answer.serverVersion === null ? '' : ` (${plain(answer.serverVersion)})`}`,
+    );
 }
 
 async function remove(terminal: Terminal, name: string, options: DatasourceOptions): Promise<void> {

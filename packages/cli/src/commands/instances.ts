@@ -33,7 +33,8 @@ export function define(command: Command, terminal: Terminal): void {
 }
 
 async function instances(terminal: Terminal, name: string | undefined, options: InstancesOptions): Promise<void> {
-  const { project, workflow } = name === undefined ? { project: options.project, workflow: undefined } : named(name, options.project);
+  const { project, workflow } =
+    name === undefined ? { project: options.project, workflow: undefined } : named(name, options.project);
   const state = options.state === undefined ? undefined : oneOf('--state', options.state, INSTANCE_STATES);
   const client = await connect(terminal, options);
   const items: Instance[] = [];
@@ -47,7 +48,14 @@ async function instances(terminal: Terminal, name: string | undefined, options: 
   if (options.json === true) return printJson(terminal, items);
   if (items.length === 0) return remark(terminal, 'There are no such instances');
   const paint = painter(terminal.stdout, terminal.env);
-  printLines(terminal, tableLines(terminal, ['ID', 'WORKFLOW', 'STATE', 'RUN TIME', 'STARTED', 'TOOK', 'REASON'], items.map((item) => row(item, paint, Date.now()))));
+  printLines(
+    terminal,
+    tableLines(
+      terminal,
+      ['ID', 'WORKFLOW', 'STATE', 'RUN TIME', 'STARTED', 'TOOK', 'REASON'],
+      items.map((item) => row(item, paint, Date.now())),
+    ),
+  );
   if (more) remark(terminal, `There are more; --limit N shows them`);
 }
 

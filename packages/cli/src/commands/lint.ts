@@ -24,7 +24,12 @@ async function lint(terminal: Terminal, paths: readonly string[], json: boolean)
   const prepared = await prepare(terminal.cwd, found.definitions);
   const valid = !prepared.issues.some(({ severity }) => severity === 'error');
   if (json) {
-    const workflows = prepared.workflows.map(({ file, definition }) => ({ file, project: definition.project, workflow: definition.name, tasks: Object.keys(definition.tasks).length }));
+    const workflows = prepared.workflows.map(({ file, definition }) => ({
+      file,
+      project: definition.project,
+      workflow: definition.name,
+      tasks: Object.keys(definition.tasks).length,
+    }));
     printJson(terminal, { valid, workflows, issues: prepared.issues, skipped: found.skipped });
   } else {
     showSkipped(terminal, found.skipped);

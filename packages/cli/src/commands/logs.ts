@@ -39,14 +39,24 @@ async function logs(terminal: Terminal, task: string, options: LogsOptions): Pro
   await printWhole(client, terminal, id, options);
 }
 
-async function followLog(client: KeelsonClient, terminal: Terminal, id: string, { attempt, tail, json }: LogsOptions): Promise<void> {
+async function followLog(
+  client: KeelsonClient,
+  terminal: Terminal,
+  id: string,
+  { attempt, tail, json }: LogsOptions,
+): Promise<void> {
   const stopListening = terminal.onSignal(['SIGINT', 'SIGTERM'], () => terminal.exit(EXIT.interrupted));
   let current: number | undefined;
   try {
-    for await (const event of client.followLog(id, { attempt, tail, onInterrupted: () => remark(terminal, 'The connection broke; trying again …') })) {
+    for await (const event of client.followLog(id, {
+      attempt,
+      tail,
+      onInterrupted: () => remark(terminal, 'The connection broke; trying again …'),
+    })) {
       if (json === true) await write(terminal, `${JSON.stringify(event)}\n`);
       else if (event.event === 'log') {
-        if (current !== undefined && event.data.attempt !== current) remark(terminal, `── attempt ${event.data.attempt} ──`);
+        if (current !== undefined && event.data.attempt !== current)
+          remark(terminal, `── attempt ${event.data.attempt} ──`);
         current = event.data.attempt;
         await write(terminal, event.data.text);
       } else remark(terminal, `── attempt ${event.data.attempt}: the task ${event.data.state} ──`);
@@ -59,14 +69,20 @@ async function followLog(client: KeelsonClient, terminal: Terminal, id: string, 
 async function printWhole(client: KeelsonClient, terminal: Terminal, id: string, options: LogsOptions): Promise<void> {
   let first = true;
   for await (const part of logParts(client, id, options)) {
-    if (first && options.attempt === undefined && part.attempt > 1) remark(terminal, `attempt ${part.attempt}; --attempt N shows an earlier one`);
+    if (first && options.attempt === undefined && part.attempt > 1)
+      remark(terminal, `attempt ${part.attempt}; --attempt N shows an earlier one`);
     if (part.lost > 0) remark(terminal, `(${sizeText(part.lost)} of the log were lost here)`);
     first = false;
     await write(terminal, part.bytes);
   }
 }
 
-async function printWholeAsJson(client: KeelsonClient, terminal: Terminal, id: string, options: LogsOptions): Promise<void> {
+async function printWholeAsJson(
+  client: KeelsonClient,
+  terminal: Terminal,
+  id: string,
+  options: LogsOptions,
+): Promise<void> {
   const decoder = new TextDecoder();
   let text = '';
   let last: { attempt: number; next: number; complete: boolean } = { attempt: 0, next: 0, complete: false };
@@ -76,7 +92,14 @@ async function printWholeAsJson(client: KeelsonClient, terminal: Terminal, id: s
     text += decoder.decode(part.bytes, { stream: true });
     last = part;
   }
-  printJson(terminal, { taskInstance: id, attempt: last.attempt, from: from ?? 0, next: last.next, complete: last.complete, text: text + decoder.decode() });
+  printJson(terminal, {
+    taskInstance: id,
+    attempt: last.attempt,
+    from: from ?? 0,
+    next: last.next,
+    complete: last.complete,
+    text: text + decoder.decode(),
+  });
 }
 
 /** Reads a log part by part, as far as it goes now. `lost` octets are missing before a part. */

@@ -11,7 +11,9 @@ interface MigrateOptions {
 
 export function define(command: Command, terminal: Terminal): void {
   withDatabaseUrl(withJson(command))
-    .description('Brings the schema of a database up to date. Forward only; a newer schema than this release knows is refused.')
+    .description(
+      'Brings the schema of a database up to date. Forward only; a newer schema than this release knows is refused.',
+    )
     .action(async (options: MigrateOptions) => migrate(terminal, options));
   examples(command, [['KEELSON_DATABASE_URL=postgresql://keelson@db/keelson keelson migrate', '']]);
 }

@@ -24,20 +24,52 @@ async function nodes(terminal: Terminal, options: ConnectedOptions): Promise<voi
   const now = Date.now();
   const servers = items.filter((item): item is Of<'server'> => item.kind === 'server');
   const workers = items.filter((item): item is Of<'worker'> => item.kind === 'worker');
-  printLines(terminal, tableLines(terminal, ['SERVER', 'ROLES', 'PROCESS', 'STATE', 'UP FOR', 'VERSION'], servers.map((server) => serverRow(server, paint, now))));
-  if (workers.length === 0) return remark(terminal, '\nNo worker is connected; "keelson worker --server URL" starts one');
-  printLines(terminal, ['', ...tableLines(terminal, ['WORKER', 'GROUP', 'STATE', 'SLOTS', 'CAN RUN', 'RUNS'], workers.map((worker) => workerRow(worker, paint)))]);
+  printLines(
+    terminal,
+    tableLines(
+      terminal,
+      ['SERVER', 'ROLES', 'PROCESS', 'STATE', 'UP FOR', 'VERSION'],
+      servers.map((server) => serverRow(server, paint, now)),
+    ),
+  );
+  if (workers.length === 0)
+    return remark(terminal, '\nNo worker is connected; "keelson worker --server URL" starts one');
+  printLines(terminal, [
+    '',
+    ...tableLines(
+      terminal,
+      ['WORKER', 'GROUP', 'STATE', 'SLOTS', 'CAN RUN', 'RUNS'],
+      workers.map((worker) => workerRow(worker, paint)),
+    ),
+  ]);
 }
 
-function serverRow({ url, roles, host, pid, alive, startedAt, version }: Of<'server'>, paint: Paint, now: number): string[] {
-  return [plain(url ?? host), roles.join(','), `${plain(host)}:${pid}`, alive ? paint('green', 'alive') : paint('red', 'silent'), elapsedText(now - Date.parse(startedAt)), version];
+function serverRow(
+  { url, roles, host, pid, alive, startedAt, version }: Of<'server'>,
+  paint: Paint,
+  now: number,
+): string[] {
+  return [
+    plain(url ?? host),
+    roles.join(','),
+    `${plain(host)}:${pid}`,
+    alive ? paint('green', 'alive') : paint('red', 'silent'),
+    elapsedText(now - Date.parse(startedAt)),
+    version,
+  ];
 }
 
 const MOST_NAMED = 3;
 
-function workerRow({ name, group, state, leaseOver, inUse, slots, capabilities, running }: Of<'worker'>, paint: Paint): string[] {
+function workerRow(
+  { name, group, state, leaseOver, inUse, slots, capabilities, running }: Of<'worker'>,
+  paint: Paint,
+): string[] {
   const shown = leaseOver ? paint('red', 'lease over') : paint(state === 'live' ? 'green' : 'yellow', state);
-  const tasks = running.slice(0, MOST_NAMED).map(({ instanceId, task }) => `${instanceId}/${task}`).join(' ');
+  const tasks = running
+    .slice(0, MOST_NAMED)
+    .map(({ instanceId, task }) => `${instanceId}/${task}`)
+    .join(' ');
   const more = running.length > MOST_NAMED ? ` +${running.length - MOST_NAMED}` : '';
   return [plain(name), plain(group), shown, `${inUse}/${slots}`, capabilities.map(plain).join(','), tasks + more];
 }

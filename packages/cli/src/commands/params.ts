@@ -22,11 +22,15 @@ export function define(command: Command, terminal: Terminal): void {
   withProject(connected(command.command('set')))
     .argument('<name=value...>', 'NAME=TEXT, or NAME:=JSON for a typed value')
     .description('Sets some and keeps the others.')
-    .action(async (values: string[], options: ParamsOptions) => change(terminal, options, (before) => ({ ...before, ...parseParams(values) })));
+    .action(async (values: string[], options: ParamsOptions) =>
+      change(terminal, options, (before) => ({ ...before, ...parseParams(values) })),
+    );
   withProject(connected(command.command('delete')))
     .argument('<name...>', 'names')
     .description('Deletes some and keeps the others.')
-    .action(async (names: string[], options: ParamsOptions) => change(terminal, options, (before) => without(before, names)));
+    .action(async (names: string[], options: ParamsOptions) =>
+      change(terminal, options, (before) => without(before, names)),
+    );
   examples(command, [['keelson params set region=eu limit:=100 -p demo', 'a text and a number']]);
 }
 
@@ -36,7 +40,11 @@ function without(before: Params, names: readonly string[]): Params {
   const unknown = names.find((name) => !Object.hasOwn(before, name));
   if (unknown !== undefined) {
     const hint = didYouMean(unknown, Object.keys(before));
-    throw new CliFailure('unknown-param', `the project has no parameter ${JSON.stringify(unknown)}`, hint === undefined ? {} : { advice: hint });
+    throw new CliFailure(
+      'unknown-param',
+      `the project has no parameter ${JSON.stringify(unknown)}`,
+      hint === undefined ? {} : { advice: hint },
+    );
   }
   return Object.fromEntries(Object.entries(before).filter(([name]) => !names.includes(name)));
 }
@@ -47,7 +55,14 @@ async function list(terminal: Terminal, options: ParamsOptions): Promise<void> {
   if (options.json === true) return printJson(terminal, params);
   const entries = Object.entries(params);
   if (entries.length === 0) return remark(terminal, `Project ${options.project} has no parameters`);
-  printLines(terminal, tableLines(terminal, ['NAME', 'VALUE'], entries.map(([name, value]) => [plain(name), plain(JSON.stringify(value))])));
+  printLines(
+    terminal,
+    tableLines(
+      terminal,
+      ['NAME', 'VALUE'],
+      entries.map(([name, value]) => [plain(name), plain(JSON.stringify(value))]),
+    ),
+  );
 }
 
 async function change(terminal: Terminal, options: ParamsOptions, edit: (before: Params) => Params): Promise<void> {

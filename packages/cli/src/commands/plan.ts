@@ -22,7 +22,10 @@ async function plan(terminal: Terminal, paths: readonly string[], options: Conne
   const answer = await planBundle(client, terminal, await prepareToPublish(terminal, paths, json), json);
   if (json) return printJson(terminal, answer);
   const paint = painter(terminal.stdout, terminal.env);
-  printLines(terminal, answer.workflows.flatMap((workflow) => planLines(workflow, paint)));
+  printLines(
+    terminal,
+    answer.workflows.flatMap((workflow) => planLines(workflow, paint)),
+  );
   const uploads = answer.missingBlobs.length === 0 ? '' : `; ${counted(answer.missingBlobs.length, 'file')} to upload`;
   printLines(terminal, `${summary(answer.workflows)}${uploads}. Nothing was stored.`);
 }
@@ -34,12 +37,19 @@ function planLines({ project, workflow, action, version, changes }: AppliedWorkf
   const name = paint('bold', `${project}/${workflow}`);
   if (action === 'unchanged') return [`  ${name}  unchanged ${paint('dim', `(v${version})`)}`];
   if (action === 'create') return [`${paint('green', '+')} ${name}  new ${paint('dim', `(v${version})`)}`];
-  const shown = changes.slice(0, MOST_CHANGES).map(({ path, kind }) => `    ${paint(SIGNS[kind][0], SIGNS[kind][1])} ${plain(path)}`);
+  const shown = changes
+    .slice(0, MOST_CHANGES)
+    .map(({ path, kind }) => `    ${paint(SIGNS[kind][0], SIGNS[kind][1])} ${plain(path)}`);
   const more = changes.length > MOST_CHANGES ? [paint('dim', `    … and ${changes.length - MOST_CHANGES} more`)] : [];
-  return [`${paint('yellow', '~')} ${name}  changed ${paint('dim', `(v${version - 1} → v${version})`)}`, ...shown, ...more];
+  return [
+    `${paint('yellow', '~')} ${name}  changed ${paint('dim', `(v${version - 1} → v${version})`)}`,
+    ...shown,
+    ...more,
+  ];
 }
 
 function summary(workflows: readonly AppliedWorkflow[]): string {
-  const count = (action: AppliedWorkflow['action']) => workflows.filter((workflow) => workflow.action === action).length;
+  const count = (action: AppliedWorkflow['action']) =>
+    workflows.filter((workflow) => workflow.action === action).length;
   return `${count('create')} to create, ${count('update')} to change, ${count('unchanged')} unchanged`;
 }

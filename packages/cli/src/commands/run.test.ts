@@ -9,11 +9,20 @@ import { refuse, sendEvents, testApi } from '../testing/test-api.ts';
 import type { TestTerminalOptions } from '../testing/test-terminal.ts';
 import { testTerminal } from '../testing/test-terminal.ts';
 
-const STARTED = { id: '7', project: 'demo', workflow: 'daily', version: 3, runTime: '2026-01-01T00:00:00Z', priority: 0, params: {} };
+const STARTED = {
+  id: '7',
+  project: 'demo',
+  workflow: 'daily',
+  version: 3,
+  runTime: '2026-01-01T00:00:00Z',
+  priority: 0,
+  params: {},
+};
 const ENDED_AT = '2026-01-01T00:00:09Z';
 
 const extract = endedTask('extract', 'succeeded');
-const load = (state: TaskInstance['state'], values: Partial<TaskInstance> = {}) => endedTask('load', state, { needs: ['extract'], ...values });
+const load = (state: TaskInstance['state'], values: Partial<TaskInstance> = {}) =>
+  endedTask('load', state, { needs: ['extract'], ...values });
 
 function life(end: 'succeeded' | 'failed', last: TaskInstance): LiveEvent[] {
   const reason = end === 'failed' ? { code: 'task-failed', message: 'task load failed' } : null;
@@ -27,26 +36,62 @@ function life(end: 'succeeded' | 'failed', last: TaskInstance): LiveEvent[] {
   ];
 }
 
-async function run(context: TestContext, args: readonly string[], handlers: Readonly<Record<string, Handler>>, options: TestTerminalOptions = {}) {
+async function run(
+  context: TestContext,
+  args: readonly string[],
+  handlers: Readonly<Record<string, Handler>>,
+  options: TestTerminalOptions = {},
+) {
   const api = await testApi(context, { 'POST projects/*/workflows/*/instances': () => STARTED, ...handlers });
   const terminal = testTerminal({ ...options, env: { ...api.env, ...options.env } });
   return { code: await runCli(['run', ...args], terminal), out: terminal.out(), err: terminal.err(), calls: api.calls };
 }
 
 test('starts, and prints the id', async (context) => {
-  const { code, out, calls } = await run(context, ['demo/daily', '-p', 'day=2026-01-01', '-p', 'n:=2', '--at', '2026-01-01T00:00:00Z', '--priority', '-5', '--version', '3', '--idempotency-key', 'k'], {});
+  const { code, out, calls } = await run(
+    context,
+    [
+      'demo/daily',
+      '-p',
+      'day=2026-01-01',
+      '-p',
+      'n:=2',
+      '--at',
+      '2026-01-01T00:00:00Z',
+      '--priority',
+      '-5',
+      '--version',
+      '3',
+      '--idempotency-key',
+      'k',
+    ],
+    {},
+  );
   assert.equal(code, 0);
   // The handler answers 200: the key had started it before.
   assert.equal(out, 'Already started: instance 7 of demo/daily v3\n');
   assert.equal(calls[0]?.path, 'projects/demo/workflows/daily/instances');
-  assert.deepEqual(calls[0]?.body, { params: { day: '2026-01-01', n: 2 }, runTime: '2026-01-01T00:00:00Z', version: 3, priority: -5 });
+  assert.deepEqual(calls[0]?.body, {
+    params: { day: '2026-01-01', n: 2 },
+    runTime: '2026-01-01T00:00:00Z',
+    version: 3,
+    priority: -5,
+  });
   assert.equal(calls[0]?.headers['idempotency-key'], 'k');
 });
 
 test('--wait in a pipe: a line for each change; 0 when it succeeded', async (context) => {
-  const { code, out } = await run(context, ['demo/daily', '--wait'], { 'GET instances/*/events': (_call, response) => sendEvents(response, 'live', life('succeeded', load('succeeded'))) });
+  const { code, out } = await run(context, ['demo/daily', '--wait'], {
+    'GET instances/*/events': (_call, response) => sendEvents(response, 'live', life('succeeded', load('succeeded'))),
+  });
   assert.equal(code, 0);
-  assert.deepEqual(out.split('\n').slice(0, -2).map((line) => line.replace(/ {2}[\d.]+m?s?.*$/, '')), ['✔ extract', '▶ load  running', '✔ load']);
+  assert.deepEqual(
+    out
+      .split('\n')
+      .slice(0, -2)
+      .map((line) => line.replace(/ {2}[\d.]+m?s?.*$/, '')),
+    ['✔ extract', '▶ load  running', '✔ load'],
+  );
   assert.match(out, /✔ demo\/daily v3 {2}instance 7 {2}succeeded {2}9\.0s\n$/);
 });
 
@@ -54,10 +99,22 @@ test('--wait and it fails: the reason, the last log lines, where to see more, an
   const failed = load('failed', { attempt: 2, maxAttempts: 2, reason: { code: 'exit-code', message: 'exit code 3' } });
   const { code, out } = await run(context, ['demo/daily', '--wait'], {
     'GET instances/*/events': (_call, response) => sendEvents(response, 'live', life('failed', failed)),
-    'GET instances/*': () => sampleDetail([extract, failed], { state: 'failed', endedAt: ENDED_AT, reason: { code: 'task-failed', message: 'task load failed' } }),
+    'GET instances/*': () =>
+      sampleDetail([extract, failed], {
+        state: 'failed',
+        endedAt: ENDED_AT,
+        reason: { code: 'task-failed', message: 'task load failed' },
+      }),
     'GET task-instances/*/log': ({ query }, response) => {
       assert.equal(query.get('tail'), '10');
-      response.writeHead(200, { 'keelson-log-attempt': '2', 'keelson-log-from': '0', 'keelson-log-next': '9', 'keelson-log-complete': 'true' }).end('one\ntwo\n\n');
+      response
+        .writeHead(200, {
+          'keelson-log-attempt': '2',
+          'keelson-log-from': '0',
+          'keelson-log-next': '9',
+          'keelson-log-complete': 'true',
+        })
+        .end('one\ntwo\n\n');
     },
   });
   assert.equal(code, 1);
@@ -80,7 +137,8 @@ test('--follow prints the logs of all tasks, each line with its task', async (co
     },
   });
   assert.equal(code, 0);
-  for (const line of ['extract | half a line', 'load | loading', 'load | no end']) assert.ok(out.split('\n').includes(line), `${line} in ${out}`);
+  for (const line of ['extract | half a line', 'load | loading', 'load | no end'])
+    assert.ok(out.split('\n').includes(line), `${line} in ${out}`);
 });
 
 test('--wait --json prints the instance and nothing else', async (context) => {
@@ -94,8 +152,11 @@ test('--wait --json prints the instance and nothing else', async (context) => {
 
 test('--wait on a terminal draws the tree in place', async (context) => {
   const { code, out } = await run(
-    context, ['demo/daily', '--wait'],
-    { 'GET instances/*/events': (_call, response) => sendEvents(response, 'live', life('succeeded', load('succeeded'))) },
+    context,
+    ['demo/daily', '--wait'],
+    {
+      'GET instances/*/events': (_call, response) => sendEvents(response, 'live', life('succeeded', load('succeeded'))),
+    },
     { tty: { columns: 60, rows: 20 } },
   );
   assert.equal(code, 0);
@@ -110,7 +171,9 @@ test('Ctrl-C while waiting says that the instance goes on, and leaves with 130',
       response.writeHead(200, { 'content-type': 'text/event-stream' });
       response.write(`event: snapshot\ndata: ${JSON.stringify(snapshot?.data)}\n\n`, () => {
         terminal.signal('SIGINT');
-        response.end(`event: end\ndata: ${JSON.stringify(sampleInstance([], { state: 'succeeded', endedAt: ENDED_AT }))}\n\n`);
+        response.end(
+          `event: end\ndata: ${JSON.stringify(sampleInstance([], { state: 'succeeded', endedAt: ENDED_AT }))}\n\n`,
+        );
       });
     },
   });
@@ -123,14 +186,27 @@ test('Ctrl-C while waiting says that the instance goes on, and leaves with 130',
 test('refusals: parameters by name, unknown workflow, no access, no server', async (context) => {
   const params = await run(context, ['daily', '-p', 'dya=1'], {
     'POST projects/*/workflows/*/instances': (_call, response) =>
-      refuse(response, 'invalid-params', 'the parameters do not fit', { errors: [{ path: 'params.dya', code: 'unknown-param', message: 'there is no parameter "dya": did you mean "day"?' }] }),
+      refuse(response, 'invalid-params', 'the parameters do not fit', {
+        errors: [
+          { path: 'params.dya', code: 'unknown-param', message: 'there is no parameter "dya": did you mean "day"?' },
+        ],
+      }),
   });
   assert.equal(params.code, 1);
-  assert.equal(params.err, 'error: the parameters do not fit\n  params.dya: there is no parameter "dya": did you mean "day"?\n');
-  const unknown = await run(context, ['daliy', '--json'], { 'POST projects/*/workflows/*/instances': (_call, response) => refuse(response, 'unknown-workflow', 'project default has no workflow daliy') });
+  assert.equal(
+    params.err,
+    'error: the parameters do not fit\n  params.dya: there is no parameter "dya": did you mean "day"?\n',
+  );
+  const unknown = await run(context, ['daliy', '--json'], {
+    'POST projects/*/workflows/*/instances': (_call, response) =>
+      refuse(response, 'unknown-workflow', 'project default has no workflow daliy'),
+  });
   assert.equal(unknown.code, 1);
   assert.equal((JSON.parse(unknown.err) as { error: { code: string } }).error.code, 'unknown-workflow');
-  const refused = await run(context, ['daily'], { 'POST projects/*/workflows/*/instances': (_call, response) => refuse(response, 'forbidden', 'the role viewer may not start') });
+  const refused = await run(context, ['daily'], {
+    'POST projects/*/workflows/*/instances': (_call, response) =>
+      refuse(response, 'forbidden', 'the role viewer may not start'),
+  });
   assert.equal(refused.code, 4);
   const none = testTerminal();
   assert.equal(await runCli(['run', 'daily'], none), 3);

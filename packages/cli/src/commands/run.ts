@@ -25,8 +25,14 @@ interface RunOptions extends ConnectedOptions {
 export function define(command: Command, terminal: Terminal): void {
   connected(command)
     .argument('<name>', '[project/]workflow')
-    .description('Starts a workflow instance. With --wait: shows its tasks until it ends, and fails if it does not succeed.')
-    .option('-p, --param <name=value>', 'a parameter; NAME:=JSON for a typed value; may be given several times', collect)
+    .description(
+      'Starts a workflow instance. With --wait: shows its tasks until it ends, and fails if it does not succeed.',
+    )
+    .option(
+      '-p, --param <name=value>',
+      'a parameter; NAME:=JSON for a typed value; may be given several times',
+      collect,
+    )
     .option('--params-file <file>', 'parameters from a YAML or JSON file; -p wins')
     .option('--at <time>', 'the time the run is for, as in 2026-01-31T08:00:00+08:00 (default: now)')
     .option('--version <n>', 'this version of the workflow (default: the latest)', integer(1, 2_147_483_647))
@@ -35,7 +41,8 @@ export function define(command: Command, terminal: Terminal): void {
     .option('-w, --wait', 'wait for the end; Ctrl-C leaves it running')
     .option('-f, --follow', 'print the logs of all tasks while waiting')
     .action(async (name: string, { version, ...options }: RunOptions & { version?: number }) =>
-      run(terminal, name, { ...options, ...(version !== undefined && { workflowVersion: version }) }));
+      run(terminal, name, { ...options, ...(version !== undefined && { workflowVersion: version }) }),
+    );
   examples(command, [
     ['keelson run daily-sales', 'start and print the id'],
     ['keelson run demo/daily-sales --wait', 'watch it to its end'],
@@ -61,15 +68,24 @@ async function run(terminal: Terminal, name: string, options: RunOptions): Promi
   if (!waits) {
     if (json) return printJson(terminal, started);
     const paint = painter(terminal.stdout, terminal.env);
-    printLines(terminal, `${started.repeated ? 'Already started: instance' : 'Started instance'} ${paint('bold', started.id)} of ${project}/${workflow} v${started.version}`);
-    if (terminal.stdout.isTTY === true) remark(terminal, `Watch it: keelson show ${started.id} --wait    Stop it: keelson stop ${started.id}`);
+    printLines(
+      terminal,
+      `${started.repeated ? 'Already started: instance' : 'Started instance'} ${paint('bold', started.id)} of ${project}/${workflow} v${started.version}`,
+    );
+    if (terminal.stdout.isTTY === true)
+      remark(terminal, `Watch it: keelson show ${started.id} --wait    Stop it: keelson stop ${started.id}`);
     return;
   }
   await waitForEnd(client, started.id, terminal, { follow: options.follow === true, json });
 }
 
 /** Watches an instance; on its end prints what came of it, and throws unless it succeeded. */
-export async function waitForEnd(client: KeelsonClient, id: string, terminal: Terminal, options: { readonly follow: boolean; readonly json: boolean }): Promise<void> {
+export async function waitForEnd(
+  client: KeelsonClient,
+  id: string,
+  terminal: Terminal,
+  options: { readonly follow: boolean; readonly json: boolean },
+): Promise<void> {
   const ended = await watchToEnd(client, id, terminal, options);
   if (options.json) {
     const detail = await client.getInstance(id);

@@ -13,7 +13,9 @@ export function define(command: Command, terminal: Terminal): void {
     .option('-o, --out <file>', 'write it into a file')
     .description('Prints the JSON Schema of workflow definitions, for editors. Needs no server.')
     .action(async ({ out }: { out?: string }) => schema(terminal, out));
-  examples(command, [['keelson schema --out keelson.schema.json', 'and in a definition: $schema: ./keelson.schema.json']]);
+  examples(command, [
+    ['keelson schema --out keelson.schema.json', 'and in a definition: $schema: ./keelson.schema.json'],
+  ]);
 }
 
 async function schema(terminal: Terminal, out: string | undefined): Promise<void> {

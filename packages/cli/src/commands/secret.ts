@@ -14,7 +14,9 @@ interface SecretOptions extends ConnectedOptions {
 }
 
 export function define(command: Command, terminal: Terminal): void {
-  command.description('Secrets of a project: encrypted at rest, masked in logs, never given out again. Tasks read them as ${{ secrets.NAME }}.');
+  command.description(
+    'Secrets of a project: encrypted at rest, masked in logs, never given out again. Tasks read them as ${{ secrets.NAME }}.',
+  );
   withProject(connected(command.command('set')))
     .argument('<name>', 'the name of the secret')
     .description('Sets a secret. The value is read from standard input; on a terminal it is asked for and not shown.')
@@ -35,7 +37,11 @@ export function define(command: Command, terminal: Terminal): void {
 async function set(terminal: Terminal, name: string, options: SecretOptions): Promise<void> {
   const client = await connect(terminal, options);
   const value = await readSecret(terminal, `Value of ${name}`);
-  if (value === '') throw usageFailure('a secret cannot be empty: no value came on standard input', `printf '%s' "$VALUE" | keelson secret set ${name}`);
+  if (value === '')
+    throw usageFailure(
+      'a secret cannot be empty: no value came on standard input',
+      `printf '%s' "$VALUE" | keelson secret set ${name}`,
+    );
   await client.putSecret(options.project, name, value);
   if (options.json === true) printJson(terminal, { project: options.project, name });
   else printLines(terminal, `Secret ${name} of project ${options.project} is set`);
@@ -46,7 +52,14 @@ async function list(terminal: Terminal, options: SecretOptions): Promise<void> {
   const { items } = await client.listSecrets(options.project);
   if (options.json === true) return printJson(terminal, items);
   if (items.length === 0) return remark(terminal, `Project ${options.project} has no secrets`);
-  printLines(terminal, tableLines(terminal, ['NAME', 'SET', 'BY'], items.map(({ name, updatedAt, updatedBy }) => [name, localTime(updatedAt), plain(updatedBy)])));
+  printLines(
+    terminal,
+    tableLines(
+      terminal,
+      ['NAME', 'SET', 'BY'],
+      items.map(({ name, updatedAt, updatedBy }) => [name, localTime(updatedAt), plain(updatedBy)]),
+    ),
+  );
 }
 
 async function remove(terminal: Terminal, name: string, options: SecretOptions): Promise<void> {

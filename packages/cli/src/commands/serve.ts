@@ -24,15 +24,28 @@ interface ServeOptions {
 
 export function define(command: Command, terminal: Terminal): void {
   withDatabaseUrl(command)
-    .description('Runs server roles on a PostgreSQL whose schema is up to date ("keelson migrate"). Logs JSON lines. Ctrl-C or SIGTERM ends it cleanly, a second one at once.')
+    .description(
+      'Runs server roles on a PostgreSQL whose schema is up to date ("keelson migrate"). Logs JSON lines. Ctrl-C or SIGTERM ends it cleanly, a second one at once.',
+    )
     .option('--roles <list>', 'any of api, master, alert', 'api,master,alert')
     .option('--listen <host:port>', 'where to listen', '127.0.0.1:7400')
-    .option('--blobs <url>', 'where files and artifacts are kept: file:///shared or s3://bucket/prefix (default: PostgreSQL)')
+    .option(
+      '--blobs <url>',
+      'where files and artifacts are kept: file:///shared or s3://bucket/prefix (default: PostgreSQL)',
+    )
     .option('--alert-webhook <url>', 'send alerts there; may be given several times', collect)
     .addOption(new Option('--log-level <level>', 'how much to log').choices(LOG_LEVELS).default('info'))
     .action(async (options: ServeOptions) => serve(terminal, options))
-    .addHelpText('after', '\nKEELSON_SECRET_KEY or KEELSON_SECRET_KEY_FILE must hold the key that encrypts secrets: 32 bytes in base64 or hex.');
-  examples(command, [['keelson serve --roles api,master --listen 0.0.0.0:7400', 'KEELSON_DATABASE_URL and the key are in the environment']]);
+    .addHelpText(
+      'after',
+      '\nKEELSON_SECRET_KEY or KEELSON_SECRET_KEY_FILE must hold the key that encrypts secrets: 32 bytes in base64 or hex.',
+    );
+  examples(command, [
+    [
+      'keelson serve --roles api,master --listen 0.0.0.0:7400',
+      'KEELSON_DATABASE_URL and the key are in the environment',
+    ],
+  ]);
 }
 
 async function serve(terminal: Terminal, options: ServeOptions): Promise<void> {
@@ -45,7 +58,16 @@ async function serve(terminal: Terminal, options: ServeOptions): Promise<void> {
   const log = jsonLog(terminal.stdout, options.logLevel);
   const stop = stopOnSignal(terminal, 'Stopping: what is under way is finished first. Again: stop at once.');
   try {
-    const start = () => startServer({ roles, databaseUrl: url, listen, secretKey, webhooks, log, ...(options.blobs !== undefined && { blobs: options.blobs }) });
+    const start = () =>
+      startServer({
+        roles,
+        databaseUrl: url,
+        listen,
+        secretKey,
+        webhooks,
+        log,
+        ...(options.blobs !== undefined && { blobs: options.blobs }),
+      });
     const server = await onDatabase(url, start).catch((error: unknown) => {
       throw listenFailure(error, listen);
     });
@@ -69,19 +91,27 @@ async function readSecretKey({ env, cwd }: Terminal): Promise<string> {
   const file = env['KEELSON_SECRET_KEY_FILE'];
   if (key !== undefined && key !== '') return key;
   if (file === undefined || file === '') {
-    throw new CliFailure('no-secret-key', 'there is no key to encrypt secrets with: set KEELSON_SECRET_KEY or KEELSON_SECRET_KEY_FILE', {
-      advice: 'openssl rand -base64 32 makes one; keep it as safe as the database',
-    });
+    throw new CliFailure(
+      'no-secret-key',
+      'there is no key to encrypt secrets with: set KEELSON_SECRET_KEY or KEELSON_SECRET_KEY_FILE',
+      {
+        advice: 'openssl rand -base64 32 makes one; keep it as safe as the database',
+      },
+    );
   }
   try {
     return (await readFile(resolve(cwd, file), 'utf8')).trim();
   } catch (error) {
-    throw new CliFailure('no-secret-key', `KEELSON_SECRET_KEY_FILE ${file}: cannot be read (${systemErrorCode(error) ?? String(error)})`);
+    throw new CliFailure(
+      'no-secret-key',
+      `KEELSON_SECRET_KEY_FILE ${file}: cannot be read (${systemErrorCode(error) ?? String(error)})`,
+    );
   }
 }
 
 function readWebhook(text: string): string {
   const url = URL.parse(text);
-  if (url === null || !['http:', 'https:'].includes(url.protocol)) throw usageFailure(`--alert-webhook ${JSON.stringify(text)} is no http or https URL`);
+  if (url === null || !['http:', 'https:'].includes(url.protocol))
+    throw usageFailure(`--alert-webhook ${JSON.stringify(text)} is no http or https URL`);
   return text;
 }

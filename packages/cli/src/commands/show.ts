@@ -44,7 +44,8 @@ async function show(terminal: Terminal, id: string, options: ShowOptions): Promi
   const client = await connect(terminal, options);
   const name = parseTaskName(id);
   if (name.kind === 'task') return showTask(terminal, await client.getTask(name.instanceId, name.task), json);
-  if (options.wait === true || options.follow === true) return waitForEnd(client, id, terminal, { follow: options.follow === true, json });
+  if (options.wait === true || options.follow === true)
+    return waitForEnd(client, id, terminal, { follow: options.follow === true, json });
   const detail = await client.getInstance(id);
   if (json) return printJson(terminal, detail);
   const outputs = await outputsOf(client, detail);
@@ -57,15 +58,28 @@ async function outputsOf(client: KeelsonClient, { id, tasks }: InstanceDetail): 
   return Promise.all(ran.map(({ task }) => client.getTask(id, task)));
 }
 
-export function instanceLines(detail: InstanceDetail, details: readonly TaskInstanceDetail[], { all, terminal }: { readonly all: boolean; readonly terminal: Terminal }): string[] {
+export function instanceLines(
+  detail: InstanceDetail,
+  details: readonly TaskInstanceDetail[],
+  { all, terminal }: { readonly all: boolean; readonly terminal: Terminal },
+): string[] {
   const paint = painter(terminal.stdout, terminal.env);
   const rows = all || detail.tasks.length <= MOST_TASKS ? undefined : MOST_TASKS;
   const columns = terminal.stdout.isTTY === true ? (terminal.stdout.columns ?? 80) : undefined;
   const frame = frameLines(watchedOf(detail), layoutTree(detail.tasks), { now: Date.now(), paint, columns, rows });
   const [head = '', ...tree] = frame;
-  const lines = [head, `  ${paint('dim', `run time ${detail.runTime} (${detail.timezone})  ${detail.trigger}  by ${plain(detail.createdBy)}  created ${localTime(detail.createdAt)}`)}`];
-  if (detail.reason !== null) lines.push(`  reason: ${plain(detail.reason.message)} ${paint('dim', `(${detail.reason.code})`)}`);
-  lines.push(...valueLines('params', detail.params, paint), `  tasks: ${countsText(detail.counts, paint)}`, '', ...tree);
+  const lines = [
+    head,
+    `  ${paint('dim', `run time ${detail.runTime} (${detail.timezone})  ${detail.trigger}  by ${plain(detail.createdBy)}  created ${localTime(detail.createdAt)}`)}`,
+  ];
+  if (detail.reason !== null)
+    lines.push(`  reason: ${plain(detail.reason.message)} ${paint('dim', `(${detail.reason.code})`)}`);
+  lines.push(
+    ...valueLines('params', detail.params, paint),
+    `  tasks: ${countsText(detail.counts, paint)}`,
+    '',
+    ...tree,
+  );
   for (const task of details) {
     const body = [...valueLines('outputs', task.outputs ?? {}, paint), ...artifactLines(task)];
     if (body.length > 0) lines.push('', paint('bold', task.task), ...body);
@@ -76,15 +90,26 @@ export function instanceLines(detail: InstanceDetail, details: readonly TaskInst
 function showTask(terminal: Terminal, task: TaskInstanceDetail, json: boolean): void {
   if (json) return printJson(terminal, task);
   const paint = painter(terminal.stdout, terminal.env);
-  const lines = [`${stateSymbol(task.state, paint)} ${paint('bold', task.task)}  ${stateText(task.state, paint)}  ${paint('dim', `${task.uses}  group ${task.workerGroup}  id ${task.id}`)}`];
+  const lines = [
+    `${stateSymbol(task.state, paint)} ${paint('bold', task.task)}  ${stateText(task.state, paint)}  ${paint('dim', `${task.uses}  group ${task.workerGroup}  id ${task.id}`)}`,
+  ];
   if (task.needs.length > 0) lines.push(`  needs: ${task.needs.join(', ')}`);
-  if (task.reason !== null) lines.push(`  reason: ${plain(task.reason.message)} ${paint('dim', `(${task.reason.code})`)}`);
+  if (task.reason !== null)
+    lines.push(`  reason: ${plain(task.reason.message)} ${paint('dim', `(${task.reason.code})`)}`);
   lines.push(...valueLines('outputs', task.outputs ?? {}, paint), ...artifactLines(task));
   if (task.attempts.length > 0) {
     const rows = task.attempts.map((attempt) => {
       const from = attempt.startedAt ?? attempt.dispatchedAt;
-      const took = from === null || attempt.endedAt === null ? '' : elapsedText(Date.parse(attempt.endedAt) - Date.parse(from));
-      return [String(attempt.attempt), stateText(attempt.state, paint), plain(attempt.worker ?? ''), from === null ? '' : localTime(from), took, plain(attempt.reason?.message ?? '')];
+      const took =
+        from === null || attempt.endedAt === null ? '' : elapsedText(Date.parse(attempt.endedAt) - Date.parse(from));
+      return [
+        String(attempt.attempt),
+        stateText(attempt.state, paint),
+        plain(attempt.worker ?? ''),
+        from === null ? '' : localTime(from),
+        took,
+        plain(attempt.reason?.message ?? ''),
+      ];
     });
     lines.push('', ...tableLines(terminal, ['ATTEMPT', 'STATE', 'WORKER', 'STARTED', 'TOOK', 'REASON'], rows));
   }

@@ -25,7 +25,9 @@ interface CreateOptions extends ConnectedOptions {
 export function define(command: Command, terminal: Terminal): void {
   command.description('Access tokens. Each has a role; the token itself is shown once, when it is created.');
   withDatabaseUrl(connected(command.command('create')))
-    .description('Creates a token and prints it. The first one of a database is made with --database-url, without a server.')
+    .description(
+      'Creates a token and prints it. The first one of a database is made with --database-url, without a server.',
+    )
     .addOption(new Option('--role <role>', 'what it may do').choices(ROLES).makeOptionMandatory())
     .option('--name <name>', 'a name to know it by (default: its role)')
     .option('--expires <when>', 'a duration (30d, 12h) or a time (2027-01-31)')
@@ -46,7 +48,10 @@ export function define(command: Command, terminal: Terminal): void {
 
 async function create(terminal: Terminal, options: CreateOptions): Promise<void> {
   const name = options.name ?? options.role;
-  const token = options.databaseUrl === undefined ? await createOverRest(terminal, name, options) : await createDirectly(terminal, name, options);
+  const token =
+    options.databaseUrl === undefined
+      ? await createOverRest(terminal, name, options)
+      : await createDirectly(terminal, name, options);
   if (options.json === true) return printJson(terminal, token);
   printLines(terminal, token.token);
   remark(terminal, `This is shown only once. Use it as KEELSON_TOKEN.`);
@@ -59,7 +64,11 @@ async function createOverRest(terminal: Terminal, name: string, options: CreateO
 }
 
 async function createDirectly(terminal: Terminal, name: string, { role, expires, databaseUrl }: CreateOptions) {
-  if (expires !== undefined) throw usageFailure('--expires does not go with --database-url', 'make the first token without it; later ones through the server');
+  if (expires !== undefined)
+    throw usageFailure(
+      '--expires does not go with --database-url',
+      'make the first token without it; later ones through the server',
+    );
   const url = requiredDatabaseUrl(terminal, databaseUrl);
   const { createToken } = await import('@keelson/server');
   return { name, role, token: await onDatabase(url, () => createToken({ databaseUrl: url, role, name })) };
@@ -80,14 +89,22 @@ async function list(terminal: Terminal, options: ConnectedOptions): Promise<void
   for await (const item of allItems((cursor) => client.listTokens({ cursor }))) items.push(item);
   if (options.json === true) return printJson(terminal, items);
   const paint = painter(terminal.stdout, terminal.env);
-  const rows = items.map((item) => [item.id, plain(item.name), item.role, localTime(item.createdAt), validity(item, paint, Date.now())]);
+  const rows = items.map((item) => [
+    item.id,
+    plain(item.name),
+    item.role,
+    localTime(item.createdAt),
+    validity(item, paint, Date.now()),
+  ]);
   printLines(terminal, tableLines(terminal, ['ID', 'NAME', 'ROLE', 'CREATED', 'VALID'], rows));
 }
 
 function validity({ revokedAt, expiresAt }: Token, paint: Paint, now: number): string {
   if (revokedAt !== null) return paint('dim', `revoked ${localTime(revokedAt)}`);
   if (expiresAt === null) return paint('green', 'yes');
-  return Date.parse(expiresAt) <= now ? paint('dim', `expired ${localTime(expiresAt)}`) : paint('green', `until ${localTime(expiresAt)}`);
+  return Date.parse(expiresAt) <= now
+    ? paint('dim', `expired ${localTime(expiresAt)}`)
+    : paint('green', `until ${localTime(expiresAt)}`);
 }
 
 async function revoke(terminal: Terminal, id: string, options: ConnectedOptions): Promise<void> {

@@ -12,7 +12,9 @@ import { elapsedText, plain } from '../terminal/text.ts';
 export function define(command: Command, terminal: Terminal): void {
   connected(command)
     .argument('<id>', 'the id of an instance')
-    .description('Says for the instance and for each task that is unfinished or did not succeed: why, in words and as a stable code.')
+    .description(
+      'Says for the instance and for each task that is unfinished or did not succeed: why, in words and as a stable code.',
+    )
     .option('-t, --task <task>', 'only this task')
     .action(async (id: string, options: ConnectedOptions & { task?: string }) => why(terminal, id, options));
   examples(command, [
@@ -24,7 +26,8 @@ export function define(command: Command, terminal: Terminal): void {
 async function why(terminal: Terminal, id: string, options: ConnectedOptions & { task?: string }): Promise<void> {
   const client = await connect(terminal, options);
   const whole = await client.getWhy(id);
-  const answer = options.task === undefined ? whole : { ...whole, tasks: whole.tasks.filter(({ task }) => task === options.task) };
+  const answer =
+    options.task === undefined ? whole : { ...whole, tasks: whole.tasks.filter(({ task }) => task === options.task) };
   if (options.json === true) return printJson(terminal, answer);
   printLines(terminal, whyLines(answer, painter(terminal.stdout, terminal.env), Date.now()));
   if (answer.tasks.length === 0 && options.task !== undefined) {
@@ -56,17 +59,31 @@ function helpFor({ code, details }: WhyReason): string | undefined {
 }
 
 export function whyLines({ instance, tasks }: Why, paint: Paint, now: number): string[] {
-  const lines = [`${stateSymbol(instance.state, paint)} instance ${paint('bold', instance.id)}  ${stateText(instance.state, paint)}`];
-  lines.push(...instance.reasons.flatMap((reason) => reasonLines(reason, { ended: hasEnded(instance.state), paint, now })));
+  const lines = [
+    `${stateSymbol(instance.state, paint)} instance ${paint('bold', instance.id)}  ${stateText(instance.state, paint)}`,
+  ];
+  lines.push(
+    ...instance.reasons.flatMap((reason) => reasonLines(reason, { ended: hasEnded(instance.state), paint, now })),
+  );
   for (const { task, state, reasons } of tasks) {
-    lines.push('', `${stateSymbol(state, paint)} ${paint('bold', task)}  ${stateText(state, paint)}`, ...reasons.flatMap((reason) => reasonLines(reason, { ended: hasEnded(state), paint, now })));
+    lines.push(
+      '',
+      `${stateSymbol(state, paint)} ${paint('bold', task)}  ${stateText(state, paint)}`,
+      ...reasons.flatMap((reason) => reasonLines(reason, { ended: hasEnded(state), paint, now })),
+    );
   }
   return lines;
 }
 
-function reasonLines(reason: WhyReason, { ended, paint, now }: { readonly ended: boolean; readonly paint: Paint; readonly now: number }): string[] {
+function reasonLines(
+  reason: WhyReason,
+  { ended, paint, now }: { readonly ended: boolean; readonly paint: Paint; readonly now: number },
+): string[] {
   const help = helpFor(reason);
   const passed = reason.since === null ? undefined : elapsedText(now - Date.parse(reason.since));
   const age = passed === undefined ? '' : ended ? `, ${passed} ago` : `, for ${passed}`;
-  return [`  ${plain(reason.message)} ${paint('dim', `(${reason.code}${age})`)}`, ...(help === undefined ? [] : [`  ${paint('cyan', 'help:')} ${help}`])];
+  return [
+    `  ${plain(reason.message)} ${paint('dim', `(${reason.code}${age})`)}`,
+    ...(help === undefined ? [] : [`  ${paint('cyan', 'help:')} ${help}`]),
+  ];
 }

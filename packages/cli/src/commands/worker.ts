@@ -24,7 +24,9 @@ const DEFAULT_DIRECTORY = '.keelson-worker';
 
 export function define(command: Command, terminal: Terminal): void {
   command
-    .description('Runs a worker. The first SIGTERM or Ctrl-C drains it: nothing new starts, what runs may finish. A second one ends it at once.')
+    .description(
+      'Runs a worker. The first SIGTERM or Ctrl-C drains it: nothing new starts, what runs may finish. A second one ends it at once.',
+    )
     .option('--server <url...>', 'the servers; the next one is used when one fails (default: KEELSON_URL)')
     .option('--group <name>', 'the worker group', 'default')
     .option('--slots <n>', 'how many tasks it runs at the same time', integer(1, 10_000), availableParallelism())
@@ -48,12 +50,16 @@ async function worker(terminal: Terminal, options: WorkerCommandOptions): Promis
   const name = options.name ?? workerName(dataDir);
   const { createWorker, RegistrationRefused } = await import('@keelson/worker');
   const running = createWorker({ servers, token, name, group: options.group, slots: options.slots, dataDir });
-  const stop = stopOnSignal(terminal, `Draining: no new task starts, running ones have ${options.drain} s. Again: end at once.`);
+  const stop = stopOnSignal(
+    terminal,
+    `Draining: no new task starts, running ones have ${options.drain} s. Again: end at once.`,
+  );
   try {
     remark(terminal, `Worker ${name} (group ${options.group}, ${options.slots} slots) joins ${servers.join(', ')}`);
     const starting = running.start();
     await Promise.race([starting, stop.asked]).catch((error: unknown) => {
-      if (error instanceof RegistrationRefused) throw new CliFailure('registration-refused', error.message, { exitCode: EXIT.refused });
+      if (error instanceof RegistrationRefused)
+        throw new CliFailure('registration-refused', error.message, { exitCode: EXIT.refused });
       throw error;
     });
     await stop.asked;
@@ -71,7 +77,8 @@ function listOf(url: string | undefined): string[] {
 
 function checkUrl(text: string): void {
   const url = URL.parse(text);
-  if (url === null || !['http:', 'https:'].includes(url.protocol)) throw usageFailure(`--server ${JSON.stringify(text)} is no http or https URL`);
+  if (url === null || !['http:', 'https:'].includes(url.protocol))
+    throw usageFailure(`--server ${JSON.stringify(text)} is no http or https URL`);
 }
 
 async function readToken({ env, cwd }: Terminal, file: string | undefined): Promise<string> {
@@ -86,7 +93,11 @@ async function readToken({ env, cwd }: Terminal, file: string | undefined): Prom
   try {
     return (await readFile(resolve(cwd, file), 'utf8')).trim();
   } catch (error) {
-    throw new CliFailure('no-token', `--token-file ${file}: cannot be read (${systemErrorCode(error) ?? String(error)})`, { exitCode: EXIT.refused });
+    throw new CliFailure(
+      'no-token',
+      `--token-file ${file}: cannot be read (${systemErrorCode(error) ?? String(error)})`,
+      { exitCode: EXIT.refused },
+    );
   }
 }
 

@@ -29,16 +29,26 @@ async function workflows(terminal: Terminal, options: WorkflowsOptions): Promise
   const client = await connect(terminal, options);
   const items: Workflow[] = [];
   for (const project of options.project === undefined ? await projectNames(client) : [options.project]) {
-    for await (const item of allItems((cursor) => client.listWorkflows(project, { cursor, limit: LARGEST_PAGE, search: options.search }))) items.push(item);
+    for await (const item of allItems((cursor) =>
+      client.listWorkflows(project, { cursor, limit: LARGEST_PAGE, search: options.search }),
+    ))
+      items.push(item);
   }
   if (options.json === true) return printJson(terminal, items);
   if (items.length === 0) return remark(terminal, 'There are no workflows yet; "keelson apply FILE" publishes one');
-  const rows = items.map((item) => [`${item.project}/${item.name}`, `v${item.version}`, item.crons.map(plain).join(', '), localTime(item.updatedAt), plain(item.title ?? item.description ?? '')]);
+  const rows = items.map((item) => [
+    `${item.project}/${item.name}`,
+    `v${item.version}`,
+    item.crons.map(plain).join(', '),
+    localTime(item.updatedAt),
+    plain(item.title ?? item.description ?? ''),
+  ]);
   printLines(terminal, tableLines(terminal, ['WORKFLOW', 'VERSION', 'CRON', 'APPLIED', 'TITLE'], rows));
 }
 
 async function projectNames(client: KeelsonClient): Promise<string[]> {
   const names: string[] = [];
-  for await (const { name } of allItems((cursor) => client.listProjects({ cursor, limit: LARGEST_PAGE }))) names.push(name);
+  for await (const { name } of allItems((cursor) => client.listProjects({ cursor, limit: LARGEST_PAGE })))
+    names.push(name);
   return names;
 }

@@ -15,7 +15,10 @@ export interface ConnectOptions {
 }
 
 /** KEELSON_URL and KEELSON_TOKEN, else the `dev` that runs with the same data directory. Nothing is sent yet. */
-export async function connect(terminal: Pick<Terminal, 'env' | 'cwd'>, options: ConnectOptions = {}): Promise<KeelsonClient> {
+export async function connect(
+  terminal: Pick<Terminal, 'env' | 'cwd'>,
+  options: ConnectOptions = {},
+): Promise<KeelsonClient> {
   const { url, token } = await findServer(terminal, options);
   try {
     return createClient({ url, token });
@@ -25,7 +28,10 @@ export async function connect(terminal: Pick<Terminal, 'env' | 'cwd'>, options: 
   }
 }
 
-export async function findServer({ env, cwd }: Pick<Terminal, 'env' | 'cwd'>, { data }: ConnectOptions): Promise<{ url: string; token: string }> {
+export async function findServer(
+  { env, cwd }: Pick<Terminal, 'env' | 'cwd'>,
+  { data }: ConnectOptions,
+): Promise<{ url: string; token: string }> {
   const url = env['KEELSON_URL'];
   const token = env['KEELSON_TOKEN'];
   if (given(url) && given(token)) return { url, token };
@@ -33,13 +39,20 @@ export async function findServer({ env, cwd }: Pick<Terminal, 'env' | 'cwd'>, { 
   const dev = await readRunningDev(dataDir);
   if (given(url)) {
     if (dev !== undefined && sameOrigin(dev.url, url)) return { url, token: dev.token };
-    throw new CliFailure('no-token', 'KEELSON_URL is set, but KEELSON_TOKEN is not', { exitCode: EXIT.refused, advice: 'an admin makes a token with `keelson token create --role operator`' });
+    throw new CliFailure('no-token', 'KEELSON_URL is set, but KEELSON_TOKEN is not', {
+      exitCode: EXIT.refused,
+      advice: 'an admin makes a token with `keelson token create --role operator`',
+    });
   }
   if (dev !== undefined) return { url: dev.url, token: given(token) ? token : dev.token };
-  throw new CliFailure('no-server', `no Keelson is known: KEELSON_URL is not set, and no \`keelson dev\` runs with ${dataDir}`, {
-    exitCode: EXIT.unreachable,
-    advice: 'start one with `keelson dev`, or set KEELSON_URL and KEELSON_TOKEN',
-  });
+  throw new CliFailure(
+    'no-server',
+    `no Keelson is known: KEELSON_URL is not set, and no \`keelson dev\` runs with ${dataDir}`,
+    {
+      exitCode: EXIT.unreachable,
+      advice: 'start one with `keelson dev`, or set KEELSON_URL and KEELSON_TOKEN',
+    },
+  );
 }
 
 async function readRunningDev(dataDir: string): Promise<DevAddress | undefined> {
@@ -47,10 +60,14 @@ async function readRunningDev(dataDir: string): Promise<DevAddress | undefined> 
     const dev = await readDevFile(dataDir);
     return dev !== undefined && isRunning(dev.pid) ? dev : undefined;
   } catch (error) {
-    throw new CliFailure('dev-file-unreadable', `the address of the \`keelson dev\` in ${dataDir} cannot be read (${systemErrorCode(error) ?? String(error)})`, {
-      exitCode: EXIT.unreachable,
-      advice: 'run this command as the user who runs it, or set KEELSON_URL and KEELSON_TOKEN',
-    });
+    throw new CliFailure(
+      'dev-file-unreadable',
+      `the address of the \`keelson dev\` in ${dataDir} cannot be read (${systemErrorCode(error) ?? String(error)})`,
+      {
+        exitCode: EXIT.unreachable,
+        advice: 'run this command as the user who runs it, or set KEELSON_URL and KEELSON_TOKEN',
+      },
+    );
   }
 }
 

@@ -26,9 +26,12 @@ export async function readDevFile(dataDir: string): Promise<DevAddress | undefin
 function parseAddress(text: string): DevAddress | undefined {
   try {
     const value: unknown = JSON.parse(text);
-    if (typeof value !== 'object' || value === null || !('url' in value && 'token' in value && 'pid' in value)) return undefined;
+    if (typeof value !== 'object' || value === null || !('url' in value && 'token' in value && 'pid' in value))
+      return undefined;
     const { url, token, pid } = value;
-    return typeof url === 'string' && typeof token === 'string' && typeof pid === 'number' ? { url, token, pid } : undefined;
+    return typeof url === 'string' && typeof token === 'string' && typeof pid === 'number'
+      ? { url, token, pid }
+      : undefined;
   } catch {
     return undefined;
   }

@@ -14,10 +14,15 @@ export interface BundledModules {
 }
 
 /** Bundled CommonJS packages call `require` for Node's own modules, which an ES module has not. */
-const REQUIRE_BANNER = "import { createRequire as keelsonCreateRequire } from 'node:module'; const require = keelsonCreateRequire(import.meta.url);";
+const REQUIRE_BANNER =
+  "import { createRequire as keelsonCreateRequire } from 'node:module'; const require = keelsonCreateRequire(import.meta.url);";
 
 /** Bundles each module that a task names, with everything that it imports. The same sources give the same octets on any machine. */
-export async function bundleModules(folder: string, definition: WorkflowDefinition, taskTypes: ReadonlyMap<string, TaskType>): Promise<BundledModules> {
+export async function bundleModules(
+  folder: string,
+  definition: WorkflowDefinition,
+  taskTypes: ReadonlyMap<string, TaskType>,
+): Promise<BundledModules> {
   const contents: VersionContent[] = [];
   const issues: RestDefinitionIssue[] = [];
   const done = new Set<string>();
@@ -49,18 +54,28 @@ function modulesOf(definition: WorkflowDefinition, taskTypes: ReadonlyMap<string
 }
 
 function inputAt(input: JsonValue, dottedPath: string): JsonValue | undefined {
-  return dottedPath.split('.').reduce<JsonValue | undefined>(
-    (value, key) => (typeof value === 'object' && value !== null && !Array.isArray(value) && Object.hasOwn(value, key) ? value[key] : undefined),
-    input,
-  );
+  return dottedPath
+    .split('.')
+    .reduce<JsonValue | undefined>(
+      (value, key) =>
+        typeof value === 'object' && value !== null && !Array.isArray(value) && Object.hasOwn(value, key)
+          ? value[key]
+          : undefined,
+      input,
+    );
 }
 
-async function bundleModule(folder: string, module: string, path: string): Promise<{ bytes?: Uint8Array; issues: RestDefinitionIssue[] }> {
+async function bundleModule(
+  folder: string,
+  module: string,
+  path: string,
+): Promise<{ bytes?: Uint8Array; issues: RestDefinitionIssue[] }> {
   const refused = (code: string, message: string, suggestion?: string) => ({
     issues: [{ severity: 'error' as const, code, message, path, ...(suggestion !== undefined && { suggestion }) }],
   });
   const found = await stat(join(folder, module)).catch(() => undefined);
-  if (found?.isFile() !== true) return refused('missing-file', `there is no module ${JSON.stringify(module)} in the folder of the definition`);
+  if (found?.isFile() !== true)
+    return refused('missing-file', `there is no module ${JSON.stringify(module)} in the folder of the definition`);
   const link = await linkProblem(folder, join(module));
   if (link !== undefined) return refused('link-refused', link, 'put the module itself there');
   const { build } = await import('esbuild');
@@ -88,7 +103,11 @@ async function bundleModule(folder: string, module: string, path: string): Promi
   const warnings = result.warnings.map((message) => messageIssue('bundle-warning', 'warning', message, folder, path));
   const [output] = Object.values(result.metafile.outputs);
   if (output?.exports.includes('default') !== true) {
-    return refused('no-default-export', `${module} has no default export`, 'export default async function ({ args, log }) { … }');
+    return refused(
+      'no-default-export',
+      `${module} has no default export`,
+      'export default async function ({ args, log }) { … }',
+    );
   }
   const bytes = result.outputFiles[0]?.contents;
   return { issues: warnings, ...(bytes !== undefined && { bytes }) };
@@ -98,14 +117,24 @@ function isBuildFailure(error: unknown): error is BuildFailure {
   return error instanceof Error && 'errors' in error && Array.isArray(error.errors);
 }
 
-function messageIssue(code: string, severity: 'error' | 'warning', { text, location, notes }: Message, folder: string, path: string): RestDefinitionIssue {
+function messageIssue(
+  code: string,
+  severity: 'error' | 'warning',
+  { text, location, notes }: Message,
+  folder: string,
+  path: string,
+): RestDefinitionIssue {
   const hint = notes[0]?.text;
   return {
     severity,
     code,
     message: text,
     path,
-    ...(location !== null && { file: absoluteFile(folder, location.file), line: location.line, column: location.column + 1 }),
+    ...(location !== null && {
+      file: absoluteFile(folder, location.file),
+      line: location.line,
+      column: location.column + 1,
+    }),
     ...(hint !== undefined && { suggestion: hint }),
   };
 }

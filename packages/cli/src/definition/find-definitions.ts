@@ -21,8 +21,13 @@ export interface FoundDefinitions {
 }
 
 const FORMATS: Readonly<Record<string, DefinitionFormat>> = {
-  '.yaml': 'text', '.yml': 'text', '.json': 'text',
-  '.ts': 'module', '.mts': 'module', '.js': 'module', '.mjs': 'module',
+  '.yaml': 'text',
+  '.yml': 'text',
+  '.json': 'text',
+  '.ts': 'module',
+  '.mts': 'module',
+  '.js': 'module',
+  '.mjs': 'module',
 };
 
 /**
@@ -49,26 +54,39 @@ async function isDirectory(path: string, given: string): Promise<boolean> {
     return (await stat(path)).isDirectory();
   } catch (error) {
     const code = systemErrorCode(error);
-    throw new CliFailure('cannot-read', code === 'ENOENT' ? `${given}: there is no such file or directory` : `${given}: cannot be read (${code ?? String(error)})`);
+    throw new CliFailure(
+      'cannot-read',
+      code === 'ENOENT'
+        ? `${given}: there is no such file or directory`
+        : `${given}: cannot be read (${code ?? String(error)})`,
+    );
   }
 }
 
 function explicitFile(cwd: string, path: string, given: string): DefinitionPath {
   const format = FORMATS[extname(path)];
-  if (format === undefined) throw new CliFailure('not-a-definition', `${given}: a definition is a .yaml, .yml, .json, .ts or .js file`, { exitCode: EXIT.usage });
+  if (format === undefined)
+    throw new CliFailure('not-a-definition', `${given}: a definition is a .yaml, .yml, .json, .ts or .js file`, {
+      exitCode: EXIT.usage,
+    });
   return { path, shown: shownPath(cwd, path), format };
 }
 
 async function searchDirectory(cwd: string, directory: string): Promise<FoundDefinitions> {
   const names = await glob(['**/*.{yaml,yml,json}', '**/*.workflow.{ts,mts,js,mjs}'], {
-    cwd: directory, ignore: ['**/node_modules/**'], followSymbolicLinks: false, onlyFiles: true, expandDirectories: false,
+    cwd: directory,
+    ignore: ['**/node_modules/**'],
+    followSymbolicLinks: false,
+    onlyFiles: true,
+    expandDirectories: false,
   });
   const definitions: DefinitionPath[] = [];
   const skipped: string[] = [];
   for (const name of names.toSorted()) {
     const path = join(directory, name);
     const format = FORMATS[extname(path)] ?? 'text';
-    if (format === 'module' || (await definesTasks(path))) definitions.push({ path, shown: shownPath(cwd, path), format });
+    if (format === 'module' || (await definesTasks(path)))
+      definitions.push({ path, shown: shownPath(cwd, path), format });
     else skipped.push(shownPath(cwd, path));
   }
   return { definitions, skipped };
@@ -81,7 +99,8 @@ const LARGEST_CANDIDATE = 64 * 1024 * 1024;
 async function definesTasks(path: string): Promise<boolean> {
   if ((await lstat(path)).size > LARGEST_CANDIDATE) return false;
   const text = await readFile(path, 'utf8');
-  if (extname(path) !== '.json') return /^(?:tasks|"tasks"|'tasks')\s*:/m.test(text) || /^\s*\{[^]*\btasks\b/.test(text);
+  if (extname(path) !== '.json')
+    return /^(?:tasks|"tasks"|'tasks')\s*:/m.test(text) || /^\s*\{[^]*\btasks\b/.test(text);
   try {
     const value: unknown = JSON.parse(text);
     return typeof value === 'object' && value !== null && 'tasks' in value && 'name' in value;
@@ -91,9 +110,11 @@ async function definesTasks(path: string): Promise<boolean> {
 }
 
 function nothingFound(given: string, skipped: readonly string[]): CliFailure {
-  const seen = skipped.length === 0 ? '' : ` (${skipped.slice(0, 3).join(', ')}${skipped.length > 3 ? ', …' : ''} has no "tasks")`;
+  const seen =
+    skipped.length === 0 ? '' : ` (${skipped.slice(0, 3).join(', ')}${skipped.length > 3 ? ', …' : ''} has no "tasks")`;
   return new CliFailure('no-definitions', `${given}: no workflow definition in it${seen}`, {
-    advice: 'in a directory, definitions are *.yaml, *.yml and *.json files with "tasks", and modules named *.workflow.ts or *.workflow.js',
+    advice:
+      'in a directory, definitions are *.yaml, *.yml and *.json files with "tasks", and modules named *.workflow.ts or *.workflow.js',
   });
 }
 

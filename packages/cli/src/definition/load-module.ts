@@ -23,9 +23,13 @@ export async function loadModule({ path, shown }: DefinitionPath): Promise<Expor
   if (list.length === 0) throw new CliFailure('empty-module', `${shown}: the default export is an empty list`);
   return list.map((item, index) => {
     if (typeof item !== 'object' || item === null) {
-      throw new CliFailure('no-default-export', `${shown}: the default export must be a workflow or a list of them, not ${item === undefined ? 'missing' : `a ${typeof item}`}`, {
-        advice: "export default workflow({ name: '…', tasks: { … } })",
-      });
+      throw new CliFailure(
+        'no-default-export',
+        `${shown}: the default export must be a workflow or a list of them, not ${item === undefined ? 'missing' : `a ${typeof item}`}`,
+        {
+          advice: "export default workflow({ name: '…', tasks: { … } })",
+        },
+      );
     }
     return { shown: list.length === 1 ? shown : `${shown}#${nameOf(item) ?? index + 1}`, value: item };
   });
@@ -43,7 +47,8 @@ function lendSdk(): void {
   lent = true;
   registerHooks({
     resolve(specifier, context, nextResolve) {
-      if (specifier !== '@keelson/sdk' && !specifier.startsWith('@keelson/sdk/')) return nextResolve(specifier, context);
+      if (specifier !== '@keelson/sdk' && !specifier.startsWith('@keelson/sdk/'))
+        return nextResolve(specifier, context);
       try {
         return nextResolve(specifier, context);
       } catch {
@@ -54,12 +59,17 @@ function lendSdk(): void {
 }
 
 function importFailure(path: string, shown: string, error: unknown): CliFailure {
-  if (!(error instanceof Error)) return new CliFailure('module-failed', `${shown}: importing it threw ${String(error)}`);
+  if (!(error instanceof Error))
+    return new CliFailure('module-failed', `${shown}: importing it threw ${String(error)}`);
   const place = placeIn(path, error.stack ?? '');
   const code = systemErrorCode(error);
   const advice = code === 'ERR_MODULE_NOT_FOUND' ? 'install what it imports beside it (npm install)' : undefined;
   const [message = ''] = error.message.split('\n');
-  return new CliFailure('module-failed', `${shown}${place}: ${error.name}: ${message}`, advice === undefined ? {} : { advice });
+  return new CliFailure(
+    'module-failed',
+    `${shown}${place}: ${error.name}: ${message}`,
+    advice === undefined ? {} : { advice },
+  );
 }
 
 /** `:line:column` of the first stack frame in the module itself, or the line before a syntax error. */

@@ -42,21 +42,37 @@ interface DefinitionText {
 /** Does everything about definitions that needs no server. Throws only for files that cannot be read. */
 export async function prepare(cwd: string, paths: readonly DefinitionPath[]): Promise<Prepared> {
   const texts = (await Promise.all(paths.map(readDefinitions))).flat();
-  if (texts.length > MAX_APPLY_WORKFLOWS) throw new CliFailure('too-many-workflows', `${texts.length} workflows at once: at most ${MAX_APPLY_WORKFLOWS} can be applied together`);
+  if (texts.length > MAX_APPLY_WORKFLOWS)
+    throw new CliFailure(
+      'too-many-workflows',
+      `${texts.length} workflows at once: at most ${MAX_APPLY_WORKFLOWS} can be applied together`,
+    );
   const issues: RestDefinitionIssue[] = [];
   const workflows: PreparedWorkflow[] = [];
-  const sources = new Map<string, string>(texts.filter(({ generated }) => !generated).map(({ file, source }) => [file, source]));
+  const sources = new Map<string, string>(
+    texts.filter(({ generated }) => !generated).map(({ file, source }) => [file, source]),
+  );
   for (const text of texts) {
     const files = text.definition === undefined ? undefined : await prepareFiles(cwd, text, text.definition);
     const found = [...text.issues, ...(files?.issues ?? [])];
     issues.push(...found);
     if (text.definition !== undefined && !found.some(({ severity }) => severity === 'error')) {
-      workflows.push({ file: text.file, source: text.source, definition: text.definition, contents: files?.contents ?? [] });
+      workflows.push({
+        file: text.file,
+        source: text.source,
+        definition: text.definition,
+        contents: files?.contents ?? [],
+      });
     }
   }
   issues.push(...duplicates(texts));
   await addSources(sources, issues, cwd);
-  return { workflows, issues, sources, generated: new Set(texts.filter(({ generated }) => generated).map(({ file }) => file)) };
+  return {
+    workflows,
+    issues,
+    sources,
+    generated: new Set(texts.filter(({ generated }) => generated).map(({ file }) => file)),
+  };
 }
 
 async function readDefinitions(path: DefinitionPath): Promise<DefinitionText[]> {
@@ -66,12 +82,28 @@ async function readDefinitions(path: DefinitionPath): Promise<DefinitionText[]> 
       const { definition, issues } = definitionFromObject(value, { taskTypes });
       // What a definition cannot hold is an issue already; JSON.stringify must not throw on top of it.
       const source = definition === undefined ? '' : `${JSON.stringify(value, null, 2)}\n`;
-      return { file: shown, folder, source, generated: true, issues: withFile(issues, shown), ...(definition && { definition }) };
+      return {
+        file: shown,
+        folder,
+        source,
+        generated: true,
+        issues: withFile(issues, shown),
+        ...(definition && { definition }),
+      };
     });
   }
   const source = await readText(path);
   const { definition, issues } = parseDefinition(source, { taskTypes, file: path.shown });
-  return [{ file: path.shown, folder, source, generated: false, issues: withFile(issues, path.shown), ...(definition && { definition }) }];
+  return [
+    {
+      file: path.shown,
+      folder,
+      source,
+      generated: false,
+      issues: withFile(issues, path.shown),
+      ...(definition && { definition }),
+    },
+  ];
 }
 
 async function readText({ path, shown }: DefinitionPath): Promise<string> {
@@ -81,7 +113,11 @@ async function readText({ path, shown }: DefinitionPath): Promise<string> {
   } catch (error) {
     throw new CliFailure('cannot-read', `${shown}: cannot be read (${systemErrorCode(error) ?? String(error)})`);
   }
-  if (bytes.length > MAX_DEFINITION_BYTES) throw new CliFailure('definition-too-large', `${shown}: a definition has at most ${MAX_DEFINITION_BYTES} bytes; this one has ${bytes.length}`);
+  if (bytes.length > MAX_DEFINITION_BYTES)
+    throw new CliFailure(
+      'definition-too-large',
+      `${shown}: a definition has at most ${MAX_DEFINITION_BYTES} bytes; this one has ${bytes.length}`,
+    );
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
   } catch {
@@ -92,13 +128,24 @@ async function readText({ path, shown }: DefinitionPath): Promise<string> {
 async function prepareFiles(cwd: string, { file, folder }: DefinitionText, definition: WorkflowDefinition) {
   const gathered = await gatherFiles(folder, definition.files).catch((error: unknown) => {
     if (!isFileError(error)) throw error;
-    throw new CliFailure('cannot-read', `${file}: a file of it cannot be read: ${error instanceof Error ? error.message : String(error)}`);
+    throw new CliFailure(
+      'cannot-read',
+      `${file}: a file of it cannot be read: ${error instanceof Error ? error.message : String(error)}`,
+    );
   });
   const bundled = await bundleModules(folder, definition, taskTypes);
   const contents = [...gathered.contents, ...bundled.contents];
-  const issues = [...gathered.issues, ...bundled.issues].map((issue) => (issue.file === undefined ? { ...issue, file } : { ...issue, file: shownFile(cwd, issue.file) }));
+  const issues = [...gathered.issues, ...bundled.issues].map((issue) =>
+    issue.file === undefined ? { ...issue, file } : { ...issue, file: shownFile(cwd, issue.file) },
+  );
   if (contents.length > MAX_VERSION_FILES) {
-    issues.push({ severity: 'error', code: 'too-many-files', message: `a version has at most ${MAX_VERSION_FILES} files; these globs match ${contents.length}`, path: 'files', file });
+    issues.push({
+      severity: 'error',
+      code: 'too-many-files',
+      message: `a version has at most ${MAX_VERSION_FILES} files; these globs match ${contents.length}`,
+      path: 'files',
+      file,
+    });
   }
   return { contents, issues };
 }
@@ -111,7 +158,15 @@ function duplicates(texts: readonly DefinitionText[]): RestDefinitionIssue[] {
     const other = seen.get(name);
     seen.set(name, other ?? file);
     if (other === undefined) return [];
-    return [{ severity: 'error' as const, code: 'duplicate-workflow', message: `${other} defines the workflow ${name}, too`, path: 'name', file }];
+    return [
+      {
+        severity: 'error' as const,
+        code: 'duplicate-workflow',
+        message: `${other} defines the workflow ${name}, too`,
+        path: 'name',
+        file,
+      },
+    ];
   });
 }
 
@@ -120,7 +175,11 @@ function withFile(issues: readonly RestDefinitionIssue[], file: string): RestDef
 }
 
 /** The lines of modules that did not build can be shown, too. */
-async function addSources(sources: Map<string, string>, issues: readonly RestDefinitionIssue[], cwd: string): Promise<void> {
+async function addSources(
+  sources: Map<string, string>,
+  issues: readonly RestDefinitionIssue[],
+  cwd: string,
+): Promise<void> {
   for (const { file, line } of issues) {
     if (file === undefined || line === undefined || sources.has(file)) continue;
     const text = await readFile(isAbsolute(file) ? file : `${cwd}/${file}`, 'utf8').catch(() => undefined);

@@ -26,38 +26,68 @@ export async function prepareToPublish(terminal: Terminal, paths: readonly strin
 }
 
 /** Asks what publishing would change. The server checks all over again. */
-export async function planBundle(client: KeelsonClient, terminal: Terminal, prepared: Prepared, json: boolean): Promise<ApplyResponse> {
-  return refusedIssuesShown(terminal, prepared, json, () => client.apply({ workflows: bundleOf(prepared), dryRun: true }));
+export async function planBundle(
+  client: KeelsonClient,
+  terminal: Terminal,
+  prepared: Prepared,
+  json: boolean,
+): Promise<ApplyResponse> {
+  return refusedIssuesShown(terminal, prepared, json, () =>
+    client.apply({ workflows: bundleOf(prepared), dryRun: true }),
+  );
 }
 
 /** Uploads the files that the server has not got, then publishes all workflows or none. */
-export async function publishBundle(client: KeelsonClient, terminal: Terminal, prepared: Prepared, json: boolean): Promise<ApplyResponse> {
+export async function publishBundle(
+  client: KeelsonClient,
+  terminal: Terminal,
+  prepared: Prepared,
+  json: boolean,
+): Promise<ApplyResponse> {
   const blobs = blobsOf(prepared);
   if (blobs.size > 0) {
     const { missingBlobs } = await planBundle(client, terminal, prepared, json);
     for (const sha256 of missingBlobs) {
       const source = blobs.get(sha256);
-      if (source !== undefined) await client.putBlob(sha256, source.kind === 'bytes' ? source.bytes : await openAsBlob(source.path));
+      if (source !== undefined)
+        await client.putBlob(sha256, source.kind === 'bytes' ? source.bytes : await openAsBlob(source.path));
     }
   }
   return refusedIssuesShown(terminal, prepared, json, () => client.apply({ workflows: bundleOf(prepared) }));
 }
 
 function bundleOf({ workflows }: Prepared) {
-  return workflows.map(({ file, source, contents }) => ({ file, source, files: contents.map((content) => content.file) }));
+  return workflows.map(({ file, source, contents }) => ({
+    file,
+    source,
+    files: contents.map((content) => content.file),
+  }));
 }
 
 function blobsOf({ workflows }: Prepared): Map<string, BlobSource> {
-  return new Map(workflows.flatMap(({ contents }) => contents.map(({ file, source }): [string, BlobSource] => [file.sha256, source])));
+  return new Map(
+    workflows.flatMap(({ contents }) =>
+      contents.map(({ file, source }): [string, BlobSource] => [file.sha256, source]),
+    ),
+  );
 }
 
 /** A newer or older server may refuse what this command accepts: its issues are shown in the same way. */
-async function refusedIssuesShown<Answer>(terminal: Terminal, prepared: Prepared, json: boolean, ask: () => Promise<Answer>): Promise<Answer> {
+async function refusedIssuesShown<Answer>(
+  terminal: Terminal,
+  prepared: Prepared,
+  json: boolean,
+  ask: () => Promise<Answer>,
+): Promise<Answer> {
   try {
     return await ask();
   } catch (error) {
     if (!(error instanceof KeelsonApiError) || error.issues.length === 0 || json) throw error;
-    showIssues(terminal, prepared, error.issues.map((issue) => withoutMeaninglessPlace(issue, prepared.generated)));
+    showIssues(
+      terminal,
+      prepared,
+      error.issues.map((issue) => withoutMeaninglessPlace(issue, prepared.generated)),
+    );
     throw new AlreadyShown();
   }
 }

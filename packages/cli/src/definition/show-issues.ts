@@ -5,11 +5,16 @@ import { painter, remark } from '../terminal/terminal.ts';
 import type { Prepared } from './prepare.ts';
 
 /** Shows issues on standard error, on a terminal with the line and a caret, and counts them at the end. */
-export function showIssues(terminal: Terminal, { sources }: Pick<Prepared, 'sources'>, issues: readonly RestDefinitionIssue[]): void {
+export function showIssues(
+  terminal: Terminal,
+  { sources }: Pick<Prepared, 'sources'>,
+  issues: readonly RestDefinitionIssue[],
+): void {
   if (issues.length === 0) return;
   const paint = painter(terminal.stderr, terminal.env);
   const excerpt = terminal.stderr.isTTY === true;
-  for (const issue of issues) remark(terminal, issueLines(issue, { paint, sourceOf: (file) => sources.get(file), excerpt }).join('\n'));
+  for (const issue of issues)
+    remark(terminal, issueLines(issue, { paint, sourceOf: (file) => sources.get(file), excerpt }).join('\n'));
   remark(terminal, issueSummary(issues));
 }
 

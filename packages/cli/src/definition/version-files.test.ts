@@ -7,28 +7,43 @@ import { sha256 } from '../testing/test-api.ts';
 import { gatherFiles } from './version-files.ts';
 
 test('names, globs and folders; hashed, sorted, each once', async (context) => {
-  const folder = await testFolder(context, { 'run.sh': 'echo', 'sql/a.sql': 'select 1', 'sql/deep/b.sql': '', 'sql/.hidden': 'x', 'other.txt': '' });
+  const folder = await testFolder(context, {
+    'run.sh': 'echo',
+    'sql/a.sql': 'select 1',
+    'sql/deep/b.sql': '',
+    'sql/.hidden': 'x',
+    'other.txt': '',
+  });
   await chmod(join(folder, 'run.sh'), 0o775);
   await chmod(join(folder, 'sql/a.sql'), 0o600);
   const { contents, issues } = await gatherFiles(folder, ['./run.sh', 'sql/**', 'sql', 'run.sh']);
   assert.deepEqual(issues, []);
-  assert.deepEqual(contents.map(({ file }) => file), [
-    { path: 'run.sh', sha256: sha256('echo'), size: 4, mode: 0o755 },
-    { path: 'sql/a.sql', sha256: sha256('select 1'), size: 8, mode: 0o644 },
-    { path: 'sql/deep/b.sql', sha256: sha256(''), size: 0, mode: 0o644 },
-  ]);
+  assert.deepEqual(
+    contents.map(({ file }) => file),
+    [
+      { path: 'run.sh', sha256: sha256('echo'), size: 4, mode: 0o755 },
+      { path: 'sql/a.sql', sha256: sha256('select 1'), size: 8, mode: 0o644 },
+      { path: 'sql/deep/b.sql', sha256: sha256(''), size: 0, mode: 0o644 },
+    ],
+  );
 });
 
 test('a name that is not there and a glob that matches nothing are named', async (context) => {
   const folder = await testFolder(context, { 'a.txt': '' });
   await mkdir(join(folder, 'empty'));
   const { contents, issues } = await gatherFiles(folder, ['a.txt', 'b.txt', '*.sql', 'empty']);
-  assert.deepEqual(contents.map(({ file }) => file.path), ['a.txt']);
-  assert.deepEqual(issues.map(({ code, path, message }) => [code, path, message]), [
-    ['missing-file', 'files[1]', 'there is no file "b.txt" in the folder of the definition'],
-    ['missing-file', 'files[2]', '"*.sql" matches no file'],
-    ['missing-file', 'files[3]', 'the folder "empty" is empty'],
-  ]);
+  assert.deepEqual(
+    contents.map(({ file }) => file.path),
+    ['a.txt'],
+  );
+  assert.deepEqual(
+    issues.map(({ code, path, message }) => [code, path, message]),
+    [
+      ['missing-file', 'files[1]', 'there is no file "b.txt" in the folder of the definition'],
+      ['missing-file', 'files[2]', '"*.sql" matches no file'],
+      ['missing-file', 'files[3]', 'the folder "empty" is empty'],
+    ],
+  );
 });
 
 test('nothing outside the folder, and no link, can be reached', async (context) => {
@@ -39,7 +54,11 @@ test('nothing outside the folder, and no link, can be reached', async (context) 
   await symlink('nowhere', join(folder, 'broken'));
   const refused = async (pattern: string) => {
     const { contents, issues } = await gatherFiles(folder, [pattern]);
-    assert.deepEqual(contents.filter(({ file }) => file.path !== 'sub/in.txt'), [], pattern);
+    assert.deepEqual(
+      contents.filter(({ file }) => file.path !== 'sub/in.txt'),
+      [],
+      pattern,
+    );
     return issues.map(({ code }) => code);
   };
   assert.deepEqual(await refused('../x.txt'), ['bad-path']);

@@ -7,7 +7,9 @@ import { glob, isDynamicPattern } from 'tinyglobby';
 import { systemErrorCode } from '../failure.ts';
 
 /** Where the octets of a blob come from when they are uploaded. */
-export type BlobSource = { readonly kind: 'file'; readonly path: string } | { readonly kind: 'bytes'; readonly bytes: Uint8Array };
+export type BlobSource =
+  | { readonly kind: 'file'; readonly path: string }
+  | { readonly kind: 'bytes'; readonly bytes: Uint8Array };
 
 export interface VersionContent {
   readonly file: VersionFile;
@@ -29,7 +31,13 @@ export async function gatherFiles(folder: string, patterns: readonly string[]): 
   const contents = new Map<string, VersionContent>();
   for (const [index, pattern] of patterns.entries()) {
     const refuse = (code: string, message: string, suggestion?: string) =>
-      issues.push({ severity: 'error', code, message, path: `files[${index}]`, ...(suggestion !== undefined && { suggestion }) });
+      issues.push({
+        severity: 'error',
+        code,
+        message,
+        path: `files[${index}]`,
+        ...(suggestion !== undefined && { suggestion }),
+      });
     if (leavesFolder(pattern)) {
       refuse('bad-path', `${JSON.stringify(pattern)} leaves the folder of the definition file`);
       continue;
@@ -96,7 +104,10 @@ async function fileContent(root: string, path: string): Promise<VersionContent> 
     size += chunk.length;
   }
   const { mode } = await stat(absolute);
-  return { file: { path, sha256: hash.digest('hex'), size, mode: plainMode(mode) }, source: { kind: 'file', path: absolute } };
+  return {
+    file: { path, sha256: hash.digest('hex'), size, mode: plainMode(mode) },
+    source: { kind: 'file', path: absolute },
+  };
 }
 
 /** Only "may be executed" belongs to a version: the rest depends on the umask of whoever checked the file out. */

@@ -13,10 +13,14 @@ const WIDEST_EXCERPT = 120;
 
 /** `file:line:column: error: words (code at path)`, the line with a caret, and what to do. */
 export function issueLines(issue: RestDefinitionIssue, { paint, sourceOf, excerpt }: IssueOptions): string[] {
-  const place = [issue.file, issue.line, issue.line === undefined ? undefined : issue.column].filter((part) => part !== undefined).join(':');
+  const place = [issue.file, issue.line, issue.line === undefined ? undefined : issue.column]
+    .filter((part) => part !== undefined)
+    .join(':');
   const severity = paint(issue.severity === 'error' ? ['bold', 'red'] : ['bold', 'yellow'], issue.severity);
   const at = issue.path === '' ? issue.code : `${issue.code} at ${issue.path}`;
-  const lines = [`${place === '' ? '' : `${paint('bold', place)}: `}${severity}: ${issue.message} ${paint('dim', `(${at})`)}`];
+  const lines = [
+    `${place === '' ? '' : `${paint('bold', place)}: `}${severity}: ${issue.message} ${paint('dim', `(${at})`)}`,
+  ];
   if (excerpt) lines.push(...excerptLines(issue, sourceOf, paint));
   if (issue.suggestion !== undefined) lines.push(`  ${paint('cyan', 'help:')} ${issue.suggestion}`);
   return lines;
@@ -47,11 +51,13 @@ function excerptLines(issue: RestDefinitionIssue, sourceOf: IssueOptions['source
 
 /** Tabs stay tabs, so that the caret stands under its place however wide they are. */
 function caretPadding(before: string): string {
-  return [...before].map((char) => (char === '\t' ? '\t' : isWide(char) ? '  ' : ' ')).join('');
+  return Array.from(before, (char) => (char === '\t' ? '\t' : isWide(char) ? '  ' : ' ')).join('');
 }
 
 function isWide(char: string): boolean {
-  return /[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6]|\p{Emoji_Presentation}/u.test(char);
+  return /[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6]|\p{Emoji_Presentation}/u.test(
+    char,
+  );
 }
 
 function visible(text: string): string {

@@ -37,7 +37,20 @@ export function hasEnded(state: State): boolean {
 
 /** `3 succeeded, 1 running, 12 waiting`, what needs attention first. */
 export function countsText(counts: Readonly<Partial<Record<TaskInstance['state'], number>>>, paint: Paint): string {
-  const order: TaskInstance['state'][] = ['failed', 'lost', 'stopped', 'running', 'dispatched', 'ready', 'delayed', 'succeeded', 'skipped', 'waiting'];
-  const parts = order.filter((state) => (counts[state] ?? 0) > 0).map((state) => paint(LOOKS[state].style, `${counts[state]} ${state}`));
+  const order: TaskInstance['state'][] = [
+    'failed',
+    'lost',
+    'stopped',
+    'running',
+    'dispatched',
+    'ready',
+    'delayed',
+    'succeeded',
+    'skipped',
+    'waiting',
+  ];
+  const parts = order
+    .filter((state) => (counts[state] ?? 0) > 0)
+    .map((state) => paint(LOOKS[state].style, `${counts[state]} ${state}`));
   return parts.join(', ');
 }

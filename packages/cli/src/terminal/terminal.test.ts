@@ -32,12 +32,18 @@ test('text of others loses its control characters', () => {
 });
 
 test('a table is aligned, and on a terminal as wide as that', () => {
-  const rows = [['1', 'short'], ['200', '日本']];
+  const rows = [
+    ['1', 'short'],
+    ['200', '日本'],
+  ];
   assert.deepEqual(tableLines(testTerminal(), ['ID', 'NAME'], rows), ['ID   NAME', '1    short', '200  日本']);
   const narrow = testTerminal({ tty: { columns: 8, rows: 5 } });
   assert.deepEqual(tableLines(narrow, ['ID', 'NAME'], rows), ['ID   NA…', '1    sh…', '200  日…']);
 });
 
 test('counts name what needs attention first', () => {
-  assert.equal(countsText({ waiting: 3, succeeded: 2, failed: 1, ready: 0 }, (_style, text) => text), '1 failed, 2 succeeded, 3 waiting');
+  assert.equal(
+    countsText({ waiting: 3, succeeded: 2, failed: 1, ready: 0 }, (_style, text) => text),
+    '1 failed, 2 succeeded, 3 waiting',
+  );
 });

@@ -1,9 +1,11 @@
 import { stripVTControlCharacters } from 'node:util';
 
+// oxlint-disable-next-line no-control-regex -- control characters are what is looked for
+const CONTROL = /[\u0000-\u001f\u007f-\u009f]/g;
+
 /** One line that cannot move the cursor: text from a server is shown, never obeyed. */
 export function plain(text: string): string {
-  // oxlint-disable-next-line no-control-regex
-  return stripVTControlCharacters(text).replaceAll(/\s+/g, ' ').replaceAll(/[\u0000-\u001f\u007f-\u009f]/g, '�').trim();
+  return stripVTControlCharacters(text).replaceAll(/\s+/g, ' ').replaceAll(CONTROL, '�').trim();
 }
 
 /** `350ms`, `12.3s`, `3m 04s`, `2h 05m`, `3d 4h`. */

@@ -5,9 +5,33 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { TestContext } from 'node:test';
 import {
-  applyRequest, applyResponse, createTokenRequest, createdToken, datasource, doctorReport, instance, instanceDetail, liveEvent,
-  logEvent, makeProblem, node, pageOf, problem, project, projectParams, putDatasourceRequest, putSecretRequest, secret, startRequest,
-  startResponse, stopResponse, taskInstanceDetail, testDatasourceResponse, token, why, workflow,
+  applyRequest,
+  applyResponse,
+  createTokenRequest,
+  createdToken,
+  datasource,
+  doctorReport,
+  instance,
+  instanceDetail,
+  liveEvent,
+  logEvent,
+  makeProblem,
+  node,
+  pageOf,
+  problem,
+  project,
+  projectParams,
+  putDatasourceRequest,
+  putSecretRequest,
+  secret,
+  startRequest,
+  startResponse,
+  stopResponse,
+  taskInstanceDetail,
+  testDatasourceResponse,
+  token,
+  why,
+  workflow,
 } from '@keelson/protocol';
 import type { ProblemCode, ProblemExtra } from '@keelson/protocol';
 import type { z } from 'zod';
@@ -73,14 +97,26 @@ export async function testApi(context: TestContext, handlers: Readonly<Record<st
     request.on('data', (chunk: Buffer) => chunks.push(chunk));
     request.on('end', () => {
       try {
-        answer(request.method ?? '', new URL(request.url ?? '', 'http://x'), request.headers, Buffer.concat(chunks), response);
+        answer(
+          request.method ?? '',
+          new URL(request.url ?? '', 'http://x'),
+          request.headers,
+          Buffer.concat(chunks),
+          response,
+        );
       } catch (error) {
         broken.push(error);
         response.destroy();
       }
     });
   });
-  function answer(method: string, url: URL, headers: IncomingHttpHeaders, bytes: Buffer, response: ServerResponse): void {
+  function answer(
+    method: string,
+    url: URL,
+    headers: IncomingHttpHeaders,
+    bytes: Buffer,
+    response: ServerResponse,
+  ): void {
     const path = url.pathname.replace('/api/v1/', '');
     const pattern = Object.keys(handlers).find((key) => matches(key, `${method} ${path}`));
     assert.ok(pattern !== undefined, `no handler for ${method} ${path}`);
@@ -103,7 +139,10 @@ export async function testApi(context: TestContext, handlers: Readonly<Record<st
     server.close();
     assert.deepEqual(broken, []);
   });
-  return { env: { KEELSON_URL: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, KEELSON_TOKEN: 'test-token' }, calls };
+  return {
+    env: { KEELSON_URL: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, KEELSON_TOKEN: 'test-token' },
+    calls,
+  };
 }
 
 function matches(pattern: string, text: string): boolean {
@@ -121,7 +160,11 @@ export function noContent(response: ServerResponse): void {
 }
 
 /** Sends events, each checked, and ends the stream. */
-export function sendEvents(response: ServerResponse, kind: 'live' | 'log', events: readonly { event: string; data: unknown }[]): void {
+export function sendEvents(
+  response: ServerResponse,
+  kind: 'live' | 'log',
+  events: readonly { event: string; data: unknown }[],
+): void {
   response.writeHead(200, { 'content-type': 'text/event-stream' });
   for (const event of events) {
     (kind === 'live' ? liveEvent : logEvent).parse(event);
@@ -133,4 +176,3 @@ export function sendEvents(response: ServerResponse, kind: 'live' | 'log', event
 export function sha256(bytes: Uint8Array | string): string {
   return createHash('sha256').update(bytes).digest('hex');
 }
-

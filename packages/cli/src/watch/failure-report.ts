@@ -14,19 +14,28 @@ export async function failureReport(client: KeelsonClient, ended: CountedInstanc
   const lines: string[] = [];
   for (const [index, task] of failed.slice(0, MOST_TASKS).entries()) {
     const attempts = task.attempt > 1 ? ` after ${task.attempt} attempts` : '';
-    lines.push('', `${paint(['bold', 'red'], `✖ ${task.task}`)} ${task.state}${attempts}: ${plain(task.reason?.message ?? 'no reason is known')} ${paint('dim', `(${task.reason?.code ?? 'unknown'})`)}`);
+    lines.push(
+      '',
+      `${paint(['bold', 'red'], `✖ ${task.task}`)} ${task.state}${attempts}: ${plain(task.reason?.message ?? 'no reason is known')} ${paint('dim', `(${task.reason?.code ?? 'unknown'})`)}`,
+    );
     if (index >= MOST_LOGS || task.attempt === 0) continue;
     const tail = await lastLogLines(client, task.id);
-    lines.push(...tail.map((line) => `  ${paint('dim', '│')} ${line}`), `  ${paint('dim', `all of it: keelson logs ${ended.id}/${task.task}`)}`);
+    lines.push(
+      ...tail.map((line) => `  ${paint('dim', '│')} ${line}`),
+      `  ${paint('dim', `all of it: keelson logs ${ended.id}/${task.task}`)}`,
+    );
   }
   if (failed.length > MOST_TASKS) lines.push('', `… and ${failed.length - MOST_TASKS} more failed tasks`);
-  if (failed.length === 0 && ended.reason !== null) lines.push('', `${plain(ended.reason.message)} ${paint('dim', `(${ended.reason.code})`)}`);
+  if (failed.length === 0 && ended.reason !== null)
+    lines.push('', `${plain(ended.reason.message)} ${paint('dim', `(${ended.reason.code})`)}`);
   return [...lines, '', paint('dim', `more: keelson show ${ended.id}   keelson why ${ended.id}`)];
 }
 
 /** The one that the instance names as its failure comes first. */
 function failedTasks({ tasks }: InstanceDetail) {
-  return tasks.filter(({ state }) => state === 'failed' || state === 'lost').toSorted((a, b) => (a.endedAt ?? '').localeCompare(b.endedAt ?? ''));
+  return tasks
+    .filter(({ state }) => state === 'failed' || state === 'lost')
+    .toSorted((a, b) => (a.endedAt ?? '').localeCompare(b.endedAt ?? ''));
 }
 
 async function lastLogLines(client: KeelsonClient, id: string): Promise<string[]> {

@@ -42,7 +42,13 @@ function treeLines({ tasks }: WatchedInstance, tree: readonly TreeRow[], options
     const known = tasks.get(task);
     if (known === undefined) return [];
     const line = taskLine(known, { ...options, width: width - prefix.length });
-    const also = alsoNeeds.length === 0 ? '' : options.paint('dim', `  (also after ${alsoNeeds.length > 3 ? counted(alsoNeeds.length, 'more task') : alsoNeeds.join(', ')})`);
+    const also =
+      alsoNeeds.length === 0
+        ? ''
+        : options.paint(
+            'dim',
+            `  (also after ${alsoNeeds.length > 3 ? counted(alsoNeeds.length, 'more task') : alsoNeeds.join(', ')})`,
+          );
     return [`${options.paint('dim', prefix)}${line}${also}`];
   });
 }

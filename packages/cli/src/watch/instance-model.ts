@@ -22,7 +22,9 @@ export function instanceModel(): InstanceModel {
   const changed = (task: TaskInstance): boolean => {
     const before = tasks.get(task.task);
     tasks.set(task.task, task);
-    return before === undefined ? task.state !== 'waiting' : before.state !== task.state || before.attempt !== task.attempt || before.generation !== task.generation;
+    return before === undefined
+      ? task.state !== 'waiting'
+      : before.state !== task.state || before.attempt !== task.attempt || before.generation !== task.generation;
   };
 
   return {
@@ -37,7 +39,9 @@ export function instanceModel(): InstanceModel {
 }
 
 /** How many tasks are in each state, from the tasks themselves. */
-export function countStates(tasks: Iterable<Pick<TaskInstance, 'state'>>): Partial<Record<TaskInstance['state'], number>> {
+export function countStates(
+  tasks: Iterable<Pick<TaskInstance, 'state'>>,
+): Partial<Record<TaskInstance['state'], number>> {
   const counts: Partial<Record<TaskInstance['state'], number>> = {};
   for (const { state } of tasks) counts[state] = (counts[state] ?? 0) + 1;
   return counts;

@@ -44,8 +44,27 @@ test('many logs: each once, a bounded number at a time, all to their end', async
   follower.begin({ id: 'waits', task: 'w', attempt: 0 });
   await follower.drained();
   assert.equal(lines.length, 300);
-  assert.deepEqual(lines.filter(({ task }) => task === 't7'), [
-    { task: 't7', attempt: 1, text: 'id7 one' }, { task: 't7', attempt: 1, text: 'unfinished' }, { task: 't7', attempt: 2, text: 'two' },
-  ]);
+  assert.deepEqual(
+    lines.filter(({ task }) => task === 't7'),
+    [
+      { task: 't7', attempt: 1, text: 'id7 one' },
+      { task: 't7', attempt: 1, text: 'unfinished' },
+      { task: 't7', attempt: 2, text: 'two' },
+    ],
+  );
   assert.ok(most <= 40, `${most} at once`);
+});
+
+test('a log that cannot be read is said in its place, and fails nothing', async () => {
+  const client = {
+    // oxlint-disable-next-line require-yield -- it fails before its first event
+    async *followLog(): AsyncGenerator<LogEvent, void, undefined> {
+      throw new Error('gone');
+    },
+  };
+  const lines: LogLine[] = [];
+  const follower = logFollower(client, (more) => lines.push(...more));
+  follower.begin({ id: '7.1.a', task: 'a', attempt: 1 });
+  await follower.drained();
+  assert.deepEqual(lines, [{ task: 'a', attempt: 0, text: '(this log cannot be followed: gone)' }]);
 });

@@ -4,7 +4,7 @@ import type { KeelsonClient } from '@keelson/sdk/client';
 export interface LogFollower {
   /** A task that has begun: its log is followed from its first attempt on. Telling again is harmless. */
   begin(task: Pick<TaskInstance, 'id' | 'task' | 'attempt'>): void;
-  /** Resolves when every log that was begun has been read to its end. Throws the first error of one. */
+  /** Resolves when every log that was begun has been read to its end. Never throws: a log that cannot be read is said in its place. */
   drained(): Promise<void>;
 }
 
@@ -18,7 +18,10 @@ export interface LogLine {
 const MOST_AT_ONCE = 40;
 
 /** Follows the logs of many tasks at once, and gives them line by line. */
-export function logFollower(client: Pick<KeelsonClient, 'followLog'>, print: (lines: readonly LogLine[]) => void): LogFollower {
+export function logFollower(
+  client: Pick<KeelsonClient, 'followLog'>,
+  print: (lines: readonly LogLine[]) => void,
+): LogFollower {
   const begun = new Set<string>();
   const waiting: (() => void)[] = [];
   const open: Promise<void>[] = [];
@@ -29,6 +32,10 @@ export function logFollower(client: Pick<KeelsonClient, 'followLog'>, print: (li
     running += 1;
     try {
       await printLog(client, id, task, print);
+    } catch (error) {
+      // What the instance came to must not depend on its logs.
+      const why = error instanceof Error ? error.message : String(error);
+      print([{ task, attempt: 0, text: `(this log cannot be followed: ${why})` }]);
     } finally {
       running -= 1;
       waiting.shift()?.();
@@ -39,10 +46,7 @@ export function logFollower(client: Pick<KeelsonClient, 'followLog'>, print: (li
     begin({ id, task, attempt }) {
       if (attempt === 0 || begun.has(id)) return;
       begun.add(id);
-      const following = follow(id, task);
-      // It is awaited at the end; until then an error must not count as unhandled.
-      following.catch(() => undefined);
-      open.push(following);
+      open.push(follow(id, task));
     },
     async drained() {
       await Promise.all(open);
@@ -50,7 +54,12 @@ export function logFollower(client: Pick<KeelsonClient, 'followLog'>, print: (li
   };
 }
 
-async function printLog(client: Pick<KeelsonClient, 'followLog'>, id: string, task: string, print: (lines: readonly LogLine[]) => void): Promise<void> {
+async function printLog(
+  client: Pick<KeelsonClient, 'followLog'>,
+  id: string,
+  task: string,
+  print: (lines: readonly LogLine[]) => void,
+): Promise<void> {
   const lines = lineCutter();
   let current = 1;
   for await (const event of client.followLog(id, { attempt: 1 })) {

@@ -5,7 +5,18 @@ import { elapsedText, plain } from '../terminal/text.ts';
 
 export type WatchedTask = Pick<
   TaskInstance,
-  'id' | 'task' | 'needs' | 'state' | 'attempt' | 'maxAttempts' | 'startedAt' | 'dispatchedAt' | 'endedAt' | 'dueAt' | 'reason' | 'progress'
+  | 'id'
+  | 'task'
+  | 'needs'
+  | 'state'
+  | 'attempt'
+  | 'maxAttempts'
+  | 'startedAt'
+  | 'dispatchedAt'
+  | 'endedAt'
+  | 'dueAt'
+  | 'reason'
+  | 'progress'
 >;
 
 /** Milliseconds that the attempt has been running, or ran; undefined when it never did. */
@@ -16,13 +27,18 @@ export function runningMs({ startedAt, dispatchedAt, endedAt, attempt }: Watched
 }
 
 /** `✔ load  1.2s`, and what is worth knowing: attempts, a retry's time, the reason. */
-export function taskLine(task: WatchedTask, { now, paint, width }: { readonly now: number; readonly paint: Paint; readonly width: number }): string {
+export function taskLine(
+  task: WatchedTask,
+  { now, paint, width }: { readonly now: number; readonly paint: Paint; readonly width: number },
+): string {
   const parts = [`${stateSymbol(task.state, paint)} ${task.task.padEnd(width)}`];
   const running = runningMs(task, now);
   if (task.state !== 'succeeded') parts.push(stateText(task.state, paint));
   if (running !== undefined && task.state !== 'delayed' && task.state !== 'ready') parts.push(elapsedText(running));
-  if (task.attempt > 1) parts.push(paint('yellow', `attempt ${task.attempt} of ${Math.max(task.maxAttempts, task.attempt)}`));
-  if (task.state === 'delayed' && task.dueAt !== null) parts.push(paint('dim', `starts in ${elapsedText(Date.parse(task.dueAt) - now)}`));
+  if (task.attempt > 1)
+    parts.push(paint('yellow', `attempt ${task.attempt} of ${Math.max(task.maxAttempts, task.attempt)}`));
+  if (task.state === 'delayed' && task.dueAt !== null)
+    parts.push(paint('dim', `starts in ${elapsedText(Date.parse(task.dueAt) - now)}`));
   if (task.state === 'running') parts.push(...progressText(task.progress));
   if (task.reason !== null && task.state !== 'succeeded') parts.push(paint('dim', plain(task.reason.message)));
   return parts.join('  ').trimEnd();

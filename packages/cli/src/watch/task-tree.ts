@@ -34,14 +34,23 @@ export function layoutTree(tasks: readonly TreeTask[]): TreeRow[] {
   for (let top = stack.pop(); top !== undefined; top = stack.pop()) {
     const { task, own, below, depth } = top;
     const parent = parents.get(task.task);
-    rows.push({ task: task.task, prefix: own, alsoNeeds: parent === undefined ? [] : task.needs.filter((need) => need !== parent) });
+    rows.push({
+      task: task.task,
+      prefix: own,
+      alsoNeeds: parent === undefined ? [] : task.needs.filter((need) => need !== parent),
+    });
     const next = children.get(task.task) ?? [];
     const chain = next.length === 1 || depth >= DEEPEST;
     for (const [index, child] of [...next.entries()].toReversed()) {
       if (chain) stack.push({ task: child, own: below, below, depth });
       else {
         const last = index === next.length - 1;
-        stack.push({ task: child, own: `${below}${last ? '└─ ' : '├─ '}`, below: `${below}${last ? '   ' : '│  '}`, depth: depth + 1 });
+        stack.push({
+          task: child,
+          own: `${below}${last ? '└─ ' : '├─ '}`,
+          below: `${below}${last ? '   ' : '│  '}`,
+          depth: depth + 1,
+        });
       }
     }
   }
@@ -58,7 +67,9 @@ function chooseParents(tasks: readonly TreeTask[]): Map<string, string | undefin
     const onPath = new Set([start.task]);
     for (let task = path.at(-1); task !== undefined; task = path.at(-1)) {
       const needs = task.needs.flatMap((need) => byName.get(need) ?? []);
-      const unknown = depths.has(task.task) ? undefined : needs.find((need) => !depths.has(need.task) && !onPath.has(need.task));
+      const unknown = depths.has(task.task)
+        ? undefined
+        : needs.find((need) => !depths.has(need.task) && !onPath.has(need.task));
       if (unknown !== undefined) {
         path.push(unknown);
         onPath.add(unknown.task);

@@ -50,7 +50,8 @@ export function liveView(terminal: Terminal, now: () => number = Date.now): Prog
 
   return {
     update(next) {
-      if (watched === undefined || watched.tasks.size !== next.tasks.size || tree.length !== next.tasks.size) tree = layoutTree([...next.tasks.values()]);
+      if (watched === undefined || watched.tasks.size !== next.tasks.size || tree.length !== next.tasks.size)
+        tree = layoutTree([...next.tasks.values()]);
       watched = next;
       schedule();
     },
@@ -80,14 +81,14 @@ export function plainView(terminal: Terminal, now: () => number = Date.now): Pro
       const { instance } = watched;
       last = watched;
       if (instance.state === shownState || instance.endedAt !== null) return;
-      if (shownState !== undefined) line(`${headLine(watched, opts)}`);
+      if (shownState !== undefined) line(headLine(watched, opts));
       shownState = instance.state;
     },
     print(lines) {
       for (const text of lines) line(text);
     },
     close() {
-      if (last?.instance.endedAt == null) return;
+      if (last === undefined || last.instance.endedAt === null) return;
       line(headLine(last, { now: now(), paint }));
     },
   };
@@ -97,4 +98,3 @@ export function plainView(terminal: Terminal, now: () => number = Date.now): Pro
 export function silentView(): ProgressView {
   return { update: () => undefined, print: () => undefined, close: () => undefined };
 }
-

@@ -16,8 +16,17 @@ export interface WatchOptions {
 }
 
 /** Watches an instance to its end and gives how it ended. Ctrl-C leaves at once and says that the instance goes on. */
-export async function watchToEnd(client: KeelsonClient, id: string, terminal: Terminal, { follow, json }: WatchOptions): Promise<CountedInstance> {
-  const view = json ? silentView() : terminal.stdout.isTTY === true && terminal.env['TERM'] !== 'dumb' ? liveView(terminal) : plainView(terminal);
+export async function watchToEnd(
+  client: KeelsonClient,
+  id: string,
+  terminal: Terminal,
+  { follow, json }: WatchOptions,
+): Promise<CountedInstance> {
+  const view = json
+    ? silentView()
+    : terminal.stdout.isTTY === true && terminal.env['TERM'] !== 'dumb'
+      ? liveView(terminal)
+      : plainView(terminal);
   const stopListening = terminal.onSignal(['SIGINT', 'SIGTERM'], () => {
     view.close();
     remark(terminal, `Instance ${id} goes on.  Watch it: keelson show ${id} --wait    Stop it: keelson stop ${id}`);
@@ -38,7 +47,8 @@ export async function watchToEnd(client: KeelsonClient, id: string, terminal: Te
       const watched = model.current();
       if (watched === undefined) continue;
       view.update(watched, changed);
-      for (const task of changed) if (task.attempt > 0 && !['ready', 'delayed', 'dispatched'].includes(task.state)) logs?.begin(task);
+      for (const task of changed)
+        if (task.attempt > 0 && !['ready', 'delayed', 'dispatched'].includes(task.state)) logs?.begin(task);
     }
     await logs?.drained();
   } finally {
