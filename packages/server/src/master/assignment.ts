@@ -1,6 +1,7 @@
 import { ExpressionError, renderTemplate, runTimeText, valueText } from '@keelson/core';
 import type { JsonObject, JsonValue, Reason, Scope, TaskPlan, TaskState } from '@keelson/core';
 import type { Assignment, BlobRef } from '@keelson/protocol';
+import { StoreError } from '@keelson/store';
 import type { BoundAttempt, InstanceFacts, TaskKey, TaskResultRow } from '@keelson/store';
 import type { MasterContext } from './context.ts';
 import { runOf } from './mind.ts';
@@ -58,9 +59,9 @@ const keyText = ({ instanceId, generation, task }: TaskKey): string => `${instan
 async function build(context: MasterContext, draft: Draft, results: Results): Promise<Built> {
   const { task, known } = draft;
   const { secretRefs, definition } = task;
-  const revealed = await revealSecrets(context, known.project, secretRefs);
-  if ('code' in revealed) return { kind: 'refused', reason: revealed };
   try {
+    const revealed = await revealSecrets(context, known.project, secretRefs);
+    if ('code' in revealed) return { kind: 'refused', reason: revealed };
     const scope = scopeOf(draft, results, revealed.values);
     const input = asObject(renderTemplate(definition.with, scope));
     const env = Object.entries(definition.env).map(([name, value]) => [name, valueText(renderTemplate(value, scope))]);
@@ -73,10 +74,18 @@ async function build(context: MasterContext, draft: Draft, results: Results): Pr
     const full = connection === undefined ? input : { ...input, connection: connection.config };
     return { kind: 'assignment', assignment: assemble(draft, results, full, Object.fromEntries(env), secrets) };
   } catch (error) {
-    if (error instanceof ExpressionError)
-      return { kind: 'refused', reason: { code: 'expression-error', message: error.message } };
-    throw error;
+    const reason = refusalOf(error);
+    if (reason === undefined) throw error;
+    return { kind: 'refused', reason };
   }
+}
+
+/** What will not go away by trying again; undefined for the rest. */
+function refusalOf(error: unknown): Reason | undefined {
+  if (error instanceof ExpressionError) return { code: 'expression-error', message: error.message };
+  // A secret that this server's key does not open, say.
+  if (error instanceof StoreError) return { code: error.code, message: error.message };
+  return undefined;
 }
 
 function assemble(

@@ -1,4 +1,5 @@
-import type { Signals, Store } from '@keelson/store';
+import type { Reason } from '@keelson/core';
+import type { BoundAttempt, Signals, Store } from '@keelson/store';
 import type { Logger } from 'pino';
 import type { Line } from './line.ts';
 import type { MasterMetrics } from './metrics.ts';
@@ -14,6 +15,8 @@ export interface MasterContext {
   readonly sessions: Sessions;
   readonly line: Line;
   readonly metrics: MasterMetrics;
+  /** Ends an attempt whose input cannot be rendered: it fails without having run. */
+  refuse(attempt: BoundAttempt, reason: Reason): void;
   /** Loops of this master that have something to do now. */
   readonly wake: { claims(): void; due(): void };
 }

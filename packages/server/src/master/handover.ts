@@ -9,8 +9,7 @@ export interface Handover {
   bound(attempts: readonly BoundAttempt[]): Promise<void>;
 }
 
-/** @param refuse takes the end of an attempt whose input cannot be rendered */
-export function createHandover(context: MasterContext, refuse: (report: ReportedEnd) => void): Handover {
+export function createHandover(context: MasterContext): Handover {
   const { sessions, log, metrics } = context;
 
   const deliver = (attempt: BoundAttempt, assignment: Assignment): void => {
@@ -22,7 +21,7 @@ export function createHandover(context: MasterContext, refuse: (report: Reported
     try {
       for (const { attempt, result } of await buildAssignments(context, attempts)) {
         if (result.kind === 'assignment') deliver(attempt, result.assignment);
-        else refuse(failedBeforeStart(attempt, result.reason));
+        else context.refuse(attempt, result.reason);
       }
     } catch (error) {
       // The attempts stay bound and undelivered; the worker's next poll finds them missing and they are built again.
@@ -43,7 +42,8 @@ export function createHandover(context: MasterContext, refuse: (report: Reported
   };
 }
 
-function failedBeforeStart(attempt: BoundAttempt, reason: { code: string; message: string }): ReportedEnd {
+/** The report that a worker would have made. */
+export function failedBeforeStart(attempt: BoundAttempt, reason: { code: string; message: string }): ReportedEnd {
   const { instanceId, generation, task, attemptId, incarnationId, nonce } = attempt;
   return {
     instanceId,

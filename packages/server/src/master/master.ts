@@ -6,6 +6,7 @@ import { startClaims } from './claims.ts';
 import { startCommands } from './commands.ts';
 import type { MasterContext } from './context.ts';
 import { startDue } from './due.ts';
+import { failedBeforeStart } from './handover.ts';
 import { gatewayRoutes } from './gateway/routes.ts';
 import { startKills } from './kills.ts';
 import { createLine, noteReady } from './line.ts';
@@ -14,6 +15,7 @@ import type { MasterMetrics } from './metrics.ts';
 import { createPlans } from './plans.ts';
 import { createRenewals } from './renewals.ts';
 import { createReports } from './reports.ts';
+import type { Reports } from './reports.ts';
 import { createSessions } from './sessions.ts';
 import { startSweeper } from './sweeper.ts';
 import type { WakeableLoop } from './wakeable.ts';
@@ -34,7 +36,7 @@ export interface Master {
 
 /** A master: interchangeable with any other, and holding nothing that the database does not. */
 export function startMaster({ store, signals, log }: MasterDependencies): Master {
-  const loops: { claims?: WakeableLoop; due?: WakeableLoop } = {};
+  const parts: { claims?: WakeableLoop; due?: WakeableLoop; reports?: Reports } = {};
   const sessions = createSessions();
   const context: MasterContext = {
     store,
@@ -44,13 +46,14 @@ export function startMaster({ store, signals, log }: MasterDependencies): Master
     plans: createPlans(store.definitions),
     line: createLine(),
     metrics: newMasterMetrics(),
-    wake: { claims: () => loops.claims?.wake(), due: () => loops.due?.wake() },
+    wake: { claims: () => parts.claims?.wake(), due: () => parts.due?.wake() },
+    refuse: (attempt, reason) => void parts.reports?.submit(failedBeforeStart(attempt, reason)),
   };
-  const reports = createReports(context);
+  const reports = (parts.reports = createReports(context));
   const started = createBatcher<StartedAttempt>(500, 1, (batch) => noteStarted(context, batch));
   const commands = startCommands(context, reports.handover);
-  const claims = (loops.claims = startClaims(context, reports.handover));
-  const due = (loops.due = startDue(context));
+  const claims = (parts.claims = startClaims(context, reports.handover));
+  const due = (parts.due = startDue(context));
   const kills = startKills(context);
   const sweeper = startSweeper(context);
 

@@ -15,8 +15,6 @@ const RETRY_MS = { first: 20, most: 1000 };
 export interface Reports {
   /** Resolves when the report is settled: applied in a committed step, or found to be of no consequence. */
   submit(report: ReportedEnd): Promise<void>;
-  /** The same without an answer, for ends that this master itself declares. */
-  enqueue(report: ReportedEnd): void;
   readonly handover: Handover;
   idle(): Promise<void>;
 }
@@ -35,7 +33,7 @@ interface Pending {
 export function createReports(context: MasterContext): Reports {
   const pending = new Map<string, Pending>();
   const batcher = createBatcher<Pending>(MOST_REPORTS, LANES, (batch) => apply(batch));
-  const handover = createHandover(context, (report) => void submit(report));
+  const handover = createHandover(context);
 
   const submit = (report: ReportedEnd): Promise<void> => {
     // A report that was sent again while the first one is still under way is the same report.
@@ -126,7 +124,7 @@ export function createReports(context: MasterContext): Reports {
     }
   };
 
-  return { submit, enqueue: (report) => void submit(report), handover, idle: batcher.idle };
+  return { submit, handover, idle: batcher.idle };
 }
 
 function stepInput({ plans }: MasterContext, batch: readonly Pending[]): StepInput {

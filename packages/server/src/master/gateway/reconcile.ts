@@ -4,16 +4,27 @@ import type { MasterContext } from '../context.ts';
 import type { WorkerSession } from '../sessions.ts';
 import { tokenOf } from '../token.ts';
 
-/** Makes what this gateway believes a worker holds equal to what the database says it holds. */
+/**
+ * Makes what this gateway believes a worker holds equal to what the database says it holds, and builds the assignments that it lacks:
+ * the same token again, to the same incarnation. A worker that has it already drops it.
+ */
 export async function reconcile(context: MasterContext, session: WorkerSession): Promise<void> {
   session.stale = false;
   const active = await readActive(context, session);
-  const strangers = active.filter(({ attemptId }) => !session.held.has(attemptId));
-  for (const attempt of strangers) {
-    const since = performance.now();
-    session.held.set(attempt.attemptId, { token: tokenOf(attempt), versionId: attempt.versionId, since, sentAt: 0 });
+  const lacking = active.filter(({ attemptId }) => session.held.get(attemptId)?.assignment === undefined);
+  for (const attempt of lacking) {
+    if (session.held.has(attempt.attemptId)) continue;
+    session.held.set(attempt.attemptId, {
+      token: tokenOf(attempt),
+      versionId: attempt.versionId,
+      since: performance.now(),
+    });
   }
-  await rebuild(context, session, strangers);
+  for (const { attempt, result } of await buildAssignments(context, lacking)) {
+    const held = session.held.get(attempt.attemptId);
+    if (result.kind === 'refused') context.refuse(attempt, result.reason);
+    else if (held !== undefined) Object.assign(held, { assignment: result.assignment, sentAt: 0 });
+  }
 }
 
 /** Also forgets what is not active any more; what was bound after the question was asked is not in the answer yet and stays. */
@@ -23,18 +34,6 @@ async function readActive(context: MasterContext, session: WorkerSession): Promi
   const current = new Set(active.map(({ attemptId }) => attemptId));
   for (const [id, { since }] of session.held) if (!current.has(id) && since < asked) session.held.delete(id);
   return active;
-}
-
-/** The same token again, to the same incarnation: a worker that has it already drops it. */
-async function rebuild(
-  context: MasterContext,
-  session: WorkerSession,
-  attempts: readonly ActiveOfIncarnation[],
-): Promise<void> {
-  for (const { attempt, result } of await buildAssignments(context, attempts)) {
-    const held = session.held.get(attempt.attemptId);
-    if (held !== undefined && result.kind === 'assignment') held.assignment = result.assignment;
-  }
 }
 
 /** Tokens of this list that are not active any more, or are to end: what the worker must kill. */
