@@ -1,4 +1,5 @@
-export { createWorker, RegistrationRefused, type Worker, type WorkerOptions } from './runtime/worker.ts';
+export { createWorker, RegistrationRefused, type Worker } from './runtime/worker.ts';
+export type { WorkerOptions } from './runtime/options.ts';
 export type { WorkerEventMap, WorkerEvents } from './runtime/events.ts';
 export { stderrLog, type LogLevel, type WorkerLog } from './runtime/worker-log.ts';
 export type { Clock } from './runtime/clock.ts';

@@ -18,7 +18,13 @@ const MAX_PATH_LENGTH = 1024;
 const TRIES = 6;
 
 /** Uploads every plain file below the output directory. Links are named in the log and left out. Throws AttemptFailure. */
-export async function uploadArtifacts(outputDir: string, putBlob: PutBlob, clock: Clock, log: TaskLog, signal: AbortSignal): Promise<BlobRef[]> {
+export async function uploadArtifacts(
+  outputDir: string,
+  putBlob: PutBlob,
+  clock: Clock,
+  log: TaskLog,
+  signal: AbortSignal,
+): Promise<BlobRef[]> {
   let paths: string[];
   try {
     if (isEmptyDirectory(outputDir)) return [];
@@ -26,7 +32,11 @@ export async function uploadArtifacts(outputDir: string, putBlob: PutBlob, clock
   } catch (error) {
     throw storageFailure(error, 'reading the output directory');
   }
-  if (paths.length > MAX_ARTIFACTS) throw new AttemptFailure('too-many-artifacts', `the output directory holds ${paths.length} files; at most ${MAX_ARTIFACTS} are kept. Pack them into one`);
+  if (paths.length > MAX_ARTIFACTS)
+    throw new AttemptFailure(
+      'too-many-artifacts',
+      `the output directory holds ${paths.length} files; at most ${MAX_ARTIFACTS} are kept. Pack them into one`,
+    );
   const artifacts: BlobRef[] = [];
   for (const path of paths) artifacts.push(await upload(outputDir, path, putBlob, clock, signal));
   return artifacts;
@@ -44,13 +54,24 @@ async function plainFiles(outputDir: string, log: TaskLog): Promise<string[]> {
   }
   const top = await lstat(outputDir).catch(() => undefined);
   if (top === undefined) return [];
-  if (!top.isDirectory()) throw new AttemptFailure('bad-output-directory', '$KEELSON_OUTPUT_DIR is no directory any more');
+  if (!top.isDirectory())
+    throw new AttemptFailure('bad-output-directory', '$KEELSON_OUTPUT_DIR is no directory any more');
   await walk('');
-  return found.sort();
+  return found.toSorted();
 }
 
-async function upload(outputDir: string, path: string, putBlob: PutBlob, clock: Clock, signal: AbortSignal): Promise<BlobRef> {
-  if (path.length > MAX_PATH_LENGTH) throw new AttemptFailure('bad-artifact-path', `the path of the artifact ${path.slice(0, 80)}… is longer than ${MAX_PATH_LENGTH} characters`);
+async function upload(
+  outputDir: string,
+  path: string,
+  putBlob: PutBlob,
+  clock: Clock,
+  signal: AbortSignal,
+): Promise<BlobRef> {
+  if (path.length > MAX_PATH_LENGTH)
+    throw new AttemptFailure(
+      'bad-artifact-path',
+      `the path of the artifact ${path.slice(0, 80)}… is longer than ${MAX_PATH_LENGTH} characters`,
+    );
   const file = join(outputDir, safeRelativePath(path));
   let blob: BlobRef;
   try {
@@ -62,7 +83,10 @@ async function upload(outputDir: string, path: string, putBlob: PutBlob, clock: 
     const outcome = await putBlob(blob.sha256, file, blob.size, signal);
     if (outcome.kind === 'ok') return blob;
     if (outcome.kind === 'refused' || failures + 1 >= TRIES || signal.aborted) {
-      throw new AttemptFailure('upload-failed', `the artifact ${path} (${blob.size} bytes) could not be uploaded: ${outcome.message}`);
+      throw new AttemptFailure(
+        'upload-failed',
+        `the artifact ${path} (${blob.size} bytes) could not be uploaded: ${outcome.message}`,
+      );
     }
     await sleep(clock, backoffMs(failures, 200, 5000), signal);
   }

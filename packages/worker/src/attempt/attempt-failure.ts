@@ -11,7 +11,11 @@ export class AttemptFailure extends Error {
 }
 
 const STORAGE_CODES: Readonly<Record<string, string>> = {
-  ENOSPC: 'disk-full', EDQUOT: 'disk-full', EACCES: 'directory-not-writable', EPERM: 'directory-not-writable', EROFS: 'directory-not-writable',
+  ENOSPC: 'disk-full',
+  EDQUOT: 'disk-full',
+  EACCES: 'directory-not-writable',
+  EPERM: 'directory-not-writable',
+  EROFS: 'directory-not-writable',
 };
 
 /** The failure behind an error of the file system: a full disk and an unwritable directory have codes of their own. */

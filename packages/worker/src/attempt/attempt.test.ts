@@ -8,7 +8,10 @@ import { isAlive, waitUntil } from '../testing/wait-until.ts';
 import { setupWorker } from '../testing/worker-setup.ts';
 import { storageFailure } from './attempt-failure.ts';
 
-const filesBelow = (dir: string): string[] => readdirSync(dir, { withFileTypes: true, recursive: true }).filter((entry) => !entry.isDirectory()).map(({ name }) => name);
+const filesBelow = (dir: string): string[] =>
+  readdirSync(dir, { withFileTypes: true, recursive: true })
+    .filter((entry) => !entry.isDirectory())
+    .map(({ name }) => name);
 const shell = (run: string, part: Partial<Assignment> = {}): Assignment => makeAssignment({ input: { run }, ...part });
 
 describe('attempt: a process', () => {
@@ -18,7 +21,13 @@ describe('attempt: a process', () => {
     const { gateway, run } = await setupWorker(t);
     const task = shell('env | sort', { task: 'show', env: { DAY: '2026-01-02' }, fencingToken: '77', attempt: 3 });
     assert.equal((await run(task)).end, 'succeeded');
-    const env = Object.fromEntries(gateway.logOf(task.token).trim().split('\n').map((line) => line.split(/=(.*)/s) as [string, string]));
+    const env = Object.fromEntries(
+      gateway
+        .logOf(task.token)
+        .trim()
+        .split('\n')
+        .map((line) => line.split(/=(.*)/s) as [string, string]),
+    );
     assert.equal(env['DAY'], '2026-01-02');
     assert.equal(env['KEELSON_INSTANCE_ID'], task.instanceId);
     assert.equal(env['KEELSON_TASK'], 'show');
@@ -38,7 +47,10 @@ describe('attempt: a process', () => {
       inputs: [gateway.addBlob('extract/data/sales.csv', 'a,b\n1,2\n')],
     };
     for (let round = 0; round < 2; round += 1) {
-      const task = shell('bin/hello.sh; cat "$KEELSON_INPUT_DIR/extract/data/sales.csv"; grep -c changed bin/hello.sh', part);
+      const task = shell(
+        'bin/hello.sh; cat "$KEELSON_INPUT_DIR/extract/data/sales.csv"; grep -c changed bin/hello.sh',
+        part,
+      );
       assert.equal((await run(task)).end, 'succeeded');
       assert.equal(gateway.logOf(task.token), 'hello\na,b\n1,2\n2\n');
     }
@@ -48,24 +60,40 @@ describe('attempt: a process', () => {
 
   it('reports outputs, and uploads its artifacts first', async (t) => {
     const { gateway, run } = await setupWorker(t);
-    const end = await run(shell('echo rows:=3 > "$KEELSON_OUTPUT"; cd "$KEELSON_OUTPUT_DIR"; mkdir d; printf abc > d/x; printf run > y; chmod 750 y; ln -s /etc/passwd link'));
+    const end = await run(
+      shell(
+        'echo rows:=3 > "$KEELSON_OUTPUT"; cd "$KEELSON_OUTPUT_DIR"; mkdir d; printf abc > d/x; printf run > y; chmod 750 y; ln -s /etc/passwd link',
+      ),
+    );
     assert.equal(end.end, 'succeeded');
     assert.deepEqual(end.outputs, { rows: 3 });
-    assert.deepEqual(end.artifacts?.map(({ path, size, mode }) => [path, size, mode]), [['d/x', 3, 0o644], ['y', 3, 0o750]]);
+    assert.deepEqual(
+      end.artifacts?.map(({ path, size, mode }) => [path, size, mode]),
+      [
+        ['d/x', 3, 0o644],
+        ['y', 3, 0o750],
+      ],
+    );
     for (const { sha256 } of end.artifacts ?? []) assert.ok(gateway.blobs.has(sha256));
     assert.match(gateway.logOf(end.token), /link in the output directory is no plain file/);
   });
 
   it('says why it failed', async (t) => {
     const { run } = await setupWorker(t);
-    assert.deepEqual((await run(shell('exit 42'))).reason, { code: 'exit-code', message: 'exit code 42', exitCode: 42 });
+    assert.deepEqual((await run(shell('exit 42'))).reason, {
+      code: 'exit-code',
+      message: 'exit code 42',
+      exitCode: 42,
+    });
     assert.equal((await run(shell('no-such-command-here'))).reason?.code, 'command-not-found');
     assert.equal((await run(makeAssignment({ uses: 'fortran' }))).reason?.code, 'unknown-task-type');
   });
 
   it('ends at its timeout, also when it ignores SIGTERM', async (t) => {
     const { gateway, run } = await setupWorker(t);
-    const end = await run(shell('trap "" TERM; echo $$; sleep 600; sleep 600', { timeout: { afterMs: 200, action: 'fail' } }));
+    const end = await run(
+      shell('trap "" TERM; echo $$; sleep 600; sleep 600', { timeout: { afterMs: 200, action: 'fail' } }),
+    );
     assert.equal(end.end, 'failed');
     assert.equal(end.reason?.code, 'timeout');
     await waitUntil('dead', () => !isAlive(Number(gateway.logOf(end.token))));
@@ -105,7 +133,10 @@ describe('attempt: files that cannot be had', () => {
       const end = await run(shell('true', { files: [gateway.addBlob(path, 'x')] }));
       assert.equal(end.reason?.code, 'unsafe-path', path);
     }
-    assert.deepEqual(filesBelow(dataDir).filter((name) => name.includes('escape') || name === 'x'), []);
+    assert.deepEqual(
+      filesBelow(dataDir).filter((name) => name.includes('escape') || name === 'x'),
+      [],
+    );
   });
 
   it('names a missing file, a wrong content and a refused upload', async (t) => {
@@ -128,13 +159,20 @@ describe('attempt: files that cannot be had', () => {
     rmSync(join(dataDir, 'attempts'), { recursive: true });
     writeFileSync(join(dataDir, 'attempts'), 'in the way');
     assert.equal((await run(shell('true'))).reason?.code, 'storage-error');
-    assert.equal(storageFailure(Object.assign(new Error('no space left'), { code: 'ENOSPC' }), 'x').reason.code, 'disk-full');
-    assert.equal(storageFailure(Object.assign(new Error('denied'), { code: 'EACCES' }), 'x').reason.code, 'directory-not-writable');
+    assert.equal(
+      storageFailure(Object.assign(new Error('no space left'), { code: 'ENOSPC' }), 'x').reason.code,
+      'disk-full',
+    );
+    assert.equal(
+      storageFailure(Object.assign(new Error('denied'), { code: 'EACCES' }), 'x').reason.code,
+      'directory-not-writable',
+    );
   });
 });
 
 describe('attempt: a processor', () => {
-  const processor = (name: string, part: Partial<Assignment> = {}): Assignment => makeAssignment({ uses: 'processor', input: { processor: name, args: { n: 2 } }, ...part });
+  const processor = (name: string, part: Partial<Assignment> = {}): Assignment =>
+    makeAssignment({ uses: 'processor', input: { processor: name, args: { n: 2 } }, ...part });
 
   it('gets its arguments, logs, tells its progress, and touches no disk', async (t) => {
     const done = Promise.withResolvers<void>();
@@ -150,7 +188,11 @@ describe('attempt: a processor', () => {
     });
     const task = processor('double');
     gateway.assign(task);
-    await waitUntil('its progress', () => gateway.renewals.some(({ progress }) => progress?.some((item) => item.token === task.token && item.fraction === 0.5)));
+    await waitUntil('its progress', () =>
+      gateway.renewals.some(({ progress }) =>
+        progress?.some((item) => item.token === task.token && item.fraction === 0.5),
+      ),
+    );
     await waitUntil('its log while it runs', () => gateway.logOf(task.token) === 'working\n');
     assert.deepEqual(readdirSync(join(dataDir, 'attempts')), []);
     done.resolve();
@@ -184,10 +226,15 @@ describe('attempt: a processor', () => {
         deaf: () => release.promise,
       },
     });
-    for (const [name, code] of [['polite', 'stopped'], ['deaf', 'did-not-stop']] as const) {
+    for (const [name, code] of [
+      ['polite', 'stopped'],
+      ['deaf', 'did-not-stop'],
+    ] as const) {
       const task = processor(name);
       gateway.assign(task);
-      await waitUntil('its start', () => gateway.reports.some(({ kind, token }) => kind === 'started' && token === task.token));
+      await waitUntil('its start', () =>
+        gateway.reports.some(({ kind, token }) => kind === 'started' && token === task.token),
+      );
       gateway.kill(task.token, 'stop');
       await waitUntil('its end', () => gateway.endOf(task.token) !== undefined);
       assert.equal(gateway.endOf(task.token)?.end, 'stopped');

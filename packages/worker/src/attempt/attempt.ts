@@ -1,9 +1,8 @@
 import type { Assignment, BlobRef } from '@keelson/protocol';
-import type { FailureReason, TaskResult, TaskRun } from '@keelson/tasks';
+import type { FailureReason, TaskContext, TaskResult, TaskRun } from '@keelson/tasks';
 import type { IncarnationGateway } from '../gateway/client.ts';
 import { LauncherDied, type LaunchedProcess, type Launcher } from '../launcher/client.ts';
 import type { AttemptLog, LogTail } from '../log/attempt-log.ts';
-import { maskText } from '../log/masker.ts';
 import type { LogShipper } from '../log/shipper.ts';
 import type { Clock } from '../runtime/clock.ts';
 import type { WorkerLog } from '../runtime/worker-log.ts';
@@ -63,19 +62,33 @@ export interface AttemptState {
   launcherDied: boolean;
 }
 
+function newState(assignment: Assignment, host: AttemptHost): AttemptState {
+  const nothing = {
+    cause: undefined,
+    controller: undefined,
+    attemptLog: undefined,
+    place: undefined,
+    outputDir: undefined,
+  };
+  return { assignment, host, processes: new Set(), launcherDied: false, ...nothing };
+}
+
 /** After the grace, an attempt that runs in this process gets this long before its end is reported without it. */
 const DID_NOT_STOP_MS = 500;
 
 /** Runs one attempt. `onEnd` is called once, when everything that must precede its report is done. */
-export function runAttempt(assignment: Assignment, host: AttemptHost, onEnd: (end: AttemptEnd) => void): RunningAttempt {
+export function runAttempt(
+  assignment: Assignment,
+  host: AttemptHost,
+  onEnd: (end: AttemptEnd) => void,
+): RunningAttempt {
   const { clock } = host;
   const startedAt = clock.now();
-  const state: AttemptState = {
-    assignment, host, processes: new Set(), cause: undefined, controller: undefined, attemptLog: undefined, place: undefined, outputDir: undefined, launcherDied: false,
-  };
+  const state = newState(assignment, host);
   let ended = false;
   const { timeout } = assignment;
-  const cancelTimeout = timeout?.action === 'fail' ? clock.after(timeout.afterMs, () => abort('timeout', host.killGraceMs)) : undefined;
+  const cancelTimeout =
+    timeout?.action === 'fail' ? clock.after(timeout.afterMs, () => abort('timeout', host.killGraceMs)) : undefined;
   let cancelWatch: (() => void) | undefined;
 
   function abort(cause: AbortCause, graceMs: number): void {
@@ -94,7 +107,10 @@ export function runAttempt(assignment: Assignment, host: AttemptHost, onEnd: (en
       // A process that survives SIGKILL is in the kernel's hands: its end is not reported before it has come.
       if (state.processes.size > 0) watchStop(ms);
       else {
-        host.log('warn', 'a task ignored its abort signal; its end is reported although it still runs', { task: assignment.task, instance: assignment.instanceId });
+        host.log('warn', 'a task ignored its abort signal; its end is reported although it still runs', {
+          task: assignment.task,
+          instance: assignment.instanceId,
+        });
         finish(undefined, undefined);
       }
     });
@@ -105,19 +121,14 @@ export function runAttempt(assignment: Assignment, host: AttemptHost, onEnd: (en
     ended = true;
     cancelTimeout?.();
     cancelWatch?.();
-    const end = endOf(state, result);
-    const endedAt = clock.now();
+    const end = {
+      ...endOf(state, result),
+      ...(artifacts === undefined || artifacts.length === 0 ? {} : { artifacts }),
+      endedAt: clock.now(),
+    };
     if (state.cause === 'lease-lost') state.attemptLog?.discard();
-    const tail = state.cause === 'lease-lost' ? undefined : state.attemptLog?.finish();
-    const report = (log: LogTail | undefined): void =>
-      onEnd({
-        end: end.end,
-        endedAt,
-        ...(end.reason === undefined ? {} : { reason: { ...end.reason, message: maskText(end.reason.message, assignment.secrets) } }),
-        ...(end.outputsJson === undefined ? {} : { outputsJson: end.outputsJson }),
-        ...(artifacts === undefined || artifacts.length === 0 ? {} : { artifacts }),
-        ...(log === undefined ? {} : { log }),
-      });
+    const tail = state.attemptLog?.finish();
+    const report = (log: LogTail | undefined): void => onEnd(log === undefined ? end : { ...end, log });
     if (tail instanceof Promise) void tail.then(report);
     else report(tail);
   }
@@ -126,26 +137,43 @@ export function runAttempt(assignment: Assignment, host: AttemptHost, onEnd: (en
     const context = createContext(state);
     const result = await runGuarded(state, () => taskRun(state)(context));
     if (state.processes.size > 0) await endProcesses(state);
-    let artifacts: readonly BlobRef[] | undefined;
-    if (result.outcome === 'succeeded' && state.cause === undefined && state.outputDir !== undefined) {
-      try {
-        artifacts = await uploadArtifacts(state.outputDir, host.gateway.putBlob, clock, context.log, context.signal);
-      } catch (error) {
-        finish({ outcome: 'failed', reason: reasonOf(error) }, undefined);
-      }
-    }
-    finish(result, artifacts);
+    const uploaded = await upload(state, context, result);
+    finish(uploaded.result, uploaded.artifacts);
     const trouble = await state.place?.giveBack();
     if (trouble !== undefined) host.log('warn', `an attempt's directory could not be removed: ${trouble}`);
   }
 
-  const over = execute();
+  const over = execute().catch((error: unknown) =>
+    host.log('error', `an attempt could not be brought to its end: ${String(error)}`),
+  );
   return { assignment, startedAt, abort, over };
+}
+
+/** What a successful attempt left in its output directory; a failure of that is the attempt's. */
+async function upload(
+  state: AttemptState,
+  context: TaskContext,
+  result: TaskResult,
+): Promise<{ readonly result: TaskResult; readonly artifacts?: readonly BlobRef[] }> {
+  if (result.outcome === 'failed' || state.cause !== undefined || state.outputDir === undefined) return { result };
+  const { clock, gateway } = state.host;
+  try {
+    return {
+      result,
+      artifacts: await uploadArtifacts(state.outputDir, gateway.putBlob, clock, context.log, context.signal),
+    };
+  } catch (error) {
+    return { result: { outcome: 'failed', reason: reasonOf(error) } };
+  }
 }
 
 function taskRun({ assignment, host }: AttemptState): TaskRun {
   const run = host.runs.get(assignment.uses);
-  if (run === undefined) throw new AttemptFailure('unknown-task-type', `this worker does not run tasks of the type ${JSON.stringify(assignment.uses)}`);
+  if (run === undefined)
+    throw new AttemptFailure(
+      'unknown-task-type',
+      `this worker does not run tasks of the type ${JSON.stringify(assignment.uses)}`,
+    );
   return run;
 }
 

@@ -37,31 +37,11 @@ export function openBlobCache(dir: string, maxBytes: number, clock: Clock): Blob
   }
 
   async function download(blob: BlobRef, fetchBlob: FetchBlob, signal: AbortSignal): Promise<void> {
-    for (let failures = 0; ; failures += 1) {
-      const part = join(dir, `part-${made++}`);
-      let local: unknown;
-      let hash = '';
-      const outcome = await fetchBlob(blob.sha256, async (body) => {
-        try {
-          hash = await saveHashed(body, part);
-        } catch (error) {
-          local = error;
-        }
-      });
-      if (outcome.kind === 'ok' && hash === blob.sha256) {
-        await rename(part, join(dir, blob.sha256));
-        known.set(blob.sha256, blob.size);
-        return evict();
-      }
-      await rm(part, { force: true });
-      if (isStorageError(local)) throw storageFailure(local, `fetching the file ${blob.path}`);
-      if (outcome.kind === 'refused') throw new AttemptFailure('file-missing', `the server does not give out the file ${blob.path} (${blob.sha256}): ${outcome.message}`);
-      if (failures + 1 >= TRIES || signal.aborted) {
-        const why = outcome.kind === 'failed' ? outcome.message : 'what came does not have the right hash, or broke off';
-        throw new AttemptFailure('file-fetch-failed', `the file ${blob.path} could not be fetched in ${failures + 1} tries: ${why}`);
-      }
-      await sleep(clock, backoffMs(failures, 200, 5000), signal);
-    }
+    const part = join(dir, `part-${made++}`);
+    await fetchVerified(blob, part, fetchBlob, clock, signal);
+    await rename(part, join(dir, blob.sha256));
+    known.set(blob.sha256, blob.size);
+    await evict();
   }
 
   async function evict(): Promise<void> {
@@ -108,6 +88,44 @@ export function openBlobCache(dir: string, maxBytes: number, clock: Clock): Blob
       }
     },
   };
+}
+
+/** Fetches a blob into a file until it has the right hash; on failure nothing is left of it. Throws AttemptFailure. */
+async function fetchVerified(
+  blob: BlobRef,
+  file: string,
+  fetchBlob: FetchBlob,
+  clock: Clock,
+  signal: AbortSignal,
+): Promise<void> {
+  for (let failures = 0; ; failures += 1) {
+    let local: unknown;
+    let hash = '';
+    const outcome = await fetchBlob(blob.sha256, async (body) => {
+      try {
+        hash = await saveHashed(body, file);
+      } catch (error) {
+        local = error;
+      }
+    });
+    if (outcome.kind === 'ok' && hash === blob.sha256) return;
+    await rm(file, { force: true });
+    if (isStorageError(local)) throw storageFailure(local, `fetching the file ${blob.path}`);
+    if (outcome.kind === 'refused') {
+      throw new AttemptFailure(
+        'file-missing',
+        `the server does not give out the file ${blob.path} (${blob.sha256}): ${outcome.message}`,
+      );
+    }
+    if (failures + 1 >= TRIES || signal.aborted) {
+      const why = outcome.kind === 'failed' ? outcome.message : 'what came does not have the right hash, or broke off';
+      throw new AttemptFailure(
+        'file-fetch-failed',
+        `the file ${blob.path} could not be fetched in ${failures + 1} tries: ${why}`,
+      );
+    }
+    await sleep(clock, backoffMs(failures, 200, 5000), signal);
+  }
 }
 
 function isStorageError(error: unknown): boolean {

@@ -55,7 +55,10 @@ export function createContext(state: AttemptState): TaskContext {
     get signal() {
       return controller().signal;
     },
-    log: { write: (chunk) => attemptLog().write(typeof chunk === 'string' || chunk instanceof Uint8Array ? chunk : String(chunk)) },
+    log: {
+      write: (chunk) =>
+        attemptLog().write(typeof chunk === 'string' || chunk instanceof Uint8Array ? chunk : String(chunk)),
+    },
     workspace: () => (workspace ??= prepare()),
     spawn,
     progress(fraction, message) {

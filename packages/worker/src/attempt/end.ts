@@ -1,4 +1,5 @@
 import type { FailureReason, TaskResult } from '@keelson/tasks';
+import { maskText } from '../log/masker.ts';
 import type { AttemptState } from './attempt.ts';
 
 /** Why an attempt is made to end. */
@@ -19,9 +20,23 @@ const MAX_OUTPUTS_BYTES = 2 * 1024 * 1024;
 
 /** The end to report. What a task did after it was told to end does not matter; `result` undefined: it has not ended at all. */
 export function endOf(state: AttemptState, result: TaskResult | undefined): End {
+  const end = unmaskedEnd(state, result);
+  if (end.reason === undefined) return end;
+  return { ...end, reason: { ...end.reason, message: maskText(end.reason.message, state.assignment.secrets) } };
+}
+
+function unmaskedEnd(state: AttemptState, result: TaskResult | undefined): End {
   if (state.cause !== undefined) return abortedEnd(state.cause, result, state.assignment.timeout?.afterMs ?? 0);
-  if (state.launcherDied) return { end: 'lost', reason: { code: 'launcher-died', message: "the worker's launcher process ended unexpectedly, and the task was killed" } };
-  if (result === undefined) return { end: 'failed', reason: { code: 'internal', message: 'the attempt ended without a result' } };
+  if (state.launcherDied)
+    return {
+      end: 'lost',
+      reason: {
+        code: 'launcher-died',
+        message: "the worker's launcher process ended unexpectedly, and the task was killed",
+      },
+    };
+  if (result === undefined)
+    return { end: 'failed', reason: { code: 'internal', message: 'the attempt ended without a result' } };
   if (result.outcome === 'failed') return { end: 'failed', reason: bounded(result.reason) };
   return withOutputs(result.outputs);
 }
@@ -35,7 +50,15 @@ const LOST: Readonly<Partial<Record<AbortCause, string>>> = {
 
 function abortedEnd(cause: AbortCause, result: TaskResult | undefined, timeoutMs: number): End {
   const still = result === undefined ? '; it ignored its abort signal and still runs inside the worker' : '';
-  if (cause === 'timeout') return { end: 'failed', reason: { ...exitOf(result), code: 'timeout', message: `did not end within its timeout of ${timeoutMs} ms${still}` } };
+  if (cause === 'timeout')
+    return {
+      end: 'failed',
+      reason: {
+        ...exitOf(result),
+        code: 'timeout',
+        message: `did not end within its timeout of ${timeoutMs} ms${still}`,
+      },
+    };
   const code = result === undefined ? 'did-not-stop' : cause === 'stop' ? 'stopped' : cause;
   const message = `${LOST[cause] ?? 'stopped on request'}${still}`;
   return { end: cause === 'stop' ? 'stopped' : 'lost', reason: { ...exitOf(result), code, message } };
@@ -57,11 +80,23 @@ function withOutputs(outputs: Readonly<Record<string, unknown>>): End {
   try {
     outputsJson = JSON.stringify(outputs);
   } catch (error) {
-    return { end: 'failed', reason: { code: 'bad-output', message: `the outputs are no JSON: ${error instanceof Error ? error.message : String(error)}` } };
+    return {
+      end: 'failed',
+      reason: {
+        code: 'bad-output',
+        message: `the outputs are no JSON: ${error instanceof Error ? error.message : String(error)}`,
+      },
+    };
   }
   if (outputsJson === '{}') return { end: 'succeeded' };
   if (Buffer.byteLength(outputsJson) > MAX_OUTPUTS_BYTES) {
-    return { end: 'failed', reason: { code: 'bad-output', message: `the outputs are larger than ${MAX_OUTPUTS_BYTES} bytes together; write large results to $KEELSON_OUTPUT_DIR` } };
+    return {
+      end: 'failed',
+      reason: {
+        code: 'bad-output',
+        message: `the outputs are larger than ${MAX_OUTPUTS_BYTES} bytes together; write large results to $KEELSON_OUTPUT_DIR`,
+      },
+    };
   }
   return { end: 'succeeded', outputsJson };
 }

@@ -15,7 +15,11 @@ export function allowedEnvironment(allowlist: readonly string[]): Readonly<Recor
 }
 
 /** The environment of a task. Its own `env` wins over the allowlist, but not over what Keelson says. */
-export function taskEnvironment(assignment: Assignment, workspace: Workspace, allowed: Readonly<Record<string, string>>): Record<string, string> {
+export function taskEnvironment(
+  assignment: Assignment,
+  workspace: Workspace,
+  allowed: Readonly<Record<string, string>>,
+): Record<string, string> {
   return {
     ...allowed,
     ...assignment.env,

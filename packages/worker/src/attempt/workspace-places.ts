@@ -25,7 +25,12 @@ const DIRECTORY_MODE = 0o755;
 
 /** The directories below an attempt's root. */
 export function workspacePaths(root: string): Workspace {
-  return { dir: join(root, 'work'), inputDir: join(root, 'input'), outputDir: join(root, 'output'), outputFile: join(root, 'outputs') };
+  return {
+    dir: join(root, 'work'),
+    inputDir: join(root, 'input'),
+    outputDir: join(root, 'output'),
+    outputFile: join(root, 'outputs'),
+  };
 }
 
 /** True for a directory (no link to one) with nothing in it. */
@@ -88,10 +93,13 @@ function isAsMade(root: string): boolean {
   try {
     const { dir, inputDir, outputDir } = workspacePaths(root);
     const owner = process.getuid?.() ?? 0;
-    return readdirSync(root).length === 3 && [dir, inputDir, outputDir].every((path) => {
-      const { mode, uid } = lstatSync(path);
-      return (mode & 0o7777) === (DIRECTORY_MODE & ~process.umask()) && uid === owner && isEmptyDirectory(path);
-    });
+    return (
+      readdirSync(root).length === 3 &&
+      [dir, inputDir, outputDir].every((path) => {
+        const { mode, uid } = lstatSync(path);
+        return (mode & 0o7777) === (DIRECTORY_MODE & ~process.umask()) && uid === owner && isEmptyDirectory(path);
+      })
+    );
   } catch {
     return false;
   }

@@ -12,10 +12,17 @@ const AT_ONCE = 8;
 
 /** Fills the directories of an attempt with the version's files and the upstream artifacts. Throws AttemptFailure. */
 export async function makeWorkspace(
-  place: WorkspacePlace, assignment: Assignment, cache: BlobCache, fetchBlob: FetchBlob, signal: AbortSignal,
+  place: WorkspacePlace,
+  assignment: Assignment,
+  cache: BlobCache,
+  fetchBlob: FetchBlob,
+  signal: AbortSignal,
 ): Promise<Workspace> {
   const paths = workspacePaths(place.root);
-  const targets = [...assignment.files.map((blob) => target(paths.dir, blob)), ...assignment.inputs.map((blob) => target(paths.inputDir, blob))];
+  const targets = [
+    ...assignment.files.map((blob) => target(paths.dir, blob)),
+    ...assignment.inputs.map((blob) => target(paths.inputDir, blob)),
+  ];
   try {
     place.make();
     for (const dir of new Set(targets.map(({ path }) => dirname(path)))) await mkdir(dir, { recursive: true });

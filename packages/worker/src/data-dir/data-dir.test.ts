@@ -49,11 +49,18 @@ describe('data directory', () => {
     first.release();
     mkdirSync(join(first.attemptsDir, 'old'));
     writeFileSync(join(first.attemptsDir, 'old', 'file'), 'x');
-    const start = (key: string): number => spawn('sleep', ['600'], { detached: true, stdio: 'ignore', env: { PATH: process.env['PATH'], KEELSON_ATTEMPT_KEY: key } }).pid ?? 0;
+    const start = (key: string): number =>
+      spawn('sleep', ['600'], {
+        detached: true,
+        stdio: 'ignore',
+        env: { PATH: process.env['PATH'], KEELSON_ATTEMPT_KEY: key },
+      }).pid ?? 0;
     const ours = start(`${first.id}:abc.1`);
     const others = start('000000:abc.1');
     t.after(() => process.kill(others, 'SIGKILL'));
-    await waitUntil('both run', () => [ours, others].every((pid) => readFileSync(`/proc/${pid}/environ`, 'utf8').includes('ATTEMPT_KEY')));
+    await waitUntil('both run', () =>
+      [ours, others].every((pid) => readFileSync(`/proc/${pid}/environ`, 'utf8').includes('ATTEMPT_KEY')),
+    );
     const lines: string[] = [];
     const second = await openDataDir(dir, (_, message) => void lines.push(message));
     t.after(() => second.release());

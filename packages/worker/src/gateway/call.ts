@@ -26,7 +26,10 @@ const MAX_PROBLEM_BYTES = 64 * 1024;
 
 /** Makes one call to the current server and hands the response of a 2xx to `read`. Never throws. */
 export async function makeCall<T>(
-  servers: Servers, clock: Clock, call: Call, read: (response: Dispatcher.ResponseData) => Promise<T>,
+  servers: Servers,
+  clock: Clock,
+  call: Call,
+  read: (response: Dispatcher.ResponseData) => Promise<T>,
 ): Promise<Outcome<T>> {
   const server = servers.current();
   const controller = new AbortController();
@@ -59,17 +62,31 @@ export async function makeCall<T>(
 
 /** A POST of JSON that answers JSON of the given schema. An answer that does not fit it counts as a failed call. */
 export function postJson<T>(
-  servers: Servers, clock: Clock, schema: z.ZodType<T>, call: Omit<Call, 'method' | 'headers'>,
+  servers: Servers,
+  clock: Clock,
+  schema: z.ZodType<T>,
+  call: Omit<Call, 'method' | 'headers'>,
 ): Promise<Outcome<T>> {
-  return makeCall(servers, clock, { ...call, method: 'POST', headers: { 'content-type': 'application/json' } }, async (response) => {
-    const parsed = schema.safeParse(await response.body.json());
-    if (parsed.success) return parsed.data;
-    const issue = parsed.error.issues[0];
-    throw new Error(`the answer to ${call.path} does not fit the protocol: ${issue?.path.join('.')}: ${issue?.message}`);
-  });
+  return makeCall(
+    servers,
+    clock,
+    { ...call, method: 'POST', headers: { 'content-type': 'application/json' } },
+    async (response) => {
+      const parsed = schema.safeParse(await response.body.json());
+      if (parsed.success) return parsed.data;
+      const issue = parsed.error.issues[0];
+      throw new Error(
+        `the answer to ${call.path} does not fit the protocol: ${issue?.path.join('.')}: ${issue?.message}`,
+      );
+    },
+  );
 }
 
-async function problemOutcome(servers: Servers, server: Server, response: Dispatcher.ResponseData): Promise<Outcome<never>> {
+async function problemOutcome(
+  servers: Servers,
+  server: Server,
+  response: Dispatcher.ResponseData,
+): Promise<Outcome<never>> {
   const text = await boundedText(response.body);
   const problem = parseProblem(text);
   const message = `${response.statusCode} ${problem.code} ${problem.message}`.trim();

@@ -37,7 +37,9 @@ export function openServers(urls: readonly string[]): Servers {
       if (server === current()) index = (index + 1) % servers.length;
     },
     async close() {
-      await Promise.all(servers.flatMap(({ calls, renewals, bulk }) => [calls.destroy(), renewals.destroy(), bulk.destroy()]));
+      await Promise.all(
+        servers.flatMap(({ calls, renewals, bulk }) => [calls.destroy(), renewals.destroy(), bulk.destroy()]),
+      );
     },
   };
 }

@@ -3,7 +3,17 @@ import { randomBytes } from 'node:crypto';
 import type { ProcessCommand, ProcessEnd } from '@keelson/tasks';
 import type { OutputLimits } from '../log/output-limit.ts';
 import { createFrameReader, encodeFrame, type Frame } from './frames.ts';
-import { ATTEMPT_KEY, DEADLINE, ENDED, KILL, OUTPUT, START, STARTED, type EndedMessage, type StartMessage } from './messages.ts';
+import {
+  ATTEMPT_KEY,
+  DEADLINE,
+  ENDED,
+  KILL,
+  OUTPUT,
+  START,
+  STARTED,
+  type EndedMessage,
+  type StartMessage,
+} from './messages.ts';
 import { killByKey, signalGroup } from './process-tree.ts';
 import { removePipes, spawnLauncher } from './spawn-launcher.ts';
 
@@ -76,7 +86,10 @@ export function startLauncher(options: LauncherOptions): Launcher {
     const launched = new Map<number, Launched>();
     const child = spawnLauncher(options, keyPrefix);
     child.stdin?.on('error', () => undefined);
-    child.stdout?.on('data', createFrameReader((frame) => onFrame(launched, frame)));
+    child.stdout?.on(
+      'data',
+      createFrameReader((frame) => onFrame(launched, frame)),
+    );
     const begunAt = performance.now();
     let over = false;
     const onOver = (): void => {
@@ -85,7 +98,8 @@ export function startLauncher(options: LauncherOptions): Launcher {
       died(launched, keyPrefix, performance.now() - begunAt);
     };
     child.once('error', onOver);
-    child.once('exit', onOver);
+    // Not at its exit: what it said last may still be on the way.
+    child.once('close', onOver);
     return { child, keyPrefix, launched };
   }
 
@@ -107,28 +121,15 @@ export function startLauncher(options: LauncherOptions): Launcher {
     else setTimeout(restart, RESTART_DELAY_MS);
   }
 
-  function send(kind: number, id: number, message: object): void {
-    life?.child.stdin?.write(encodeFrame(kind, id, Buffer.from(JSON.stringify(message))));
-  }
-
   function sendDeadline(): void {
-    send(DEADLINE, 0, { at: deadline ?? null });
+    sendTo(life, DEADLINE, 0, { at: deadline ?? null });
   }
 
   return {
     get pid() {
       return life?.child.pid;
     },
-    run(command, sink) {
-      const id = nextId++;
-      const current = life;
-      if (current === undefined) return { end: Promise.reject(new LauncherDied()), kill: () => undefined };
-      const env = { ...command.env, [ATTEMPT_KEY]: `${current.keyPrefix}${id}` };
-      const message: StartMessage = { argv: command.argv, cwd: command.cwd, env, limits: options.limits };
-      const end = new Promise<ProcessEnd>((resolve, reject) => current.launched.set(id, { sink, pid: undefined, resolve, reject }));
-      send(START, id, message);
-      return { end, kill: (graceMs) => void (current.launched.has(id) && send(KILL, id, { graceMs })) };
-    },
+    run: (command, sink) => launch(life, nextId++, command, options.limits, sink),
     setDeadline(at) {
       deadline = at;
       sendDeadline();
@@ -142,6 +143,27 @@ export function startLauncher(options: LauncherOptions): Launcher {
       await gone;
     },
   };
+}
+
+function launch(
+  life: Life | undefined,
+  id: number,
+  command: ProcessCommand,
+  limits: OutputLimits,
+  sink: OutputSink,
+): LaunchedProcess {
+  if (life === undefined) return { end: Promise.reject(new LauncherDied()), kill: () => undefined };
+  const env = { ...command.env, [ATTEMPT_KEY]: `${life.keyPrefix}${id}` };
+  const message: StartMessage = { argv: command.argv, cwd: command.cwd, env, limits };
+  const end = new Promise<ProcessEnd>((resolve, reject) =>
+    life.launched.set(id, { sink, pid: undefined, resolve, reject }),
+  );
+  sendTo(life, START, id, message);
+  return { end, kill: (graceMs) => void (life.launched.has(id) && sendTo(life, KILL, id, { graceMs })) };
+}
+
+function sendTo(life: Life | undefined, kind: number, id: number, message: object): void {
+  life?.child.stdin?.write(encodeFrame(kind, id, Buffer.from(JSON.stringify(message))));
 }
 
 function onFrame(launched: Map<number, Launched>, frame: Frame): void {

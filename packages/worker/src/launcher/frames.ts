@@ -44,12 +44,17 @@ export function createFrameReader(onFrame: (frame: Frame) => void): (chunk: Buff
     wanted = 4;
     while (bytes.length - at >= 4) {
       const length = bytes.readUInt32LE(at);
-      if (length < HEADER - 4 || length > MAX_FRAME) throw new Error(`broken launcher stream: a frame of ${length} bytes`);
+      if (length < HEADER - 4 || length > MAX_FRAME)
+        throw new Error(`broken launcher stream: a frame of ${length} bytes`);
       if (bytes.length - at - 4 < length) {
         wanted = 4 + length;
         break;
       }
-      onFrame({ kind: bytes.readUInt8(at + 4), id: bytes.readUInt32LE(at + 5), payload: bytes.subarray(at + HEADER, at + 4 + length) });
+      onFrame({
+        kind: bytes.readUInt8(at + 4),
+        id: bytes.readUInt32LE(at + 5),
+        payload: bytes.subarray(at + HEADER, at + 4 + length),
+      });
       at += 4 + length;
     }
     held = bytes.length - at;

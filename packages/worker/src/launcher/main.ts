@@ -9,8 +9,20 @@ import { flushCompileCache } from 'node:module';
 import type { ProcessEnd } from '@keelson/tasks';
 import { createFrameReader, encodeFrame, type Frame } from './frames.ts';
 import {
-  ATTEMPT_KEY, DEADLINE, ENDED, KILL, OUTPUT, PRIME, START, STARTED, machineNow,
-  type DeadlineMessage, type EndedMessage, type KillMessage, type LauncherConfig, type StartMessage,
+  ATTEMPT_KEY,
+  DEADLINE,
+  ENDED,
+  KILL,
+  OUTPUT,
+  PRIME,
+  START,
+  STARTED,
+  machineNow,
+  type DeadlineMessage,
+  type EndedMessage,
+  type KillMessage,
+  type LauncherConfig,
+  type StartMessage,
 } from './messages.ts';
 import { createPipeSource } from './pipes.ts';
 import { killByKey, signalProcess } from './process-tree.ts';
@@ -129,7 +141,9 @@ function watchDeadline(): void {
     return;
   }
   rmSync(config.pipeDir, { recursive: true, force: true });
-  console.error(`keelson launcher: the worker (process ${config.workerPid}) let its lease end without renewal; killed it and ${count} task processes`);
+  console.error(
+    `keelson launcher: the worker (process ${config.workerPid}) let its lease end without renewal; killed it and ${count} task processes`,
+  );
   if (process.ppid === config.workerPid) signalProcess(config.workerPid, 'SIGKILL');
   process.exit(1);
 }

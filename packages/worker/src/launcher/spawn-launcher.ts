@@ -17,7 +17,10 @@ export function spawnLauncher(options: LauncherOptions, keyPrefix: string): Chil
   mkdirSync(pipeDir, { recursive: true, mode: 0o700 });
   const config: LauncherConfig = { workerPid: process.pid, pipeDir, keyPrefix, killWorker: options.killWorker ?? true };
   return spawn(process.execPath, [...NODE_FLAGS, MAIN, JSON.stringify(config)], {
-    cwd: options.dataDir, env: launcherEnv(codeCache(options.dataDir)), detached: true, stdio: ['pipe', 'pipe', 'inherit'],
+    cwd: options.dataDir,
+    env: launcherEnv(codeCache(options.dataDir)),
+    detached: true,
+    stdio: ['pipe', 'pipe', 'inherit'],
   });
 }
 

@@ -26,7 +26,10 @@ const GROUP_POLL_MS = 20;
  * exited, its group is dead and its output is at its end; or, later than the return, when it could not be started.
  */
 export function startTaskProcess(
-  message: StartMessage, pipe: Pipe | undefined, onOutput: () => void, onEnd: (end: ProcessEnd) => void,
+  message: StartMessage,
+  pipe: Pipe | undefined,
+  onOutput: () => void,
+  onEnd: (end: ProcessEnd) => void,
 ): TaskProcess | undefined {
   const child = spawnChild(message, pipe, onEnd);
   if (child === undefined) return undefined;
@@ -35,17 +38,29 @@ export function startTaskProcess(
     child.once('error', (error) => onEnd(notStarted(error, message)));
     return undefined;
   }
-  const source = pipe === undefined ? fromStreams([child.stdout, child.stderr].filter((stream) => stream !== null)) : fromPipe(pipe.readEnd);
+  const source =
+    pipe === undefined
+      ? fromStreams([child.stdout, child.stderr].filter((stream) => stream !== null))
+      : fromPipe(pipe.readEnd);
   const output = capture(source, message.limits, onOutput);
   return supervise(child, child.pid, message.env[ATTEMPT_KEY] ?? '', output, onEnd);
 }
 
-function spawnChild(message: StartMessage, pipe: Pipe | undefined, onEnd: (end: ProcessEnd) => void): ChildProcess | undefined {
+function spawnChild(
+  message: StartMessage,
+  pipe: Pipe | undefined,
+  onEnd: (end: ProcessEnd) => void,
+): ChildProcess | undefined {
   const [file = '', ...args] = message.argv;
   // Without named pipes Node opens two sockets, and the order between stdout and stderr is only near the truth.
   const sink = pipe?.writeEnd ?? 'pipe';
   try {
-    return spawn(file, args, { cwd: message.cwd, env: { ...message.env }, detached: true, stdio: ['ignore', sink, sink] });
+    return spawn(file, args, {
+      cwd: message.cwd,
+      env: { ...message.env },
+      detached: true,
+      stdio: ['ignore', sink, sink],
+    });
   } catch (error) {
     if (pipe !== undefined) closeSync(pipe.readEnd);
     setImmediate(() => onEnd(notStarted(error, message)));
@@ -59,10 +74,20 @@ function notStarted(error: unknown, message: StartMessage): ProcessEnd {
   const errno = error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'EINVAL';
   const text = error instanceof Error ? error.message : String(error);
   const noDirectory = errno === 'ENOENT' && !existsSync(message.cwd);
-  return { kind: 'not-started', errno, message: noDirectory ? `the working directory ${message.cwd} does not exist` : text };
+  return {
+    kind: 'not-started',
+    errno,
+    message: noDirectory ? `the working directory ${message.cwd} does not exist` : text,
+  };
 }
 
-function supervise(child: ChildProcess, pid: number, key: string, output: Capture, onEnd: (end: ProcessEnd) => void): TaskProcess {
+function supervise(
+  child: ChildProcess,
+  pid: number,
+  key: string,
+  output: Capture,
+  onEnd: (end: ProcessEnd) => void,
+): TaskProcess {
   let graceEndsAt: number | undefined;
   let exited: ProcessEnd | undefined;
 

@@ -14,11 +14,14 @@ function setup(limits: OutputLimits = DEFAULT_OUTPUT_LIMITS, bufferBytes = 1 << 
   const answers: (SendOutcome | 'lost-reply')[] = [];
   const sentAt: number[] = [];
   const shipper = createLogShipper({
-    clock, limits, bufferBytes,
+    clock,
+    limits,
+    bufferBytes,
     send: async (_token, offset, data) => {
       sentAt.push(clock.now());
       const answer = answers.shift() ?? 'stored';
-      if ((answer === 'stored' || answer === 'lost-reply') && !chunks.has(offset)) chunks.set(offset, Buffer.from(data));
+      if ((answer === 'stored' || answer === 'lost-reply') && !chunks.has(offset))
+        chunks.set(offset, Buffer.from(data));
       return answer === 'lost-reply' ? 'try-again' : answer;
     },
   });
@@ -26,7 +29,7 @@ function setup(limits: OutputLimits = DEFAULT_OUTPUT_LIMITS, bufferBytes = 1 << 
     const all = new Map(chunks);
     if (tail !== undefined) all.set(tail.offset, Buffer.from(tail.data, 'base64'));
     let text = '';
-    for (const [offset, data] of [...all].sort(([a], [b]) => a - b)) {
+    for (const [offset, data] of [...all].toSorted(([a], [b]) => a - b)) {
       assert.equal(offset, text.length, 'chunks follow each other without a gap');
       text += data.toString('latin1');
     }
@@ -118,7 +121,10 @@ describe('attempt log', () => {
     log.write('back');
     const finished = log.finish();
     await clock.advance(1000);
-    assert.equal(whole(await finished), `${'x'.repeat(10_000)}${leftOutMark(90_000, 'lost: the server did not take the log fast enough')}back`);
+    assert.equal(
+      whole(await finished),
+      `${'x'.repeat(10_000)}${leftOutMark(90_000, 'lost: the server did not take the log fast enough')}back`,
+    );
   });
 
   it('gives up after five seconds rather than hold the end back, keeping the last bytes', async () => {

@@ -1,23 +1,12 @@
 import type { OutputSink } from '../launcher/client.ts';
-import type { Clock } from '../runtime/clock.ts';
-import { backoffMs } from '../runtime/clock.ts';
-import { createByteQueue } from './byte-queue.ts';
-import { createMasker, type Masker } from './masker.ts';
-import { createOutputLimit, leftOutMark, type OutputLimit, type OutputLimits } from './output-limit.ts';
+import { backoffMs, type Clock } from '../runtime/clock.ts';
+import { openLogStream, type LogBudget, type LogStream } from './log-stream.ts';
+import { leftOutMark, type OutputLimits } from './output-limit.ts';
 
 /** The last bytes of a log, to ride on the end report: base64 at an offset. */
 export interface LogTail {
   readonly offset: number;
   readonly data: string;
-}
-
-/** The log of one attempt: bounded, masked, and shipped while it grows. */
-export interface AttemptLog extends OutputSink {
-  write(chunk: Uint8Array | string): void;
-  /** No more comes. Gives what the end report should carry, once all before it is shipped (or given up). */
-  finish(): LogTail | undefined | Promise<LogTail | undefined>;
-  /** Forgets what is not shipped. */
-  discard(): void;
 }
 
 export type SendOutcome = 'stored' | 'refused' | 'try-again';
@@ -26,167 +15,144 @@ export type SendOutcome = 'stored' | 'refused' | 'try-again';
 export interface LogShared {
   readonly clock: Clock;
   readonly limits: OutputLimits;
-  /** Bytes that wait to be shipped, of all logs together, and how many may. */
-  readonly budget: { used: number; readonly most: number };
+  readonly budget: LogBudget;
   send(token: string, offset: number, data: Buffer): Promise<SendOutcome>;
   /** Asks for `ship` to be called from time to time. */
-  watch(log: WatchedLog): void;
-  unwatch(log: WatchedLog): void;
+  watch(log: AttemptLog): void;
+  unwatch(log: AttemptLog): void;
 }
 
-export interface WatchedLog {
-  /** Sends what is due. */
-  ship(now: number): void;
-}
-
-export const FIRST_CHUNK_MS = 100;
-export const NEXT_CHUNK_MS = 350;
+const FIRST_CHUNK_MS = 100;
+const NEXT_CHUNK_MS = 350;
 const CHUNK_BYTES = 64 * 1024;
 /** What the end report carries at most. */
-export const TAIL_BYTES = 8 * 1024;
+const TAIL_BYTES = 8 * 1024;
+const MARK_BYTES = 200;
 const CLOSE_MS = 5000;
 
-/** Opens a log; it takes no memory worth the name until something is written. */
-export function openAttemptLog(shared: LogShared, token: string, secrets: readonly string[]): AttemptLog {
-  let limit: OutputLimit | undefined;
-  let masker: Masker | undefined;
-  let queue = createByteQueue();
+/** The log of one attempt: bounded, masked, and shipped while it grows. */
+export class AttemptLog implements OutputSink {
+  readonly #shared: LogShared;
+  readonly #token: string;
+  readonly #stream: LogStream;
   /** Sent, and not yet known to be stored: tried again as it is, for a repeated offset is ignored. */
-  let sending: Buffer | undefined;
-  let inFlight = false;
-  let offset = 0;
-  let dirtySince = 0;
-  let failures = 0;
-  let retryAt = 0;
-  let lost = 0;
-  let closed = false;
-  let finishing: ((tail: LogTail | undefined) => void) | undefined;
+  #sending: Buffer | undefined;
+  #inFlight = false;
+  #offset = 0;
+  #waitingSince: number | undefined;
+  #failures = 0;
+  #retryAt = 0;
+  #closed = false;
+  #finishing: ((tail: LogTail | undefined) => void) | undefined;
 
-  const watched: WatchedLog = { ship };
-
-  function push(bytes: Uint8Array, always = false): void {
-    if (bytes.length === 0) return;
-    if (!always && shared.budget.used + bytes.length > shared.budget.most) {
-      lost += bytes.length;
-      return;
-    }
-    if (lost > 0) markLost();
-    if (queue.size === 0) dirtySince = shared.clock.now();
-    queue.push(bytes);
-    shared.budget.used += bytes.length;
-    shared.watch(watched);
+  constructor(shared: LogShared, token: string, secrets: readonly string[]) {
+    this.#shared = shared;
+    this.#token = token;
+    this.#stream = openLogStream(shared.limits, shared.budget, secrets);
   }
 
-  function markLost(): void {
-    const mark = Buffer.from(leftOutMark(lost, 'lost: the server did not take the log fast enough'));
-    lost = 0;
-    push(mark, true);
+  write(chunk: Uint8Array | string): void {
+    if (this.#closed) return;
+    this.#stream.write(typeof chunk === 'string' ? Buffer.from(chunk) : chunk);
+    if (this.#stream.waiting.size === 0) return;
+    this.#waitingSince ??= this.#shared.clock.now();
+    this.#shared.watch(this);
+    if (this.#stream.waiting.size >= CHUNK_BYTES) this.ship(this.#shared.clock.now());
   }
 
-  function write(chunk: Uint8Array | string): void {
-    if (closed) return;
-    limit ??= createOutputLimit(shared.limits);
-    masker ??= createMasker(secrets);
-    push(masker.write(limit.write(typeof chunk === 'string' ? Buffer.from(chunk) : chunk)));
-    if (queue.size >= CHUNK_BYTES) ship(shared.clock.now());
+  gap(bytes: number): void {
+    if (!this.#closed) this.#stream.gap(bytes);
   }
 
-  function isDue(now: number): boolean {
-    if (inFlight || now < retryAt) return false;
-    if (sending !== undefined) return true;
-    if (queue.size === 0) return false;
-    return finishing !== undefined || queue.size >= CHUNK_BYTES || now - dirtySince >= (offset === 0 ? FIRST_CHUNK_MS : NEXT_CHUNK_MS);
+  /** Sends what is due. */
+  ship(now: number): void {
+    if (!this.#isDue(now)) return;
+    this.#sending ??= this.#stream.waiting.take(CHUNK_BYTES);
+    this.#waitingSince = undefined;
+    this.#inFlight = true;
+    void this.#shared.send(this.#token, this.#offset, this.#sending).then((outcome) => this.#shipped(outcome));
   }
 
-  function ship(now: number): void {
-    if (!isDue(now)) return;
-    const data = (sending ??= queue.take(CHUNK_BYTES));
-    inFlight = true;
-    void shared.send(token, offset, data).then(shipped);
+  #isDue(now: number): boolean {
+    if (this.#inFlight || now < this.#retryAt) return false;
+    if (this.#sending !== undefined) return true;
+    const { size } = this.#stream.waiting;
+    if (size === 0) return false;
+    const patience = this.#offset === 0 ? FIRST_CHUNK_MS : NEXT_CHUNK_MS;
+    return this.#finishing !== undefined || size >= CHUNK_BYTES || now - (this.#waitingSince ?? now) >= patience;
   }
 
-  function shipped(outcome: SendOutcome): void {
-    inFlight = false;
-    if (sending === undefined) return;
-    const now = shared.clock.now();
+  #shipped(outcome: SendOutcome): void {
+    this.#inFlight = false;
+    if (this.#sending === undefined) return;
+    const now = this.#shared.clock.now();
     if (outcome === 'try-again') {
-      retryAt = now + backoffMs(failures++, 200, 5000);
+      this.#retryAt = now + backoffMs(this.#failures++, 200, 5000);
       return;
     }
-    if (outcome === 'refused') lost += sending.length;
-    else offset += sending.length;
-    failures = 0;
-    shared.budget.used -= sending.length;
-    sending = undefined;
-    dirtySince = now;
-    if (finishing !== undefined && queue.size <= TAIL_BYTES) finishing(takeTail());
-    else if (queue.size === 0) shared.unwatch(watched);
-    else ship(now);
-  }
-
-  function writeRest(): void {
-    if (limit !== undefined && masker !== undefined) {
-      const { leftOut, tail } = limit.end();
-      if (leftOut > 0) {
-        push(masker.cut(), true);
-        push(Buffer.from(leftOutMark(leftOut)), true);
-      }
-      push(masker.write(tail));
-      push(masker.end());
+    if (outcome === 'refused') this.#stream.lose(this.#sending.length);
+    else this.#offset += this.#sending.length;
+    this.#stream.release(this.#sending.length);
+    this.#failures = 0;
+    this.#sending = undefined;
+    const { size } = this.#stream.waiting;
+    if (this.#finishing !== undefined && size <= TAIL_BYTES) this.#finishing(this.#takeTail());
+    else if (size === 0) this.#shared.unwatch(this);
+    else {
+      this.#waitingSince ??= now;
+      this.ship(now);
     }
-    if (lost > 0) markLost();
-    closed = true;
   }
 
-  function takeTail(): LogTail | undefined {
-    const data = queue.take(queue.size);
-    forget();
-    return data.length === 0 ? undefined : { offset, data: data.toString('base64') };
+  /** No more comes. Gives what the end report should carry, once all before it is shipped (or given up). */
+  finish(): LogTail | undefined | Promise<LogTail | undefined> {
+    if (this.#closed || this.#stream.isUnused) {
+      this.#closed = true;
+      return undefined;
+    }
+    this.#stream.end();
+    this.#closed = true;
+    if (this.#sending === undefined && this.#stream.waiting.size <= TAIL_BYTES) return this.#takeTail();
+    return new Promise((resolve) => {
+      const cancel = this.#shared.clock.after(CLOSE_MS, () => resolve(this.#giveUp()));
+      this.#finishing = (tail) => {
+        cancel();
+        resolve(tail);
+      };
+      this.#shared.watch(this);
+      this.ship(this.#shared.clock.now());
+    });
+  }
+
+  /** Forgets what is not shipped. */
+  discard(): void {
+    this.#closed = true;
+    const { waiting } = this.#stream;
+    this.#stream.release(waiting.take(waiting.size).length + (this.#sending?.length ?? 0));
+    this.#sending = undefined;
+    this.#finishing = undefined;
+    this.#shared.unwatch(this);
+  }
+
+  #takeTail(): LogTail | undefined {
+    const { waiting } = this.#stream;
+    const data = waiting.take(waiting.size);
+    this.#stream.release(data.length);
+    this.discard();
+    return data.length === 0 ? undefined : { offset: this.#offset, data: data.toString('base64') };
   }
 
   /** The server does not answer: what is too much for the end report is given up, with a mark. */
-  function giveUp(): LogTail | undefined {
-    offset += sending?.length ?? 0;
-    const all = queue.take(queue.size);
-    const end = all.subarray(Math.max(0, all.length - TAIL_BYTES + 200));
-    const missing = all.length - end.length;
-    forget();
-    if (missing === 0) return all.length === 0 ? undefined : { offset, data: all.toString('base64') };
+  #giveUp(): LogTail | undefined {
+    // What is on its way may have arrived; its place is left to it.
+    this.#offset += this.#sending?.length ?? 0;
+    const { waiting } = this.#stream;
+    const missing = waiting.size - (TAIL_BYTES - MARK_BYTES);
+    if (missing <= 0) return this.#takeTail();
+    this.#stream.release(waiting.take(missing).length);
+    const tail = this.#takeTail();
     const mark = Buffer.from(leftOutMark(missing, 'lost: the server did not take the log in time'));
-    return { offset, data: Buffer.concat([mark, end]).toString('base64') };
+    const data = Buffer.concat([mark, Buffer.from(tail?.data ?? '', 'base64')]);
+    return { offset: this.#offset, data: data.toString('base64') };
   }
-
-  function forget(): void {
-    closed = true;
-    shared.budget.used -= queue.size + (sending?.length ?? 0);
-    queue = createByteQueue();
-    sending = undefined;
-    finishing = undefined;
-    shared.unwatch(watched);
-  }
-
-  return {
-    write,
-    gap(bytes) {
-      (limit ??= createOutputLimit(shared.limits)).skip(bytes);
-      masker ??= createMasker(secrets);
-    },
-    finish() {
-      if (closed || (limit === undefined && lost === 0)) {
-        closed = true;
-        return undefined;
-      }
-      writeRest();
-      if (sending === undefined && queue.size <= TAIL_BYTES) return takeTail();
-      return new Promise((resolve) => {
-        const cancel = shared.clock.after(CLOSE_MS, () => resolve(giveUp()));
-        finishing = (tail) => {
-          cancel();
-          resolve(tail);
-        };
-        ship(shared.clock.now());
-      });
-    },
-    discard: forget,
-  };
 }

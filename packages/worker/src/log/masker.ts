@@ -25,11 +25,13 @@ const MASK_BYTES = Buffer.from(MASK);
 export function secretForms(secrets: readonly string[]): Buffer[] {
   const forms = new Set<string>();
   for (const secret of secrets) {
-    const lines = secret.split(/\r?\n/).filter((line, _, all) => all.length > 1 && line.trim().length >= MIN_LINE_LENGTH);
+    const lines = secret
+      .split(/\r?\n/)
+      .filter((line, _, all) => all.length > 1 && line.trim().length >= MIN_LINE_LENGTH);
     const encoded = [JSON.stringify(secret).slice(1, -1), encodeURIComponent(secret.toWellFormed())];
     for (const form of [secret, ...encoded, ...lines]) if (form.length >= MIN_SECRET_LENGTH) forms.add(form);
   }
-  return [...forms].map((form) => Buffer.from(form)).sort((a, b) => b.length - a.length);
+  return [...forms].map((form) => Buffer.from(form)).toSorted((a, b) => b.length - a.length);
 }
 
 /** A masker for one stream. Without secrets it hands every chunk through. */
@@ -40,7 +42,8 @@ export function createMasker(secrets: readonly string[]): Masker {
   let afterCut = false;
 
   function write(chunk: Uint8Array): Uint8Array {
-    let text: Buffer = held.length === 0 ? Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length) : Buffer.concat([held, chunk]);
+    let text: Buffer =
+      held.length === 0 ? Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length) : Buffer.concat([held, chunk]);
     const parts: Uint8Array[] = [];
     if (afterCut && text.length > 0) {
       const inside = longestEndOfSecretAt(text, forms);
@@ -110,7 +113,8 @@ function longestBeginningAtEnd(text: Buffer, forms: readonly Buffer[]): number {
   let longest = 0;
   for (const form of forms) {
     for (let length = Math.min(form.length - 1, text.length); length > longest; length -= 1) {
-      if (text[text.length - length] === form[0] && text.compare(form, 0, length, text.length - length) === 0) longest = length;
+      if (text[text.length - length] === form[0] && text.compare(form, 0, length, text.length - length) === 0)
+        longest = length;
     }
   }
   return longest;

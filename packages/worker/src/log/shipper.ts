@@ -1,5 +1,5 @@
 import type { Clock } from '../runtime/clock.ts';
-import { openAttemptLog, type AttemptLog, type LogShared, type SendOutcome, type WatchedLog } from './attempt-log.ts';
+import { AttemptLog, type LogShared, type SendOutcome } from './attempt-log.ts';
 import type { OutputLimits } from './output-limit.ts';
 
 /** Ships the logs of all attempts of one worker incarnation. */
@@ -22,7 +22,7 @@ const TICK_MS = 50;
 
 /** One ticker serves all logs, and runs only while one of them has something to ship. */
 export function createLogShipper(options: LogShipperOptions): LogShipper {
-  const watched = new Set<WatchedLog>();
+  const watched = new Set<AttemptLog>();
   let ticking = false;
 
   function tick(): void {
@@ -46,5 +46,5 @@ export function createLogShipper(options: LogShipperOptions): LogShipper {
     },
     unwatch: (log) => void watched.delete(log),
   };
-  return { open: (token, secrets) => openAttemptLog(shared, token, secrets) };
+  return { open: (token, secrets) => new AttemptLog(shared, token, secrets) };
 }

@@ -16,7 +16,10 @@ export const systemClock: Clock = {
       const timer = setTimeout(callback, ms);
       return () => clearTimeout(timer);
     }
-    let cancel = systemClock.after(LONGEST_TIMER_MS, () => (cancel = systemClock.after(ms - LONGEST_TIMER_MS, callback)));
+    let cancel = systemClock.after(
+      LONGEST_TIMER_MS,
+      () => (cancel = systemClock.after(ms - LONGEST_TIMER_MS, callback)),
+    );
     return () => cancel();
   },
 };
@@ -33,6 +36,18 @@ export function sleep(clock: Clock, ms: number, signal?: AbortSignal): Promise<v
     const cancel = clock.after(ms, over);
     signal?.addEventListener('abort', over);
   });
+}
+
+/** True once the promise has settled; false when it has not within `ms`. */
+export async function within(clock: Clock, ms: number, promise: Promise<unknown>): Promise<boolean> {
+  const late = new AbortController();
+  const settled = promise.then(
+    () => true,
+    () => true,
+  );
+  const inTime = await Promise.race([settled, sleep(clock, ms, late.signal).then(() => false)]);
+  late.abort();
+  return inTime;
 }
 
 /** The wait before try `failures + 1`: doubles from `firstMs` to `mostMs`, each time between half of it and all of it. */

@@ -18,7 +18,12 @@ export interface Lease {
 
 /** Watches a lease; `onRunningOut` is called once, a kill grace and some slack before its end. */
 export function watchLease(
-  clock: Clock, launcher: Pick<Launcher, 'setDeadline'>, killGraceMs: number, sentAt: number, leaseMs: number, onRunningOut: () => void,
+  clock: Clock,
+  launcher: Pick<Launcher, 'setDeadline'>,
+  killGraceMs: number,
+  sentAt: number,
+  leaseMs: number,
+  onRunningOut: () => void,
 ): Lease {
   let endsAt = sentAt + leaseMs;
   let length = leaseMs;

@@ -2,20 +2,8 @@ import type { Assignment, ReportResponse } from '@keelson/protocol';
 import type { AttemptEnd } from '../attempt/attempt.ts';
 import type { Outcome } from '../gateway/call.ts';
 import { backoffMs, sleep, type Clock } from './clock.ts';
-import { reportJson, type PendingReport } from './report-json.ts';
+import { START_WAIT_MS, createReportQueue, type Batch } from './report-queue.ts';
 import type { WorkerLog } from './worker-log.ts';
-
-/** Sends reports in batches: at once when idle, else with the next batch behind the one in flight. */
-export interface Reporter {
-  /** Waits some milliseconds, and is dropped if the end comes first. */
-  started(token: string, startedAt: number): void;
-  /** Is held until the server acknowledges it. */
-  ended(token: string, startedAt: number, end: AttemptEnd): void;
-  /** True while an end with this token is not acknowledged. */
-  isPending(token: string): boolean;
-  readonly pendingCount: number;
-  stop(): void;
-}
 
 export interface ReporterOptions {
   readonly clock: Clock;
@@ -28,152 +16,116 @@ export interface ReporterOptions {
   onAnswer(): void;
 }
 
-export const START_WAIT_MS = 8;
-const MAX_REPORTS = 1000;
-const MAX_BATCH_LENGTH = 4 * 1024 * 1024;
 /** With these the server says that it will never take this body. */
 const BAD_BODY: readonly number[] = [400, 413, 422];
 
-export function createReporter(options: ReporterOptions): Reporter {
-  const { clock, log } = options;
-  const starts = new Map<string, number>();
-  let queue: PendingReport[] = [];
-  const pending = new Set<string>();
-  const reduced = new Set<string>();
-  const stopping = new AbortController();
-  let pumping = false;
-  let scheduled = false;
-  let startTimer = false;
-  let failures = 0;
-  let mostReports = MAX_REPORTS;
+/** Sends reports in batches: at once when idle, else with the next batch behind the one in flight. */
+export class Reporter {
+  readonly #options: ReporterOptions;
+  readonly #queue = createReportQueue();
+  readonly #stopping = new AbortController();
+  #pumping = false;
+  #scheduled = false;
+  #startTimer = false;
+  #failures = 0;
 
-  /** Ends that finish in the same turn of the event loop go together. */
-  function schedule(): void {
-    if (scheduled || pumping) return;
-    scheduled = true;
+  constructor(options: ReporterOptions) {
+    this.#options = options;
+  }
+
+  /** Waits some milliseconds, and is dropped if the end comes first. */
+  started(token: string, startedAt: number): void {
+    this.#queue.started(token, startedAt);
+    if (!this.#pumping) this.#armStartTimer();
+  }
+
+  /** Is held until the server acknowledges it. */
+  ended(token: string, startedAt: number, end: AttemptEnd): void {
+    if (this.#stopping.signal.aborted) return;
+    this.#queue.ended(token, startedAt, end);
+    this.#schedule();
+  }
+
+  /** True while an end with this token is not acknowledged. */
+  isPending(token: string): boolean {
+    return this.#queue.isPending(token);
+  }
+
+  get pendingCount(): number {
+    return this.#queue.pendingCount;
+  }
+
+  stop(): void {
+    this.#stopping.abort();
+  }
+
+  /** Ends that come in the same turn of the event loop go together. */
+  #schedule(): void {
+    if (this.#scheduled || this.#pumping) return;
+    this.#scheduled = true;
     setImmediate(() => {
-      scheduled = false;
-      void pump();
+      this.#scheduled = false;
+      void this.#pump();
     });
   }
 
-  function armStartTimer(): void {
-    if (startTimer || starts.size === 0 || stopping.signal.aborted) return;
-    startTimer = true;
-    clock.after(START_WAIT_MS, () => {
-      startTimer = false;
-      if (starts.size > 0) void pump();
+  #armStartTimer(): void {
+    if (this.#startTimer || !this.#queue.hasYoungStarts || this.#stopping.signal.aborted) return;
+    this.#startTimer = true;
+    this.#options.clock.after(START_WAIT_MS, () => {
+      this.#startTimer = false;
+      if (this.#queue.hasYoungStarts) void this.#pump();
     });
   }
 
-  /** The next batch: first what waited longest, and those starts whose end did not come at once. */
-  function takeBatch(now: number): { readonly reports: PendingReport[]; readonly body: string } | undefined {
-    for (const [token, startedAt] of starts) {
-      if (now - startedAt < START_WAIT_MS - 1) break;
-      starts.delete(token);
-      queue.push({ kind: 'started', token, startedAt });
-    }
-    let length = 0;
-    let count = 0;
-    const parts: string[] = [];
-    for (const report of queue) {
-      if (count >= mostReports || length >= MAX_BATCH_LENGTH) break;
-      const json = reportJson(report, now);
-      if (count > 0 && length + json.length > MAX_BATCH_LENGTH) break;
-      length += json.length;
-      count += 1;
-      parts.push(json);
-    }
-    if (count === 0) return undefined;
-    const reports = queue.slice(0, count);
-    queue = queue.slice(count);
-    return { reports, body: `{"reports":[${parts.join(',')}]}` };
-  }
-
-  async function pump(): Promise<void> {
-    if (pumping) return;
-    pumping = true;
-    while (!stopping.signal.aborted) {
-      const batch = takeBatch(clock.now());
+  async #pump(): Promise<void> {
+    if (this.#pumping) return;
+    this.#pumping = true;
+    const { clock, send } = this.#options;
+    const { signal } = this.#stopping;
+    while (!signal.aborted) {
+      const batch = this.#queue.takeBatch(clock.now());
       if (batch === undefined) break;
-      const outcome = await options.send(batch.body);
-      if (stopping.signal.aborted) break;
-      if (outcome.kind === 'ok') settle(batch.reports, outcome.value);
-      else if (outcome.kind === 'refused' && BAD_BODY.includes(outcome.status)) isolate(batch.reports, outcome.message);
-      else {
-        queue = [...stillWanted(batch.reports), ...queue];
-        if (options.onTrouble(outcome)) break;
-        failures += 1;
-      }
-      if (failures > 0) await sleep(clock, backoffMs(failures - 1, 100, 5000), stopping.signal);
+      const outcome = await send(batch.body);
+      if (signal.aborted || !this.#handle(batch, outcome)) break;
+      if (this.#failures > 0) await sleep(clock, backoffMs(this.#failures - 1, 100, 5000), signal);
     }
-    pumping = false;
-    armStartTimer();
+    this.#pumping = false;
+    this.#armStartTimer();
   }
 
-  /** A start whose end has come meanwhile need not be told again. */
-  function stillWanted(reports: readonly PendingReport[]): PendingReport[] {
-    return reports.filter((report) => report.kind === 'ended' || !pending.has(report.token));
-  }
-
-  function settle(reports: readonly PendingReport[], answer: ReportResponse): void {
-    options.onAnswer();
-    const acknowledged = new Set(answer.acknowledged);
-    const unsettled: PendingReport[] = [];
-    for (const report of reports) {
-      if (report.kind === 'started') continue;
-      if (!acknowledged.has(report.token)) unsettled.push(report);
-      else forget(report.token);
+  /** False: there will be no next batch. */
+  #handle(batch: Batch, outcome: Outcome<ReportResponse>): boolean {
+    if (outcome.kind === 'ok') {
+      this.#settle(batch, outcome.value);
+      return true;
     }
-    failures = unsettled.length > 0 ? failures + 1 : 0;
-    mostReports = Math.min(MAX_REPORTS, mostReports * 2);
-    queue = unsettled.length > 0 ? [...unsettled, ...queue] : queue;
-    options.onAssignments(answer.assignments);
-  }
-
-  function forget(token: string): void {
-    pending.delete(token);
-    reduced.delete(token);
-    options.onSettled(token);
-  }
-
-  /** The server takes no batch with one of these in it: smaller batches find which, and the others go through. */
-  function isolate(reports: readonly PendingReport[], message: string): void {
-    const [culprit] = reports;
-    if (culprit === undefined || reports.length > 1) {
-      mostReports = Math.ceil(reports.length / 2);
-      queue = [...reports, ...queue];
-      return;
+    if (outcome.kind === 'refused' && BAD_BODY.includes(outcome.status)) {
+      this.#isolate(batch, outcome.message);
+      return true;
     }
-    mostReports = MAX_REPORTS;
-    if (culprit.kind === 'started') return;
-    if (reduced.has(culprit.token)) {
-      log('error', `the server takes no report of an attempt's end, not even a short one; it will find the attempt lost: ${message}`);
-      forget(culprit.token);
-      return;
-    }
-    log('warn', `the server refuses the report of an attempt's end; it is reported as failed instead: ${message}`);
-    reduced.add(culprit.token);
-    const reason = { code: 'report-refused', message: `the server refused the report of this attempt's end (${culprit.end.end}): ${message}`.slice(0, 2000) };
-    queue = [{ ...culprit, end: { end: culprit.end.end === 'succeeded' ? 'failed' : culprit.end.end, reason, endedAt: culprit.end.endedAt } }, ...queue];
+    this.#queue.putBack(batch);
+    this.#failures += 1;
+    return !this.#options.onTrouble(outcome);
   }
 
-  return {
-    started(token, startedAt) {
-      starts.set(token, startedAt);
-      if (!pumping) armStartTimer();
-    },
-    ended(token, startedAt, end) {
-      if (stopping.signal.aborted || pending.has(token)) return;
-      starts.delete(token);
-      pending.add(token);
-      queue.push({ kind: 'ended', token, startedAt, end });
-      schedule();
-    },
-    isPending: (token) => pending.has(token),
-    get pendingCount() {
-      return pending.size;
-    },
-    stop: () => stopping.abort(),
-  };
+  #settle(batch: Batch, answer: ReportResponse): void {
+    this.#options.onAnswer();
+    const settled = this.#queue.settle(batch, new Set(answer.acknowledged));
+    for (const token of settled) this.#options.onSettled(token);
+    const ends = batch.reports.reduce((count, report) => count + (report.kind === 'ended' ? 1 : 0), 0);
+    this.#failures = settled.length < ends ? this.#failures + 1 : 0;
+    this.#options.onAssignments(answer.assignments);
+  }
+
+  #isolate(batch: Batch, message: string): void {
+    const { log, onSettled } = this.#options;
+    const isolation = this.#queue.isolate(batch, message);
+    if (isolation.kind === 'reduced') {
+      log('warn', `the server refuses the report of an attempt's end; it is reported as failed instead: ${message}`);
+    } else if (isolation.kind === 'given-up') {
+      log('error', `the server takes no report of an attempt's end at all, and will find it lost: ${message}`);
+      onSettled(isolation.token);
+    }
+  }
 }

@@ -6,6 +6,8 @@ export type WorkerLog = (level: LogLevel, message: string, fields?: Readonly<Rec
 /** Plain lines on stderr; debug ones are left out. */
 export const stderrLog: WorkerLog = (level, message, fields = {}) => {
   if (level === 'debug') return;
-  const rest = Object.entries(fields).map(([key, value]) => ` ${key}=${value}`).join('');
+  const rest = Object.entries(fields)
+    .map(([key, value]) => ` ${key}=${value}`)
+    .join('');
   process.stderr.write(`${new Date().toISOString()} ${level} worker: ${message}${rest}\n`);
 };

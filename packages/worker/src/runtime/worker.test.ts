@@ -28,12 +28,19 @@ function counted() {
   return { calls, release, processors };
 }
 
-const endedCount = (gateway: TestGateway, token: string): number => gateway.reports.filter((item) => item.kind === 'ended' && item.token === token).length;
-const isStarted = (gateway: TestGateway, token: string): boolean => gateway.reports.some((item) => item.kind === 'started' && item.token === token);
+const endedCount = (gateway: TestGateway, token: string): number =>
+  gateway.reports.filter((item) => item.kind === 'ended' && item.token === token).length;
+const isStarted = (gateway: TestGateway, token: string): boolean =>
+  gateway.reports.some((item) => item.kind === 'started' && item.token === token);
 
 describe('worker: registration', () => {
   it('says what it can do', async (t) => {
-    const { gateway } = await setupWorker(t, { processors: { a: () => undefined }, taskTypes: ['shell', 'http'], slots: 7, group: 'g' });
+    const { gateway } = await setupWorker(t, {
+      processors: { a: () => undefined },
+      taskTypes: ['shell', 'http'],
+      slots: 7,
+      group: 'g',
+    });
     const [request] = gateway.registrations;
     assert.deepEqual(request?.capabilities, ['shell', 'http', 'processor:a']);
     assert.equal(request?.slots, 7);
@@ -42,7 +49,19 @@ describe('worker: registration', () => {
 
   it('refuses to start where it is refused', async (t) => {
     await assert.rejects(setupWorker(t, { token: 'wrong' }), RegistrationRefused);
-    assert.throws(() => createWorker({ servers: ['nonsense'], token: 'x', name: 'n', group: 'g', slots: 1, dataDir: '/nowhere', taskTypes: ['none'] }), /no task type "none"/);
+    assert.throws(
+      () =>
+        createWorker({
+          servers: ['nonsense'],
+          token: 'x',
+          name: 'n',
+          group: 'g',
+          slots: 1,
+          dataDir: '/nowhere',
+          taskTypes: ['none'],
+        }),
+      /no task type "none"/,
+    );
   });
 
   it('waits for a server that is not ready, and says so once', async (t) => {
@@ -56,7 +75,15 @@ describe('worker: registration', () => {
 
   it('does not start twice in one data directory', async (t) => {
     const { gateway, dataDir, run } = await setupWorker(t);
-    const second = createWorker({ servers: [gateway.url], token: gateway.joinToken, name: 'w2', group: 'default', slots: 1, dataDir, log: () => undefined });
+    const second = createWorker({
+      servers: [gateway.url],
+      token: gateway.joinToken,
+      name: 'w2',
+      group: 'default',
+      slots: 1,
+      dataDir,
+      log: () => undefined,
+    });
     await assert.rejects(second.start(), /is used by another worker that runs/);
     await second.stop();
     assert.equal((await run(shell('true'))).end, 'succeeded');
@@ -154,8 +181,11 @@ describe('worker: reports', () => {
 
   it('does not let one bad report hold up the others', async (t) => {
     const { gateway } = await setupWorker(t, { processors: { big: ({ args }) => ({ value: args as string }) } });
-    const tasks = Array.from({ length: 9 }, (_, n) => makeAssignment({ uses: 'processor', input: { processor: 'big', args: n === 4 ? 'poison' : 'fine' } }));
-    gateway.fault = (route, body) => (route === 'report' && body.includes('poison') ? { status: 413, code: 'body-too-large' } : undefined);
+    const tasks = Array.from({ length: 9 }, (_, n) =>
+      makeAssignment({ uses: 'processor', input: { processor: 'big', args: n === 4 ? 'poison' : 'fine' } }),
+    );
+    gateway.fault = (route, body) =>
+      route === 'report' && body.includes('poison') ? { status: 413, code: 'body-too-large' } : undefined;
     gateway.assign(...tasks);
     await waitUntil('all ends', () => tasks.every(({ token }) => gateway.endOf(token) !== undefined));
     for (const [n, { token }] of tasks.entries()) {
@@ -171,7 +201,14 @@ describe('worker: reports', () => {
     const dataDir = mkdtempSync(join(tmpdir(), 'keelson-worker-'));
     const lines: string[] = [];
     const worker = createWorker({
-      servers: proxies.map(({ url }) => url), token: gateway.joinToken, name: 'w', group: 'g', slots: 2, dataDir, processors, log: (_, message) => void lines.push(message),
+      servers: proxies.map(({ url }) => url),
+      token: gateway.joinToken,
+      name: 'w',
+      group: 'g',
+      slots: 2,
+      dataDir,
+      processors,
+      log: (_, message) => void lines.push(message),
     });
     t.after(async () => {
       await worker.stop();
@@ -217,7 +254,11 @@ describe('worker: the lease', () => {
       assert.ok(!isAlive(Number(gateway.logOf(task.token))));
       assert.equal((await run(shell('echo new'))).end, 'succeeded');
       assert.equal(gateway.endOf(task.token), undefined);
-      assert.ok(lines.some((line) => line.includes('ended an attempt because the lease is lost') && line.includes(task.instanceId)));
+      assert.ok(
+        lines.some(
+          (line) => line.includes('ended an attempt because the lease is lost') && line.includes(task.instanceId),
+        ),
+      );
       gateway.assign(task);
       await waitUntil('its token is not accepted again', () => gateway.endOf(task.token)?.end === 'lost');
     });

@@ -9,4 +9,7 @@ const renew = (): void => launcher.setDeadline(machineNow() + Number(leaseMs));
 renew();
 setInterval(renew, Number(leaseMs) / 4);
 const env = { PATH: process.env['PATH'] ?? '/usr/bin:/bin' };
-launcher.run({ argv: ['sh', '-c', code], cwd: dataDir, env }, { write: (chunk) => process.stdout.write(Buffer.from(chunk)), gap: () => undefined });
+launcher.run(
+  { argv: ['sh', '-c', code], cwd: dataDir, env },
+  { write: (chunk) => process.stdout.write(Buffer.from(chunk)), gap: () => undefined },
+);

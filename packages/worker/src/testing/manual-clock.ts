@@ -20,7 +20,7 @@ export function manualClock(): ManualClock {
       const until = time + ms;
       for (;;) {
         await new Promise((resolve) => setImmediate(resolve));
-        const next = [...timers].filter((timer) => timer.at <= until).sort((a, b) => a.at - b.at)[0];
+        const next = [...timers].filter((timer) => timer.at <= until).toSorted((a, b) => a.at - b.at)[0];
         if (next === undefined) break;
         timers.delete(next);
         time = Math.max(time, next.at);

@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import type { Assignment, EndedReport } from '@keelson/protocol';
-import { createWorker, type Worker, type WorkerOptions } from '../runtime/worker.ts';
+import type { WorkerOptions } from '../runtime/options.ts';
+import { createWorker, type Worker } from '../runtime/worker.ts';
 import { startTestGateway, type TestGateway } from './test-gateway.ts';
 import { waitUntil } from './wait-until.ts';
 
@@ -19,14 +20,26 @@ export interface Setup {
 }
 
 /** A started worker and a gateway of its own; both end with the test, and the worker must have kept to the protocol. */
-export async function setupWorker(t: TestContext, options: Partial<WorkerOptions> = {}, prepare?: (gateway: TestGateway) => void): Promise<Setup> {
+export async function setupWorker(
+  t: TestContext,
+  options: Partial<WorkerOptions> = {},
+  prepare?: (gateway: TestGateway) => void,
+): Promise<Setup> {
   const gateway = await startTestGateway();
   prepare?.(gateway);
   const dataDir = mkdtempSync(join(tmpdir(), 'keelson-worker-'));
   const lines: string[] = [];
   const worker = createWorker({
-    servers: [gateway.url], token: gateway.joinToken, name: 'w1', group: 'default', slots: 4, dataDir, killGraceMs: 300, pollWaitMs: 5000,
-    log: (level, message, fields) => void lines.push(`${level} ${message} ${JSON.stringify(fields ?? {})}`), ...options,
+    servers: [gateway.url],
+    token: gateway.joinToken,
+    name: 'w1',
+    group: 'default',
+    slots: 4,
+    dataDir,
+    killGraceMs: 300,
+    pollWaitMs: 5000,
+    log: (level, message, fields) => void lines.push(`${level} ${message} ${JSON.stringify(fields ?? {})}`),
+    ...options,
   });
   t.after(async () => {
     gateway.fault = () => undefined;

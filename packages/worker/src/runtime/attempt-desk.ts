@@ -1,0 +1,94 @@
+import type { Assignment, KillOrder } from '@keelson/protocol';
+import { runAttempt, type AttemptEnd, type AttemptHost, type RunningAttempt } from '../attempt/attempt.ts';
+import type { AbortCause } from '../attempt/end.ts';
+import type { WorkerEvents } from './events.ts';
+import type { Reporter } from './reporter.ts';
+import type { TokenTable } from './tokens.ts';
+
+/** An attempt that this worker took; it stays held after its end until that is acknowledged. */
+export interface Held {
+  readonly run: RunningAttempt;
+  running: boolean;
+}
+
+/** Starts and ends the attempts of one incarnation, and answers for each token that it is told of. */
+export interface AttemptDesk {
+  readonly runningCount: number;
+  take(assignments: readonly Assignment[]): void;
+  kill(orders: readonly KillOrder[]): void;
+  /** Tells all that run to end; what is assigned from now on is answered as lost. */
+  close(cause: AbortCause, graceMs: number): readonly RunningAttempt[];
+}
+
+export interface AttemptDeskOptions {
+  readonly host: AttemptHost;
+  readonly tokens: TokenTable<Held>;
+  readonly reporter: Pick<Reporter, 'started' | 'ended' | 'isPending'>;
+  readonly events: WorkerEvents;
+  onEnd(token: string): void;
+}
+
+const CAUSES: Readonly<Record<KillOrder['reason'], AbortCause>> = {
+  stop: 'stop',
+  timeout: 'timeout',
+  'not-active': 'not-active',
+  revoked: 'revoked',
+};
+
+export function openAttemptDesk({ host, tokens, reporter, events, onEnd }: AttemptDeskOptions): AttemptDesk {
+  let running = 0;
+  let closed = false;
+
+  function takeOne(assignment: Assignment): void {
+    const { token } = assignment;
+    if (tokens.isHeld(token) || reporter.isPending(token)) return;
+    if (tokens.isDone(token)) {
+      return reportLost(token, 'already-ended', 'this worker has reported the end of this attempt before');
+    }
+    if (closed) return reportLost(token, 'worker-shutdown', 'the worker was shutting down and did not start it');
+    const run = runAttempt(assignment, host, (end) => ended(held, end));
+    const held: Held = { run, running: true };
+    running += 1;
+    tokens.hold(token, held);
+    reporter.started(token, run.startedAt);
+  }
+
+  function ended(held: Held, end: AttemptEnd): void {
+    const { token, instanceId, task } = held.run.assignment;
+    held.running = false;
+    running -= 1;
+    reporter.ended(token, held.run.startedAt, end);
+    if (events.listenerCount('attempt-ended') > 0) events.emit('attempt-ended', { instanceId, task, end: end.end });
+    onEnd(token);
+  }
+
+  /** An attempt that does not run here, and now never will. */
+  function reportLost(token: string, code: string, message: string): void {
+    const now = host.clock.now();
+    reporter.ended(token, now, { end: 'lost', reason: { code, message }, endedAt: now });
+  }
+
+  return {
+    get runningCount() {
+      return running;
+    },
+    take: (assignments) => assignments.forEach(takeOne),
+    kill(orders) {
+      for (const { token, reason } of orders) {
+        const held = tokens.get(token);
+        if (held?.running === true) held.run.abort(CAUSES[reason], host.killGraceMs);
+        else if (!reporter.isPending(token)) {
+          // The dispatch may still be under way: a token that is done is never started.
+          tokens.done(token);
+          reportLost(token, 'not-held', 'the worker did not have this attempt when it was told to end it');
+        }
+      }
+    },
+    close(cause, graceMs) {
+      closed = true;
+      const left = [...tokens.entries()].flatMap(([, held]) => (held.running ? [held.run] : []));
+      for (const run of left) run.abort(cause, graceMs);
+      return left;
+    },
+  };
+}
