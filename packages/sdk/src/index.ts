@@ -11,3 +11,6 @@ export type {
 export { KeelsonApiError, KeelsonConnectionError, allItems, createClient } from './client.ts';
 export type { ParamSource, RetrySource, TaskDefaults, TaskSource, TriggerSource, WorkflowSource } from './workflow.ts';
 export { workflow } from './workflow.ts';
+export type { Processor, ProcessorContext, ProcessorLog } from '@keelson/tasks';
+export type { RunWorkerOptions } from './worker.ts';
+export { runWorker } from './worker.ts';
