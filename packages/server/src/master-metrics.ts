@@ -18,14 +18,15 @@ const HELP: Readonly<Record<keyof MasterMetrics, [name: string, help: string]>> 
 /** Shows a master's counters in the metrics of its process. */
 export function registerMasterMetrics(registry: Registry, metrics: MasterMetrics): void {
   for (const [key, [name, help]] of Object.entries(HELP) as [keyof MasterMetrics, [string, string]][]) {
-    new Counter({
+    const counter: Counter = new Counter({
       name,
       help,
-      registers: [registry],
+      registers: [],
       collect() {
         this.reset();
         this.inc(metrics[key]);
       },
     });
+    registry.registerMetric(counter);
   }
 }

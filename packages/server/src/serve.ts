@@ -56,7 +56,12 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     secretKey: parseSecretKey(options.secretKey),
     log: (message, error) => log.warn({ err: error }, message),
   });
-  const app = Fastify({ logger: false, frameworkErrors: answerFrameworkError, forceCloseConnections: 'idle', routerOptions: { maxParamLength: 300 } });
+  const app = Fastify({
+    logger: false,
+    frameworkErrors: answerFrameworkError,
+    forceCloseConnections: 'idle',
+    routerOptions: { maxParamLength: 300 },
+  });
   const stops: (() => Promise<void>)[] = [];
   try {
     await startRoles(app, store, options, stops);

@@ -1,5 +1,7 @@
 import type { ValuePath } from '../expression/evaluate.ts';
-import { templatesIn } from '../expression/evaluate.ts';
+import { expressionRefs } from '../expression/compile.ts';
+import { expressionsIn, templatesIn } from '../expression/evaluate.ts';
+import { ExpressionError } from '../expression/expression-error.ts';
 import { checkTemplate } from './check-expressions.ts';
 import { paramSchema } from './file-schema.ts';
 import type { ParamDefinition } from './model.ts';
@@ -43,13 +45,36 @@ function checkEnum({ type, enum: allowed }: ParamDefinition, path: ValuePath, re
   }
 }
 
+/** The instance's id is chosen by the commit that stores the parameters. */
+function checkNoInstanceId(text: string, path: ValuePath, report: Report): void {
+  if (!readsInstanceId(text)) return;
+  report.add({
+    code: 'unknown-variable',
+    path,
+    message: 'the default of a parameter cannot read run.id: the instance gets its id after its parameters',
+    suggestion: 'read run.id in the task that needs it',
+  });
+}
+
+function readsInstanceId(template: string): boolean {
+  try {
+    return [...expressionsIn(template)].some((text) => expressionRefs(text).run.includes('id'));
+  } catch (error) {
+    // Reported where the expression itself is checked.
+    if (error instanceof ExpressionError) return false;
+    throw error;
+  }
+}
+
 function checkDefault(definition: ParamDefinition, path: ValuePath, report: Report): void {
   const value = definition.default;
   if (value === undefined) return;
   const templates = [...templatesIn(value)];
   for (const template of templates) {
     const access = { subject: 'the default of a parameter', params: undefined, tasks: undefined, secrets: false };
-    checkTemplate(template.text, [...path, 'default', ...template.path], access, report);
+    const where = [...path, 'default', ...template.path];
+    checkTemplate(template.text, where, access, report);
+    checkNoInstanceId(template.text, where, report);
   }
   if (templates.length > 0) return;
   const reading = checkParamValue(value, definition);

@@ -5,13 +5,13 @@ import { DURATION_PATTERN } from '../time/duration.ts';
 
 /** The definition as it is written in a file: short forms, defaults left out. The model is what comes out of it. */
 
-export const NAME_PATTERN = /^[a-z0-9][a-z0-9-]{0,99}$/;
+export const NAME_PATTERN = /^[a-z0-9][a-z0-9-]{0,62}$/;
 export const TASK_ID_PATTERN = /^[A-Za-z_][A-Za-z0-9_]{0,63}$/;
 const GROUP_PATTERN = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/;
 
 /** What a pattern means to a person, and the code of the issue. */
 export const PATTERN_MEANINGS: ReadonlyMap<string, { readonly code: string; readonly wanted: string }> = new Map([
-  [String(NAME_PATTERN), { code: 'bad-name', wanted: 'a name: lower-case letters, digits and "-", at most 100' }],
+  [String(NAME_PATTERN), { code: 'bad-name', wanted: 'a name: lower-case letters, digits and "-", at most 63' }],
   [
     String(DURATION_PATTERN),
     { code: 'bad-duration', wanted: 'a duration such as "10s", "15m", "1h30m", "500ms" or "2d"' },

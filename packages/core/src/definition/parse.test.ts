@@ -373,3 +373,8 @@ test('objects that are no JSON are refused', () => {
   assert.deepEqual(codes(null), ['bad-type']);
   assert.deepEqual(codes({ ...base, title: undefined }), []);
 });
+
+test('the default of a parameter cannot read the id that the instance does not have yet', () => {
+  const text = 'name: a\nparams:\n  x: { type: string, default: "${{ run.id }}" }\ntasks:\n  t: { run: "true" }\n';
+  assert.deepEqual(places(text), ['unknown-variable 3:31']);
+});

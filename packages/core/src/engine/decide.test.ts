@@ -238,7 +238,7 @@ test('a random workflow with random outcomes ends as the reference says', () => 
       drive(it, specs, order);
       checkRest(it);
       const expected = referenceEnds(definition, (task) => specs[Number(task.slice(1))]?.fates ?? [], MAX_LOSSES);
-      assert.deepEqual(Object.fromEntries([...it.ends].toSorted()), Object.fromEntries([...expected.tasks].toSorted()));
+      assert.deepEqual(Object.fromEntries(it.ends), Object.fromEntries(expected.tasks));
       assert.equal(it.state.end, expected.instance);
       assert.equal(it.instance().unfinished, 0);
       assert.equal(it.counters.size, 0, 'no counter is left');

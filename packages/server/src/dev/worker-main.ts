@@ -32,7 +32,15 @@ interface Settings {
 
 function isSettings(value: unknown): value is Settings {
   return (
-    typeof value === 'object' && value !== null && 'server' in value && 'name' in value && 'slots' in value && 'dataDir' in value &&
-    typeof value.server === 'string' && typeof value.name === 'string' && typeof value.slots === 'number' && typeof value.dataDir === 'string'
+    typeof value === 'object' &&
+    value !== null &&
+    'server' in value &&
+    'name' in value &&
+    'slots' in value &&
+    'dataDir' in value &&
+    typeof value.server === 'string' &&
+    typeof value.name === 'string' &&
+    typeof value.slots === 'number' &&
+    typeof value.dataDir === 'string'
   );
 }

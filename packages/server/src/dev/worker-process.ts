@@ -38,13 +38,14 @@ export function startWorkerProcess({ server, token, name, slots, dataDir }: Work
     child.once('message', () => resolve());
     void exited.then((how) => reject(new Error(`worker ${name} did not start: ${how}`)));
   });
+  const endedByItself = async (): Promise<string> => {
+    const how = await exited;
+    // Asked to end, it has not ended by itself: then this never settles.
+    return stopping ? new Promise<string>(() => undefined) : `worker ${name} ended: ${how}`;
+  };
   return {
     ready,
-    ended: new Promise((resolve) => {
-      void exited.then((how) => {
-        if (!stopping) resolve(`worker ${name} ended: ${how}`);
-      });
-    }),
+    ended: endedByItself(),
     stop: async () => {
       stopping = true;
       await stopChild(child, exited);

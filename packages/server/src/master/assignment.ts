@@ -161,7 +161,7 @@ async function connect(
   project: string,
   input: JsonObject,
 ): Promise<{ config: JsonObject; password?: string } | Reason> {
-  const name = String(input['datasource']);
+  const name = typeof input['datasource'] === 'string' ? input['datasource'] : '';
   const found = await store.datasources.reveal(project, name);
   if (found === undefined)
     return {

@@ -65,6 +65,20 @@ export interface SlotOffers {
   readonly nonce: string;
 }
 
+function newSession(incarnation: LiveIncarnation, credentialHash: string): WorkerSession {
+  return {
+    incarnation,
+    credentialHash,
+    draining: incarnation.state === 'draining',
+    stale: false,
+    leaseUntil: performance.now() + incarnation.leaseMs,
+    held: new Map(),
+    reserved: 0,
+    outbox: [],
+    kills: new Map(),
+  };
+}
+
 export function createSessions(): Sessions {
   const sessions = new Map<string, WorkerSession>();
   /** Offers go round the workers, so that load spreads. */
@@ -75,25 +89,10 @@ export function createSessions(): Sessions {
       ? 0
       : session.incarnation.slots - session.held.size - session.reserved;
 
-  const promise = (session: WorkerSession): Offer => {
-    session.reserved++;
-    return { incarnationId: session.incarnation.id, nonce: newNonce() };
-  };
-
   return {
     get: (id) => sessions.get(id),
     add: (incarnation, credentialHash) => {
-      const session: WorkerSession = {
-        incarnation,
-        credentialHash,
-        draining: incarnation.state === 'draining',
-        stale: false,
-        leaseUntil: performance.now() + incarnation.leaseMs,
-        held: new Map(),
-        reserved: 0,
-        outbox: [],
-        kills: new Map(),
-      };
+      const session = newSession(incarnation, credentialHash);
       sessions.set(incarnation.id, session);
       return session;
     },
@@ -104,12 +103,14 @@ export function createSessions(): Sessions {
     all: () => sessions.values(),
     offer: (workerGroup, capability) => {
       const all = [...sessions.values()];
+      const fits = ({ incarnation }: WorkerSession): boolean =>
+        incarnation.group === workerGroup && incarnation.capabilities.includes(capability);
       for (let step = 0; step < all.length; step++) {
         const session = all[(turn + step) % all.length];
-        if (session === undefined || session.incarnation.group !== workerGroup || free(session) <= 0) continue;
-        if (!session.incarnation.capabilities.includes(capability)) continue;
+        if (session === undefined || free(session) <= 0 || !fits(session)) continue;
         turn = (turn + step + 1) % all.length;
-        return promise(session);
+        session.reserved++;
+        return { incarnationId: session.incarnation.id, nonce: newNonce() };
       }
       return undefined;
     },

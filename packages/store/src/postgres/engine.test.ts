@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { TestContext } from 'node:test';
-import pg from 'pg';
+import type pg from 'pg';
 import { compileWorkflow, decide, runContext } from '@keelson/core';
 import type { TaskDefinition, WorkflowDefinition } from '@keelson/core';
 import type { Placement, ReportedEnd, StepMind, StepOutcome } from '../engine.ts';

@@ -1,0 +1,139 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { firstDemand } from '@keelson/core';
+import { outcomeOf } from '@keelson/store';
+import type { ReportedEnd, StepInput, TaskKey } from '@keelson/store';
+import type { MasterContext } from './context.ts';
+import type { Handover } from './handover.ts';
+import { stepAndFollow } from './outcome.ts';
+
+/** Another transaction holds the instance: it is over in about this time. */
+const POSTPONE_MS = 2;
+const RETRY_MS = { first: 20, most: 1000 };
+
+export interface PendingReport {
+  readonly report: ReportedEnd;
+  readonly receivedAt: number;
+  readonly settle: () => void;
+  readonly settled: Promise<void>;
+}
+
+/** Where reports come from and go back to. */
+export interface ReportDesk {
+  readonly context: MasterContext;
+  readonly handover: Handover;
+  settle(entries: readonly PendingReport[]): void;
+  /** Queues them for a later batch. */
+  again(entries: readonly PendingReport[]): void;
+}
+
+/**
+ * From reports to a committed decision. What could not be applied is tried again for as long as the database says that this may help; what
+ * the core or the schema refuses becomes a command, which counts its tries and is parked in the end. Never rejects.
+ */
+export function applyReports(desk: ReportDesk, batch: readonly PendingReport[]): Promise<void> {
+  return untilDone(desk, 'a step is run again', async () => {
+    try {
+      await step(desk, batch);
+    } catch (error) {
+      if (outcomeOf(error) !== 'application') throw error;
+      await isolate(desk, batch, error);
+    }
+  });
+}
+
+async function untilDone({ context }: ReportDesk, message: string, work: () => Promise<void>): Promise<void> {
+  for (let delay = RETRY_MS.first; ; delay = Math.min(delay * 2, RETRY_MS.most)) {
+    try {
+      return await work();
+    } catch (error) {
+      context.metrics.stepRetries++;
+      context.log.warn({ err: error }, message);
+      await sleep(delay);
+    }
+  }
+}
+
+async function step(desk: ReportDesk, batch: readonly PendingReport[]): Promise<void> {
+  const { context, handover } = desk;
+  const { metrics, signals } = context;
+  const { outcome, handedOver } = await stepAndFollow(context, handover, stepInput(context, batch));
+  if (outcome.moreCommands) signals.send('command');
+  const postponed = new Set(outcome.postponed.map(({ attemptId }) => attemptId));
+  const done = batch.filter(({ report }) => !postponed.has(report.attemptId));
+  void settleOnceHandedOver(desk, handedOver, done);
+  metrics.attemptsEnded += done.length - outcome.settled.length;
+  metrics.reportsSettled += outcome.settled.length;
+  if (postponed.size > 0)
+    void postpone(
+      desk,
+      batch.filter(({ report }) => postponed.has(report.attemptId)),
+      outcome.unknownVersions,
+    );
+}
+
+/** The answer to a report carries the next task. */
+async function settleOnceHandedOver(
+  desk: ReportDesk,
+  handedOver: Promise<void>,
+  done: readonly PendingReport[],
+): Promise<void> {
+  await handedOver;
+  desk.settle(done);
+}
+
+async function postpone(
+  desk: ReportDesk,
+  entries: readonly PendingReport[],
+  unknownVersions: readonly string[],
+): Promise<void> {
+  await untilDone(desk, 'a version could not be loaded', async () => {
+    if (unknownVersions.length > 0) await desk.context.plans.load(unknownVersions);
+    else await sleep(POSTPONE_MS);
+  });
+  desk.again(entries);
+}
+
+/** One of the batch cannot be applied: each instance's reports by themselves, so that the others go on. */
+async function isolate(desk: ReportDesk, batch: readonly PendingReport[], cause: unknown): Promise<void> {
+  const { context, settle } = desk;
+  const byInstance = Map.groupBy(batch, ({ report }) => report.instanceId);
+  if (byInstance.size > 1) {
+    for (const entries of byInstance.values()) await applyReports(desk, entries);
+    return;
+  }
+  context.metrics.stepFailures++;
+  const message = cause instanceof Error ? cause.message : String(cause);
+  context.log.error(
+    { err: cause, instance: batch[0]?.report.instanceId },
+    'a report could not be applied and is kept as a command',
+  );
+  const reports = batch.map(({ report }) => report);
+  await untilDone(desk, 'a report could not be kept as a command', () =>
+    context.store.engine.deferReports(reports, message),
+  );
+  settle(batch);
+  context.signals.send('command');
+}
+
+function stepInput({ plans }: MasterContext, batch: readonly PendingReport[]): StepInput {
+  const now = performance.now();
+  const reports = batch.map(({ report, receivedAt }) => {
+    const waited = now - receivedAt;
+    return { ...report, startedAgoMs: report.startedAgoMs + waited, endedAgoMs: report.endedAgoMs + waited };
+  });
+  return { reports, demand: demandOf(plans, batch), commandLimit: 0 };
+}
+
+/** The rows that the batch will most likely need, each once. */
+function demandOf(plans: MasterContext['plans'], batch: readonly PendingReport[]): TaskKey[] {
+  const demand = new Map<string, TaskKey>();
+  for (const { report } of batch) {
+    const { instanceId, generation, versionId, task, end } = report;
+    const known = versionId === undefined ? undefined : plans.get(versionId);
+    if (known === undefined) continue;
+    for (const needed of firstDemand(known.plan, [{ task, failed: end === 'failed' }])) {
+      demand.set(`${instanceId}.${needed}`, { instanceId, generation, task: needed });
+    }
+  }
+  return [...demand.values()];
+}
