@@ -145,6 +145,15 @@ describe('launcher: killing', () => {
     await waitUntil('both dead', () => !pids.some(isAlive));
   });
 
+  it('kills a child that ignores SIGTERM although its leader obeys', async () => {
+    const child = 'trap "" TERM; echo $$; exec > /dev/null 2>&1; while :; do sleep 1; done';
+    const observed = shell(`sh -c '${child}' & echo $$; wait`);
+    const pids = await pidsPrinted(observed, 2);
+    observed.process.kill(100);
+    assert.deepEqual(await observed.process.end, { kind: 'signalled', signal: 'SIGTERM' });
+    await waitUntil('both dead', () => !pids.some(isAlive), 3000);
+  });
+
   it('kills an escapee that left the group', async () => {
     const observed = shell('setsid sh -c "echo \\$\\$; exec sleep 600" & echo $$; wait');
     const pids = await pidsPrinted(observed, 2);
