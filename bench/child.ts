@@ -23,6 +23,9 @@ export interface ChildOptions {
 
 const STOP_WITHIN_MS = 20_000;
 
+const alive = new Set<ChildProcess>();
+process.on('exit', () => alive.forEach((child) => child.kill('SIGKILL')));
+
 /** A module of this folder in a process of its own, out of the terminal's group: a Ctrl-C is the bench's to pass on. */
 export function startChild(module: string, { execArgv = [] }: ChildOptions = {}): Child {
   const child = fork(fileURLToPath(new URL(module, import.meta.url)), [], {
@@ -34,9 +37,8 @@ export function startChild(module: string, { execArgv = [] }: ChildOptions = {})
     child.once('error', (error) => resolve(error.message));
     child.once('exit', (code, signal) => resolve(signal === null ? `exit code ${code}` : `signal ${signal}`));
   });
-  const kill = (): void => void child.kill('SIGKILL');
-  process.on('exit', kill);
-  void exited.then(() => process.off('exit', kill));
+  alive.add(child);
+  void exited.then(() => alive.delete(child));
   let stopping: Promise<void> | undefined;
   return {
     ask: (message, answerType) => ask(child, module, exited, message, answerType),
