@@ -36,6 +36,8 @@ const READ = `
 const TOLD_AFTER_MS = 10_500;
 
 export async function readCounters(database: Database): Promise<Counters> {
+  // This session's own count has to be told before it can be taken off.
+  await database.rows('select pg_stat_force_next_flush()');
   const [row] = await database.rows(READ);
   if (row === undefined) throw new Error('PostgreSQL keeps no statistics');
   const counted = row as unknown as Counters;

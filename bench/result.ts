@@ -1,4 +1,4 @@
-import { cpus, totalmem } from 'node:os';
+import { cpus, loadavg, totalmem } from 'node:os';
 import { VERSION } from '@keelson/server';
 import type { Cost } from './counters.ts';
 import type { Database } from './database.ts';
@@ -24,6 +24,8 @@ export interface BenchResult extends Measured {
     readonly model: string;
     readonly memoryGiB: number;
     readonly platform: string;
+    /** Runnable processes over the minute before the end, the bench's own included: above the CPUs, others took part. */
+    readonly load: number;
   };
 }
 
@@ -56,6 +58,7 @@ export function resultOf(bench: string, startedAt: Date, measured: Measured): Be
       model: cpus()[0]?.model.trim() ?? 'unknown',
       memoryGiB: Math.round(totalmem() / 1024 ** 3),
       platform: `${process.platform} ${process.arch}`,
+      load: Math.round((loadavg()[0] ?? 0) * 10) / 10,
     },
     ...measured,
     settings,
@@ -75,7 +78,7 @@ export function tableOf({
 }: BenchResult): string {
   const lines = [
     `${bench}: ${machine.cpus} × ${machine.model}, ${machine.memoryGiB} GiB; node ${versions.node}, PostgreSQL ${versions.postgres}, ` +
-      `Keelson ${versions.keelson}; fsync ${settings['fsync']}, synchronous_commit ${settings['synchronous_commit']}; ${seconds} s`,
+      `Keelson ${versions.keelson}; fsync ${settings['fsync']}, synchronous_commit ${settings['synchronous_commit']}; load ${machine.load}; ${seconds} s`,
     row(['', 'median', 'min', 'max', 'p99', 'n', '', 'bar']),
     ...Object.entries(figures).map(([name, { median, min, max, p99, samples, unit, bar, met }]) =>
       row([
