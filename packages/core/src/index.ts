@@ -1,4 +1,5 @@
 export type { JsonObject, JsonValue } from './json.ts';
+export { textProblem } from './json.ts';
 export { closest, didYouMean } from './suggest.ts';
 
 export { cronProblem, nextCronTime } from './time/cron.ts';

@@ -1,10 +1,12 @@
 import type { ValuePath } from '../expression/evaluate.ts';
+import { textProblem } from '../json.ts';
 import { MAX_DEPTH, MAX_VALUES } from './limits.ts';
 import type { Report } from './report.ts';
 
 /**
- * Reports everything in a value that a definition cannot hold, with a stack of its own: what JSON lacks, integers that
- * a number cannot hold exactly, `__proto__` keys, cycles and other bottomless nesting. True when the value may be read further.
+ * Reports everything in a value that a definition cannot hold, with a stack of its own: what JSON lacks, text that cannot be
+ * stored, integers that a number cannot hold exactly, `__proto__` keys, cycles and other bottomless nesting. True when the
+ * value may be read further.
  */
 export function checkJsonValue(root: unknown, report: Report): boolean {
   const stack: { readonly value: unknown; readonly path: ValuePath }[] = [{ value: root, path: [] }];
@@ -39,6 +41,11 @@ export function checkJsonValue(root: unknown, report: Report): boolean {
         sound = false;
       }
       for (const [key, inner] of Object.entries(value)) {
+        const keyProblem = textProblem(key);
+        if (keyProblem !== undefined) {
+          report.add({ code: 'bad-text', path: [...path, key], atKey: true, message: `the key ${keyProblem}` });
+          sound = false;
+        }
         if (inner !== undefined && key !== '__proto__')
           stack.push({ value: inner, path: [...path, Array.isArray(value) ? Number(key) : key] });
       }
@@ -50,7 +57,11 @@ export function checkJsonValue(root: unknown, report: Report): boolean {
 function problemOf(
   value: unknown,
 ): { readonly code: string; readonly message: string; readonly suggestion?: string } | undefined {
-  if (value === null || typeof value === 'string' || typeof value === 'boolean') return undefined;
+  if (value === null || typeof value === 'boolean') return undefined;
+  if (typeof value === 'string') {
+    const problem = textProblem(value);
+    return problem === undefined ? undefined : { code: 'bad-text', message: `the text ${problem}` };
+  }
   if (typeof value === 'number') return numberProblem(value);
   if (typeof value !== 'object') return { code: 'not-json', message: `a ${typeof value} is no JSON value` };
   if (Array.isArray(value)) return undefined;

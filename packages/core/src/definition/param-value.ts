@@ -3,8 +3,10 @@ import { Temporal } from 'temporal-polyfill';
 import type { CelValue } from '../expression/scope.ts';
 import { fromCel } from '../expression/scope.ts';
 import type { JsonValue } from '../json.ts';
+import { textProblem } from '../json.ts';
 import { parseDate, parseTime, zonedTimeText } from '../time/zoned.ts';
 import { canonicalJson } from './canonical-json.ts';
+import { MAX_DEPTH } from './limits.ts';
 import type { ParamDefinition, ParamType } from './model.ts';
 
 export type ParamReading =
@@ -51,6 +53,8 @@ function checked(
 ): ParamReading {
   if (read === undefined)
     return { ok: false, code: 'bad-param', message: `must be ${WANTED[type]}, not ${shown(given)}` };
+  const unstorable = storageProblem(read);
+  if (unstorable !== undefined) return { ok: false, code: 'bad-param', message: unstorable };
   if (allowed !== undefined && !allowed.some((one) => sameJson(one, read))) {
     return {
       ok: false,
@@ -59,6 +63,26 @@ function checked(
     };
   }
   return { ok: true, value: read };
+}
+
+/** Why a value cannot be stored; with a stack of its own, because JSON text from outside may be bottomless. */
+function storageProblem(root: JsonValue): string | undefined {
+  const stack: { readonly value: JsonValue; readonly depth: number }[] = [{ value: root, depth: 0 }];
+  for (let next = stack.pop(); next !== undefined; next = stack.pop()) {
+    const { value, depth } = next;
+    if (typeof value === 'string') {
+      const problem = textProblem(value);
+      if (problem !== undefined) return problem;
+    } else if (value !== null && typeof value === 'object') {
+      if (depth === MAX_DEPTH) return `is nested deeper than ${MAX_DEPTH} levels`;
+      for (const [key, inner] of Object.entries(value)) {
+        const problem = textProblem(key);
+        if (problem !== undefined) return problem;
+        stack.push({ value: inner, depth: depth + 1 });
+      }
+    }
+  }
+  return undefined;
 }
 
 function strictValue(value: JsonValue, type: ParamType): JsonValue | undefined {

@@ -156,3 +156,26 @@ test('a value that is written as text and read back is the same', () => {
     }),
   );
 });
+
+test('what cannot be stored is refused, wherever it stands', () => {
+  const declared: Record<string, ParamDefinition> = {
+    text: { type: 'string', default: '' },
+    tree: { type: 'json', default: null },
+    made: { type: 'string', default: "${{ 'a\\u0000' }}" },
+  };
+  const bottomless = `${'['.repeat(100_000)}${']'.repeat(100_000)}`;
+  const messages = (start: Values): string[] => resolve(declared, { made: '', ...start }).issues.map((i) => i.message);
+  assert.deepEqual(messages({ text: 'a\0b', tree: { list: ['\ud800'] } }), [
+    'parameter text holds a NUL character (U+0000), which cannot be stored',
+    'parameter tree holds half of a surrogate pair, which cannot be stored',
+  ]);
+  assert.deepEqual(messages({ tree: { 'a\0': 1 } }), [
+    'parameter tree holds a NUL character (U+0000), which cannot be stored',
+  ]);
+  assert.deepEqual(messages({ tree: bottomless }), ['parameter tree is nested deeper than 100 levels']);
+  assert.deepEqual(
+    resolve(declared, {}).issues.map(({ name }) => name),
+    ['made'],
+  );
+  assert.deepEqual(messages({ text: '😀', tree: JSON.parse('{"__proto__":{"a":1}}') as JsonValue }), []);
+});

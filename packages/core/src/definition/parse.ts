@@ -11,6 +11,7 @@ import { checkJsonValue } from './json-value.ts';
 import type { ParamDefinition, WorkflowDefinition } from './model.ts';
 import { normaliseTask, textValues } from './normalise.ts';
 import type { DefinitionOptions, ReadContext } from './read-context.ts';
+import { warnOfWhatHasNoEffectYet } from './not-yet.ts';
 import { readTasks } from './read-tasks.ts';
 import type { Report } from './report.ts';
 import { createReport } from './report.ts';
@@ -80,6 +81,7 @@ function readDefinition(raw: unknown, context: ReadContext): WorkflowDefinition 
   const defaults = readDefaults(root.defaults ?? {}, params, context);
   checkFiles(root.files ?? [], report);
   const tasks = readTasks(root.tasks, params, context);
+  warnOfWhatHasNoEffectYet(root, report);
   if (report.failed()) return undefined;
   return {
     name: root.name,

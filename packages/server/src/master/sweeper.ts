@@ -3,17 +3,24 @@ import { startLoop } from './wakeable.ts';
 import type { WakeableLoop } from './wakeable.ts';
 
 const SWEEP_MS = 10_000;
+/** Uploads that nobody finished are dropped after a day, and looked for as often. */
+const UPLOAD_AGE_MS = 24 * 60 * 60 * 1000;
 
 /** Looks for rows that nothing drives, drives them again, and says that it had to: its counter should stay 0. */
 export function startSweeper(context: MasterContext): WakeableLoop {
   const { store, signals, metrics, log } = context;
   let first = true;
+  let nextUploads = 0;
   const round = async (): Promise<number> => {
     if (first) {
       first = false;
       return SWEEP_MS;
     }
     await store.starts.forgetOldKeys();
+    if (performance.now() >= nextUploads) {
+      await store.blobs.sweep(UPLOAD_AGE_MS);
+      nextUploads = performance.now() + UPLOAD_AGE_MS;
+    }
     const driven = await store.engine.redrive();
     if (driven.length > 0) {
       metrics.sweeperRedrives += driven.length;
