@@ -1,3 +1,4 @@
+import { textProblem } from '@keelson/core';
 import type { JsonValue } from '@keelson/core';
 
 /** What one output may weigh: the bytes of a text, or of the JSON of any other value. */
@@ -24,18 +25,18 @@ export function isLarger(text: string, bytes: number): boolean {
   return text.length > bytes || (text.length * 3 > bytes && encoder.encode(text).length > bytes);
 }
 
+/** The same of a key: on the way to the server `__proto__` is refused as an attack on whoever reads it into an object. */
+export function outputKeyProblem(key: string): string | undefined {
+  return key === '__proto__' ? 'has the key "__proto__", which cannot be used' : textProblem(key);
+}
+
 function contentProblem(value: JsonValue, depth: number): string | undefined {
   if (typeof value === 'string') return textProblem(value);
   if (value === null || typeof value !== 'object') return undefined;
   if (depth === MAX_DEPTH) return `is nested deeper than ${MAX_DEPTH} levels`;
   for (const [key, item] of Object.entries(value)) {
-    const problem = textProblem(key) ?? contentProblem(item, depth + 1);
+    const problem = outputKeyProblem(key) ?? contentProblem(item, depth + 1);
     if (problem !== undefined) return problem;
   }
   return undefined;
-}
-
-function textProblem(text: string): string | undefined {
-  if (text.includes('\0')) return 'holds a NUL character (U+0000), which cannot be stored';
-  return text.isWellFormed() ? undefined : 'holds half of a surrogate pair, which cannot be stored';
 }

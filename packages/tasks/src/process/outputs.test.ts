@@ -29,10 +29,10 @@ describe('parseOutputs', () => {
     assert.deepEqual(parse('\ufeffa=1\r\n\r\n\na=2\r\nb:=3\r\n'), { ok: true, outputs: { a: '2', b: 3 } });
   });
 
-  it('keeps __proto__ as a key like any other', () => {
-    const reading = parse('__proto__=x');
-    assert.ok(reading.ok);
-    assert.deepEqual(Object.keys(reading.outputs), ['__proto__']);
+  it('refuses __proto__, which the server would take for an attack, at any depth', () => {
+    assert.match(problem('a=1\n__proto__=x'), /line 2: the line has the key "__proto__"/);
+    assert.match(problem('a:={"b":[{"__proto__":1}]}'), /the value of "a" has the key "__proto__"/);
+    assert.deepEqual(parse('constructor=x\ntoString=y'), { ok: true, outputs: { constructor: 'x', toString: 'y' } });
   });
 
   it('names line and text of what is malformed', () => {

@@ -1,7 +1,7 @@
 import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
 import type { JsonValue } from '@keelson/core';
-import { outputProblem } from '../storable-json.ts';
+import { outputKeyProblem, outputProblem } from '../storable-json.ts';
 import type { FailureReason } from '../task-type.ts';
 
 /** The whole file; each value has a limit of its own. */
@@ -56,7 +56,6 @@ export function parseOutputs(bytes: Uint8Array): OutputsReading {
     if ('problem' in reading) return badOutput(`$KEELSON_OUTPUT line ${index + 1}: ${reading.problem}`);
     outputs.set(reading.key, reading.value);
   }
-  // From entries, so that a key such as `__proto__` is a key like any other.
   return { ok: true, outputs: Object.fromEntries(outputs) };
 }
 
@@ -68,6 +67,8 @@ function parseLine(line: string): LineReading {
   if (key === undefined || text === undefined) {
     return { problem: `expected key=value or key:=JSON, with a key of letters, digits and _, found ${excerpt(line)}` };
   }
+  const keyProblem = outputKeyProblem(key);
+  if (keyProblem !== undefined) return { problem: `the line ${keyProblem}` };
   let value: JsonValue = text;
   if (operator === ':=') {
     try {

@@ -1,7 +1,7 @@
 import { inspect } from 'node:util';
 import type { JsonValue } from '@keelson/core';
 import { failed } from '../failure.ts';
-import { outputProblem } from '../storable-json.ts';
+import { outputKeyProblem, outputProblem } from '../storable-json.ts';
 import type { TaskContext, TaskResult, TaskRun } from '../task-type.ts';
 import type { Processor, ProcessorContext, ProcessorLog } from './processor.ts';
 
@@ -75,7 +75,7 @@ function outputsResult(returned: unknown): TaskResult {
   for (const [key, value] of Object.entries(outputs)) {
     if (!OUTPUT_KEY.test(key))
       return failed('bad-output', `output key ${JSON.stringify(key)}: only letters, digits and _, no digit first`);
-    const problem = outputProblem(value);
+    const problem = outputKeyProblem(key) ?? outputProblem(value);
     if (problem !== undefined) return failed('bad-output', `the output "${key}" ${problem}`);
   }
   return { outcome: 'succeeded', outputs };
