@@ -22,7 +22,7 @@ export const authored: FieldRule<string> = (schema) => z.union([schema, expressi
 export const rendered: FieldRule<never> = (schema) => schema;
 
 /** What becomes text anyway: a whole-value expression keeps its type, so that a number or a boolean may arrive. */
-export const textLike = z.union([z.string(), z.number(), z.boolean()]);
+export const textLike = z.union([z.string(), z.number(), z.boolean()], 'must be a text, a number, true or false');
 
 /** Whether a text still holds an expression: its form can be checked only once it is rendered. */
 export function holdsExpression(text: string): boolean {
