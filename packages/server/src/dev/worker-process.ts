@@ -21,7 +21,7 @@ export interface WorkerProcess {
 const MODULE = fileURLToPath(new URL('./worker-main.ts', import.meta.url));
 const STOP_WITHIN_MS = 20_000;
 
-/** A worker of `dev` in a process of its own. It drains when this process goes away, because its channel to it closes. */
+/** A worker of `dev` in a process of its own. It drains when it is asked to, and ends at once when this process dies. */
 export function startWorkerProcess({ server, token, name, slots, dataDir }: WorkerProcessOptions): WorkerProcess {
   const child = fork(MODULE, [], {
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
@@ -54,7 +54,7 @@ export function startWorkerProcess({ server, token, name, slots, dataDir }: Work
 }
 
 async function stopChild(child: ChildProcess, exited: Promise<string>): Promise<void> {
-  if (child.connected) child.disconnect();
+  if (child.connected) child.send('leave');
   const timer = setTimeout(() => child.kill('SIGKILL'), STOP_WITHIN_MS);
   await exited;
   clearTimeout(timer);
