@@ -95,6 +95,11 @@ export const PROBLEMS = {
     advice: 'Stop them or wait for their end.',
   },
   'body-too-large': { status: 413, title: 'The body is too large', advice: 'Keep within the limit named here.' },
+  'headers-too-large': {
+    status: 431,
+    title: 'The headers of the request are too large',
+    advice: 'Send fewer or shorter headers.',
+  },
   'unsupported-media-type': {
     status: 415,
     title: 'The body has a media type that this route does not take',

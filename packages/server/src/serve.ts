@@ -8,7 +8,7 @@ import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import { Registry } from 'prom-client';
 import { startAlert } from './alert/start.ts';
-import { answerFrameworkError } from './api/problems.ts';
+import { answerClientError, answerFrameworkError } from './api/problems.ts';
 import { apiRoutes } from './api/routes.ts';
 import { startMaster } from './master/master.ts';
 import { registerMasterMetrics } from './master-metrics.ts';
@@ -59,6 +59,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const app = Fastify({
     logger: false,
     frameworkErrors: answerFrameworkError,
+    clientErrorHandler: answerClientError,
     forceCloseConnections: 'idle',
     routerOptions: { maxParamLength: 300 },
   });

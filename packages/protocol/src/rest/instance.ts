@@ -15,11 +15,17 @@ export const INSTANCE_STATES = [
 ] as const;
 export const instanceState = z.enum(INSTANCE_STATES);
 
+/** RFC 3339 with an offset or `Z`, in the years that its text and PostgreSQL's `timestamptz` both can name. */
+const runTime = z.iso.datetime({ offset: true }).refine((text) => {
+  const year = new Date(text).getUTCFullYear();
+  return year >= 1 && year <= 9999;
+}, 'must lie in the years 1 to 9999 in UTC');
+
 /** `POST projects/{p}/workflows/{w}/instances`, with an optional header `Idempotency-Key`. */
 export const startRequest = z.strictObject({
   params: jsonObject.optional(),
-  /** The time the run is for: RFC 3339 with an offset or `Z`; default: now. */
-  runTime: z.iso.datetime({ offset: true }).optional(),
+  /** The time the run is for; default: now. */
+  runTime: runTime.optional(),
   /** Default: the latest. */
   version: z.int().min(1).optional(),
   /** Higher starts first among ready tasks of a worker group. */

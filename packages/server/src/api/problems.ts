@@ -1,4 +1,6 @@
 import { randomUUID } from 'node:crypto';
+import { STATUS_CODES } from 'node:http';
+import type { Socket } from 'node:net';
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod';
 import type { Logger } from 'pino';
@@ -9,7 +11,7 @@ import { outcomeOf, StoreError } from '@keelson/store';
 /** The error handler: every refusal is a problem+json with a stable code, and nothing of the inside shows in it. */
 export function answerProblems(log: Logger) {
   return async (error: unknown, request: FastifyRequest, reply: FastifyReply): Promise<void> => {
-    const problem = problemOf(error) ?? unexpected(error, request, log);
+    const problem = problemOf(error, request) ?? unexpected(error, request, log);
     // What is left of a body that was refused is not worth reading.
     if (problem.status === 413) reply.header('connection', 'close');
     await sendProblem(reply, problem);
@@ -27,6 +29,25 @@ export function answerFrameworkError(error: FastifyError, _request: FastifyReque
   void sendProblem(reply, makeProblem(code, error.message.slice(0, 200)));
 }
 
+/** For Fastify's option `clientErrorHandler`: octets that are no HTTP request, or one whose headers are too long. */
+export function answerClientError(error: ClientError, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy();
+  const problem =
+    error.code === 'HPE_HEADER_OVERFLOW'
+      ? makeProblem('headers-too-large', 'the headers of the request are too long together')
+      : makeProblem('malformed-request', 'this is no HTTP request that the server understands');
+  const body = JSON.stringify(problem);
+  const lines = [
+    `HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status] ?? 'Bad Request'}`,
+    `content-type: ${PROBLEM_MEDIA_TYPE}`,
+    `content-length: ${Buffer.byteLength(body)}`,
+    'connection: close',
+  ];
+  socket.end(`${lines.join('\r\n')}\r\n\r\n${body}`);
+}
+
+type ClientError = Error & { readonly code?: string };
+
 export async function answerUnknownRoute(request: FastifyRequest): Promise<never> {
   throw new ApiError('unknown-route', `${request.method} ${pathOf(request)} is no route of this server`);
 }
@@ -36,7 +57,7 @@ export function pathOf(request: FastifyRequest): string {
   return request.url.split('?', 1)[0] ?? '';
 }
 
-function problemOf(error: unknown): Problem | undefined {
+function problemOf(error: unknown, request: FastifyRequest): Problem | undefined {
   if (error instanceof ApiError) return error.problem;
   if (error instanceof StoreError) return storeProblem(error);
   if (hasZodFastifySchemaValidationErrors(error)) {
@@ -45,7 +66,7 @@ function problemOf(error: unknown): Problem | undefined {
       errors,
     });
   }
-  if (isFastifyError(error)) return frameworkProblem(error);
+  if (isFastifyError(error)) return frameworkProblem(error, request);
   if (outcomeOf(error) !== 'application')
     return makeProblem(
       'database-unavailable',
@@ -94,8 +115,14 @@ const FRAMEWORK_CODES: Readonly<Record<number, ProblemCode>> = {
   404: 'unknown-route',
 };
 
-function frameworkProblem(error: FastifyError): Problem {
+function frameworkProblem(error: FastifyError, { routeOptions }: FastifyRequest): Problem {
   const named = FRAMEWORK_CODES[error.statusCode ?? 400];
+  if (named === 'body-too-large')
+    return makeProblem(named, `the body of this request is longer than ${routeOptions.bodyLimit} bytes`);
+  if (named === 'unsupported-media-type') {
+    const types = routeOptions.schema?.consumes ?? ['application/json'];
+    return makeProblem(named, `this route takes ${types.join(', ')}`);
+  }
   if (named !== undefined) return makeProblem(named, error.message);
   const ofBody = error instanceof SyntaxError || error.code.startsWith('FST_ERR_CTP');
   return makeProblem(ofBody ? 'malformed-body' : 'malformed-request', error.message);

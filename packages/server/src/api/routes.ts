@@ -18,6 +18,7 @@ import { refuseUndeclared } from './permissions.ts';
 import { answerProblems, answerUnknownRoute } from './problems.ts';
 import { projectRoutes } from './projects.ts';
 import { logRequests } from './request-log.ts';
+import { parseJsonBody, refuseUnstorable } from './request-text.ts';
 import { schemaRoutes } from './schemas.ts';
 import { secretRoutes } from './secrets.ts';
 import { createEventStreams } from './server-sent-events.ts';
@@ -82,6 +83,10 @@ function prepare(api: Api, { store, log }: ApiDeps): void {
   api.addHook('onRequest', async (_request, reply) => void reply.headers(HEADERS));
   api.addHook('onRequest', authenticate(store.tokens));
   api.addHook('onResponse', logRequests(log));
+  api.addHook('preValidation', async ({ params, query }) => {
+    refuseUnstorable(params, 'params');
+    refuseUnstorable(query, 'query');
+  });
   api.setErrorHandler(answerProblems(log));
   api.setNotFoundHandler(answerUnknownRoute);
   acceptOnlyJson(api);
@@ -89,10 +94,8 @@ function prepare(api: Api, { store, log }: ApiDeps): void {
 
 /** JSON, also without a body where the schema allows none; anything else is 415. */
 function acceptOnlyJson(api: Api): void {
-  const parse = api.getDefaultJsonParser('error', 'error');
   api.removeAllContentTypeParsers();
-  api.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body, done) => {
-    if (body === '') done(null, undefined);
-    else void parse(request, String(body), done);
-  });
+  api.addContentTypeParser('application/json', { parseAs: 'buffer' }, async (_request: unknown, body: Buffer) =>
+    parseJsonBody(body),
+  );
 }

@@ -5,6 +5,7 @@ import { callerName } from './authenticate.ts';
 import { draftOf, modulesOf, refuseErrors } from './definition-source.ts';
 import type { DefinitionReader } from './definition-source.ts';
 import type { Api, ApiDeps } from './deps.ts';
+import { decode } from './request-text.ts';
 
 const named = z.object({ project: scalar.name, workflow: scalar.name });
 const SOURCE_TYPES = [
@@ -32,8 +33,8 @@ function acceptSource(api: Api): void {
   api.removeAllContentTypeParsers();
   api.addContentTypeParser(
     SOURCE_TYPES,
-    { parseAs: 'string', bodyLimit: MAX_DEFINITION_BYTES },
-    (_request, body, done) => done(null, body),
+    { parseAs: 'buffer', bodyLimit: MAX_DEFINITION_BYTES },
+    async (_request: unknown, body: Buffer) => decode(body),
   );
 }
 

@@ -8,7 +8,7 @@ import type { Store } from '@keelson/store';
 import { testDatabase } from '@keelson/store/testing';
 import { taskTypes } from '@keelson/tasks';
 import type { Role } from '@keelson/protocol';
-import { answerFrameworkError } from '../problems.ts';
+import { answerClientError, answerFrameworkError } from '../problems.ts';
 import { apiRoutes } from '../routes.ts';
 
 export interface ApiHarness {
@@ -42,6 +42,7 @@ export async function apiHarness(t: TestContext): Promise<ApiHarness> {
     forceCloseConnections: 'idle',
     routerOptions: { maxParamLength: 300 },
     frameworkErrors: answerFrameworkError,
+    clientErrorHandler: answerClientError,
   });
   await apiRoutes(app, { store, log, wake: { command: () => void wakes++ }, version: '0.0.0-test', taskTypes });
   await app.ready();
