@@ -1,5 +1,6 @@
 /**
- * Writes the files that are made from the code: docs/openapi.json and docs/workflow.schema.json.
+ * Writes the files that are made from the code: docs/openapi.json, docs/workflow.schema.json and the marked parts of
+ * some pages of docs/.
  *
  *   node scripts/generate.ts            writes them
  *   node scripts/generate.ts --check    writes nothing; exits 1 and names those that differ
@@ -9,18 +10,21 @@ import { definitionJsonSchema } from '@keelson/core';
 import { taskTypes } from '@keelson/tasks';
 import manifest from '../package.json' with { type: 'json' };
 import { openApiDocument } from '../packages/server/src/api/openapi-document.ts';
+import { generatedPages } from './docs-pages.ts';
 
 const ROOT = new URL('../', import.meta.url);
 
-const files: Readonly<Record<string, unknown>> = {
-  'docs/openapi.json': await openApiDocument(manifest.version),
-  'docs/workflow.schema.json': definitionJsonSchema(taskTypes),
+const json = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`;
+
+const files: Readonly<Record<string, string>> = {
+  'docs/openapi.json': json(await openApiDocument(manifest.version)),
+  'docs/workflow.schema.json': json(definitionJsonSchema(taskTypes)),
+  ...(await generatedPages(ROOT)),
 };
 
 const check = process.argv.includes('--check');
 const stale: string[] = [];
-for (const [path, value] of Object.entries(files)) {
-  const text = `${JSON.stringify(value, null, 2)}\n`;
+for (const [path, text] of Object.entries(files)) {
   const committed = await readFile(new URL(path, ROOT), 'utf8').catch(() => undefined);
   if (committed === text) continue;
   stale.push(path);

@@ -16,12 +16,14 @@ def wait(args, log, cancelled):
 
 
 PROCESSORS = {"py-count-words": count_words, "py-wait": wait}
-held, done, draining = {}, set(), False  # token -> the order to end it, if any; tokens that ended here; no new tasks, please
+held, done, draining = {}, set(), False  # token -> its Attempt; tokens that ended here; whether to take no more
+lease = {"ends": float("inf")}  # by this machine's monotonic clock
 reports = queue.Queue()  # (token, began, ended, end); ended is None for a start
 
 
 class Attempt(threading.Event):
     """Set when the task is to end; `order` says why."""
+
     order = None
 
 
@@ -65,6 +67,8 @@ def run(task, attempt):
 
 
 def take(assignments):
+    if assignments and time.monotonic() > lease["ends"]:  # an old answer, read after a pause of this process
+        start_anew("it ran out during a pause")
     for task in assignments:
         if task["token"] in held or task["token"] in done:  # a repetition: the answer before this one was not lost after all
             continue
@@ -108,7 +112,7 @@ def report_loop(credential):
         take(answer["assignments"])
 
 
-def renew_loop(credential, every, lease):
+def renew_loop(credential, every):
     while True:
         time.sleep(every)
         sent = time.monotonic()
@@ -120,7 +124,7 @@ def renew_loop(credential, every, lease):
             print(error, file=sys.stderr, flush=True)
 
 
-def watch_loop(lease):
+def watch_loop():
     while (left := lease["ends"] - 1 - time.monotonic()) > 0:
         time.sleep(left)
     start_anew("not renewed in time")
@@ -140,8 +144,8 @@ def main():
         "capabilities": [f"processor:{name}" for name in PROCESSORS],
         "host": socket.gethostname(), "pid": os.getpid(), "version": "example",
     }, JOIN_TOKEN)
-    credential, lease = me["credential"], {"ends": sent + me["leaseMs"] / 1000}
-    for loop, args in ((renew_loop, (credential, me["renewEveryMs"] / 1000, lease)), (watch_loop, (lease,)), (report_loop, (credential,))):
+    credential, lease["ends"] = me["credential"], sent + me["leaseMs"] / 1000
+    for loop, args in ((renew_loop, (credential, me["renewEveryMs"] / 1000)), (watch_loop, ()), (report_loop, (credential,))):
         threading.Thread(target=loop, args=args, daemon=True).start()
     print(f"joined as incarnation {me['incarnation']}", flush=True)
     while not (draining and not held):
