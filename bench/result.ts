@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { cpus, loadavg, totalmem } from 'node:os';
 import { VERSION } from '@keelson/server';
 import type { Cost } from './counters.ts';
@@ -18,7 +19,13 @@ export interface BenchResult extends Measured {
   readonly bench: string;
   readonly startedAt: string;
   readonly seconds: number;
-  readonly versions: { readonly node: string; readonly keelson: string; readonly postgres: string };
+  readonly versions: {
+    readonly node: string;
+    readonly keelson: string;
+    readonly postgres: string;
+    /** The commit, with `-dirty` when files differ from it; null outside a clone. */
+    readonly commit: string | null;
+  };
   readonly machine: {
     readonly cpus: number;
     readonly model: string;
@@ -52,7 +59,7 @@ export function resultOf(bench: string, startedAt: Date, measured: Measured): Be
     bench,
     startedAt: startedAt.toISOString(),
     seconds: Math.round((Date.now() - startedAt.getTime()) / 100) / 10,
-    versions: { node: process.versions.node, keelson: VERSION, postgres },
+    versions: { node: process.versions.node, keelson: VERSION, postgres, commit: commitOf() },
     machine: {
       cpus: cpus().length,
       model: cpus()[0]?.model.trim() ?? 'unknown',
@@ -63,6 +70,15 @@ export function resultOf(bench: string, startedAt: Date, measured: Measured): Be
     ...measured,
     settings,
   };
+}
+
+function commitOf(): string | null {
+  try {
+    const told = { encoding: 'utf8', cwd: import.meta.dirname, stdio: ['ignore', 'pipe', 'ignore'] } as const;
+    return execFileSync('git', ['describe', '--always', '--dirty'], told).trim();
+  } catch {
+    return null;
+  }
 }
 
 /** The short form, for people. */
@@ -78,7 +94,7 @@ export function tableOf({
 }: BenchResult): string {
   const lines = [
     `${bench}: ${machine.cpus} × ${machine.model}, ${machine.memoryGiB} GiB; node ${versions.node}, PostgreSQL ${versions.postgres}, ` +
-      `Keelson ${versions.keelson}; fsync ${settings['fsync']}, synchronous_commit ${settings['synchronous_commit']}; load ${machine.load}; ${seconds} s`,
+      `Keelson ${versions.keelson} (${versions.commit ?? 'no clone'}); fsync ${settings['fsync']}, synchronous_commit ${settings['synchronous_commit']}; load ${machine.load}; ${seconds} s`,
     row(['', 'median', 'min', 'max', 'p99', 'n', '', 'bar']),
     ...Object.entries(figures).map(([name, { median, min, max, p99, samples, unit, bar, met }]) =>
       row([

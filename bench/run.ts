@@ -32,8 +32,10 @@ export async function withCluster(
   options: BenchOptions & Pick<ClusterOptions, 'workers' | 'slots'>,
   use: (cluster: Cluster) => Promise<Findings>,
 ): Promise<Measured> {
-  const cluster = await openCluster(options);
-  const close = options.onInterrupt(cluster.close);
+  const opening = openCluster(options);
+  // Also an interrupt that comes while it opens has to leave nothing behind.
+  const close = options.onInterrupt(() => opening.then((cluster) => cluster.close()));
+  const cluster = await opening;
   try {
     const { figures, workload, costs, counted } = await use(cluster);
     await cluster.stopProcesses();

@@ -52,10 +52,11 @@ export function chainFigures(
 }
 
 /** A chain of tasks that each compute `fibo(n)` in the worker's process. */
-export function chainBench(length: number, n: number, runs: number, bars: { total?: Bar; hop?: Bar }) {
+export function chainBench(length: number, n: number, usualRuns: number, bars: { total?: Bar; hop?: Bar }) {
   const name = `chain${length}`;
   return (options: BenchOptions): Promise<Measured> =>
     withCluster({ ...options, workers: 1, slots: 10 }, async (cluster) => {
+      const runs = options.repetitions ?? usualRuns;
       const [worker] = cluster.workers;
       if (worker === undefined) throw new Error('there is no worker');
       await cluster.rest.publish(chain(name, length, n));

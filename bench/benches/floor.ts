@@ -192,13 +192,14 @@ async function connectAsTheEngine(database: Database): Promise<pg.Client> {
 /** The rows of the engine in the batches of the engine, with no engine: what this PostgreSQL can do here at most. */
 export async function floorBench(options: BenchOptions): Promise<Measured> {
   const { tasks = 20_000, repetitions = 3 } = options;
-  const database = await openDatabase(options.log);
+  const opening = openDatabase(options.log);
   const clients: pg.Client[] = [];
   const end = async (): Promise<void> => {
     await Promise.all(clients.map((client) => client.end()));
-    await database.close();
+    await opening.then((database) => database.close());
   };
   const close = options.onInterrupt(end);
+  const database = await opening;
   try {
     for (const table of ['workflow_instance', 'instance_end', 'finished_task', 'history']) {
       await database.rows(`create table ${table}_0 partition of ${table} for values from (0) to (1000000)`);

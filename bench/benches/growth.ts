@@ -87,8 +87,9 @@ export function growth(options: BenchOptions): Promise<Measured> {
     const { database, rest } = cluster;
     await rest.publish(chain(CHAIN, LENGTH, 10));
     await rest.publish(parallel('single', 1));
-    const empty = await pace(cluster, 'with no history', tasks, repetitions);
+    // First, so that both paces are those of warm processes.
     const sizes = await bySize(cluster, repetitions);
+    const empty = await pace(cluster, 'with no history', tasks, repetitions);
     await fillHistory(database, CHAIN, HISTORY);
     const filledTo = await lastInstance(database);
     await useUpOlderIds(cluster, filledTo);
