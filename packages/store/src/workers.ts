@@ -10,8 +10,11 @@ export interface Workers {
   drain(incarnationId: string): Promise<void>;
   /** A clean end: its attempts are lost at once, since nothing runs any more. */
   leave(incarnationId: string): Promise<void>;
-  /** Declares dead whose lease has ended, and leaves an `attempt-ended` command for each attempt they held. */
-  expire(): Promise<ExpiredIncarnation[]>;
+  /**
+   * Declares dead whose lease has ended, and leaves an `attempt-ended` command for each attempt they held. Leases longer than
+   * `certainForMs` are left alone: for so long there has been no doubt about the database's clock.
+   */
+  expire(certainForMs: number): Promise<ExpiredIncarnation[]>;
   noteProgress(notes: readonly ProgressNote[]): Promise<void>;
 }
 

@@ -19,7 +19,8 @@ export function attemptEnded(draft: Draft, event: AttemptEnded): void {
         retryDelayMs(planned(draft, attempt.task).definition.retry, attempt.task, failuresOf(event)),
       );
     case 'replace':
-      return again(draft, event, 0);
+      // The first time at once; a worker that loses whatever it is given must not use up the losses in a moment.
+      return again(draft, event, attempt.losses * REPLACE_DELAY_MS);
     case 'succeeded':
       return endTask(draft, attempt.state, { ...ranTo(event), state: 'succeeded', ...yields(event) });
     case 'failed':
@@ -35,6 +36,8 @@ export function attemptEnded(draft: Draft, event: AttemptEnded): void {
 }
 
 const STOPPED: Reason = { code: 'stopped', message: 'stopped on request' };
+
+const REPLACE_DELAY_MS = 1000;
 
 type Verdict = 'succeeded' | 'retry' | 'replace' | 'failed' | 'stopped';
 

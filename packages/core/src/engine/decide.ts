@@ -2,9 +2,9 @@ import { downstream } from './downstream.ts';
 import type { WorkflowPlan } from '../definition/plan.ts';
 import { attemptEnded } from './attempt.ts';
 import type { InstanceChanges } from './changes.ts';
-import { changesOf, MissingRows, needsRecord, newDraft, planned } from './draft.ts';
+import { changesOf, MissingRows, needsRecord, newDraft, planned, requireRecords } from './draft.ts';
 import type { Draft, Missing } from './draft.ts';
-import { admit, endTask, FAILURE_ENDS_INSTANCE } from './progress.ts';
+import { admit, downstreamRecords, endTask, FAILURE_ENDS_INSTANCE } from './progress.ts';
 import { assertInstanceTransition } from './states.ts';
 import type { InstanceEndState } from './states.ts';
 import { settle, stop } from './stop.ts';
@@ -62,6 +62,7 @@ function start(draft: Draft): void {
 /** A stopping instance ends these with all the others, when nothing of it runs any more. */
 function withdrawn(draft: Draft, tasks: readonly WithdrawnTask[]): void {
   if (draft.live.state !== 'running') return;
+  requireRecords(draft, new Set(tasks.flatMap(({ task }) => [...downstreamRecords(draft, task)])));
   for (const { task, attempt, from } of tasks) {
     const ran = attempt > 1;
     endTask(draft, from, { task, state: ran ? 'stopped' : 'skipped', attempt: 0, reason: FAILURE_ENDS_INSTANCE });

@@ -20,6 +20,7 @@ export function endTask(draft: Draft, from: TaskState, ending: FinishedTask): vo
   const ended: FinishedTask[] = [ending];
   for (let next = ended.pop(); next !== undefined; next = ended.pop()) {
     if (draft.live.state !== 'running') continue;
+    requireRecords(draft, neededFor(draft, next.task));
     for (const successor of planned(draft, next.task).successors) {
       const followUp = arrive(draft, planned(draft, successor), next);
       if (followUp === undefined) continue;
@@ -29,10 +30,18 @@ export function endTask(draft: Draft, from: TaskState, ending: FinishedTask): vo
   }
 }
 
+/** Rows that the arrival at its successors reads, all of them at once: each round of loading is a round trip under the lock. */
+function* neededFor(draft: Draft, task: string): Generator<string> {
+  for (const id of planned(draft, task).successors) {
+    const successor = planned(draft, id);
+    if (needsRecord(successor)) yield id;
+    for (const ref of successor.conditionRefs) if (ref !== task) yield ref;
+  }
+}
+
 /** One need of `task` has ended. Answers the task's own end if that decides it, or puts the task in line. */
 function arrive(draft: Draft, task: TaskPlan, need: FinishedTask): FinishedTask | undefined {
   const id = task.definition.id;
-  if (needsRecord(task)) requireRecords(draft, [id]);
   const record = recordOf(draft, id);
   if (record.end !== undefined) return undefined;
   const accepts = task.definition.needs[need.task] ?? [];
@@ -152,7 +161,7 @@ function conditionHolds(draft: Draft, task: TaskPlan): boolean | Reason {
 }
 
 /** Tasks below `task` whose rows a cascade of skips may touch. */
-function* downstreamRecords(draft: Draft, task: string): Generator<string> {
+export function* downstreamRecords(draft: Draft, task: string): Generator<string> {
   for (const id of downstream(draft.view.plan, task)) {
     const below = planned(draft, id);
     if (needsRecord(below)) yield id;

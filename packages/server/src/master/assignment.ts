@@ -169,7 +169,7 @@ async function connect(
       message: `project ${project} has no datasource ${name}: set it with keelson datasource set`,
     };
   const { config, password } = found;
-  return password === undefined ? { config } : { config: { ...config, password }, password };
+  return { config: { ...config, password: password ?? '' }, ...(password !== undefined && { password }) };
 }
 
 function asObject(value: JsonValue): JsonObject {

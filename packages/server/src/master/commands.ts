@@ -22,9 +22,11 @@ const REST_MS = (tries: number): number => Math.min(200 * 4 ** (tries - 1), 30_0
 export function startCommands(context: MasterContext, handover: Handover): WakeableLoop {
   // A command that brings a master down meets the next one here: what is due at the start is tried one by one, and counted.
   let careful = true;
+  // What the database refused for its size or its time may pass in smaller pieces.
+  let limit = BATCH;
 
   const batch = async (only?: string): Promise<StepOutcome> => {
-    const input = { reports: [], demand: [], commandLimit: BATCH, ...(only === undefined ? {} : { only }) };
+    const input = { reports: [], demand: [], commandLimit: limit, ...(only === undefined ? {} : { only }) };
     for (;;) {
       const { outcome } = await stepAndFollow(context, handover, input);
       if (outcome.unknownVersions.length === 0) return outcome;
@@ -43,6 +45,7 @@ export function startCommands(context: MasterContext, handover: Handover): Wakea
     }
     try {
       const outcome = await batch();
+      limit = Math.min(BATCH, limit * 2);
       return outcome.moreCommands ? 0 : FALLBACK_POLL_MS;
     } catch (error) {
       if (outcomeOf(error) !== 'application') throw error;
@@ -53,8 +56,9 @@ export function startCommands(context: MasterContext, handover: Handover): Wakea
   };
 
   return startLoop(round, (error) => {
+    limit = Math.max(1, Math.floor(limit / 2));
     context.metrics.stepRetries++;
-    context.log.warn({ err: error }, 'commands could not be claimed; trying again');
+    context.log.warn({ err: error, limit }, 'commands could not be claimed; trying again');
     return RETRY_MS;
   });
 }
@@ -62,7 +66,9 @@ export function startCommands(context: MasterContext, handover: Handover): Wakea
 async function tryOne(context: MasterContext, instanceId: string, step: () => Promise<StepOutcome>): Promise<void> {
   const { store, log, metrics } = context;
   const counted = await store.engine.countTry([instanceId]);
-  const tries = Math.max(0, ...counted.map((command) => command.tries));
+  // Held by another transaction: not a try.
+  if (counted.length === 0) return;
+  const tries = Math.max(...counted.map((command) => command.tries));
   try {
     if (tries > MOST_TRIES) return await park(context, instanceId, tries, 'it brought the master down each time');
     await step();

@@ -17,6 +17,8 @@ export interface MasterContext {
   readonly metrics: MasterMetrics;
   /** Ends an attempt whose input cannot be rendered: it fails without having run. */
   refuse(attempt: BoundAttempt, reason: Reason): void;
+  /** This master is about to stop: nobody is to wait for it. */
+  closing(): boolean;
   /** Loops of this master that have something to do now. */
   readonly wake: { claims(): void; due(): void };
 }

@@ -16,8 +16,7 @@ export function startDue(context: MasterContext): WakeableLoop {
   const guard = createExpiryGuard();
 
   const expire = async (): Promise<void> => {
-    if (!guard.mayExpire(await store.timers.clock())) return;
-    const expired = await store.workers.expire();
+    const expired = await store.workers.expire(guard.certainForMs(await store.timers.clock()));
     for (const { id, name, group } of expired) {
       metrics.leasesExpired++;
       sessions.remove(id);

@@ -10,25 +10,32 @@ export interface Line {
   isAllEmpty(): boolean;
   /** Tasks of this kind were left in line. */
   grew(kind: TaskKind): void;
-  /** A claim found fewer tasks of this kind than it had slots for. */
-  drained(kind: TaskKind): void;
+  /** A point in time, to be taken before a claim is sent. */
+  now(): number;
+  /** A claim that was sent at `asOf` found fewer tasks of this kind than it had slots for; what came later it has not seen. */
+  drained(kind: TaskKind, asOf: number): void;
 }
 
 export function createLine(): Line {
-  const waiting = new Set<string>();
+  /** Kind → when it last grew. */
+  const waiting = new Map<string, number>();
+  let clock = 0;
   const key = ({ workerGroup, capability }: TaskKind): string => `${workerGroup}\n${capability}`;
   return {
     isEmpty: (kind) => waiting.size === 0 || !waiting.has(key(kind)),
     isAllEmpty: () => waiting.size === 0,
-    grew: (kind) => void waiting.add(key(kind)),
-    drained: (kind) => void waiting.delete(key(kind)),
+    grew: (kind) => void waiting.set(key(kind), ++clock),
+    now: () => clock,
+    drained: (kind, asOf) => {
+      if ((waiting.get(key(kind)) ?? Infinity) <= asOf) waiting.delete(key(kind));
+    },
   };
 }
 
-/** Tasks of this group came in line, and nobody said of which kind: any that a worker at this gateway could run. */
-export function noteReady({ sessions, line }: Pick<MasterContext, 'sessions' | 'line'>, workerGroup: string): void {
+/** Tasks of this group, or of any, may be in line, and nobody said of which kind: those that a worker at this gateway could run. */
+export function noteReady({ sessions, line }: Pick<MasterContext, 'sessions' | 'line'>, workerGroup?: string): void {
   for (const { incarnation } of sessions.all()) {
-    if (incarnation.group !== workerGroup) continue;
-    for (const capability of incarnation.capabilities) line.grew({ workerGroup, capability });
+    if (workerGroup !== undefined && incarnation.group !== workerGroup) continue;
+    for (const capability of incarnation.capabilities) line.grew({ workerGroup: incarnation.group, capability });
   }
 }

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Signals, StartedAttempt, Store } from '@keelson/store';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
@@ -20,6 +21,8 @@ import { createSessions } from './sessions.ts';
 import { startSweeper } from './sweeper.ts';
 import type { WakeableLoop } from './wakeable.ts';
 
+const STOP_WITHIN_MS = 5000;
+
 export interface MasterDependencies {
   readonly store: Store;
   readonly signals: Signals;
@@ -37,6 +40,7 @@ export interface Master {
 /** A master: interchangeable with any other, and holding nothing that the database does not. */
 export function startMaster({ store, signals, log }: MasterDependencies): Master {
   const parts: { claims?: WakeableLoop; due?: WakeableLoop; reports?: Reports } = {};
+  let closing = false;
   const sessions = createSessions();
   const context: MasterContext = {
     store,
@@ -47,6 +51,7 @@ export function startMaster({ store, signals, log }: MasterDependencies): Master
     line: createLine(),
     metrics: newMasterMetrics(),
     wake: { claims: () => parts.claims?.wake(), due: () => parts.due?.wake() },
+    closing: () => closing,
     refuse: (attempt, reason) => void parts.reports?.submit(failedBeforeStart(attempt, reason)),
   };
   const reports = (parts.reports = createReports(context));
@@ -70,10 +75,15 @@ export function startMaster({ store, signals, log }: MasterDependencies): Master
     routes: (app) => gatewayRoutes(app, { context, reports, started, renewals: createRenewals(store.workers) }),
     metrics: context.metrics,
     stop: async () => {
+      closing = true;
       for (const stopListening of deaf) stopListening();
       await Promise.all([commands.stop(), claims.stop(), due.stop(), kills.stop(), sweeper.stop()]);
       for (const { wakePoll } of sessions.all()) wakePoll?.();
-      await Promise.all([reports.idle(), started.idle()]);
+      // A database that is away holds no stop up: what is not committed is reported again, to another master.
+      await Promise.race([
+        Promise.all([reports.idle(), started.idle()]),
+        sleep(STOP_WITHIN_MS, undefined, { ref: false }),
+      ]);
     },
   };
 }

@@ -13,6 +13,8 @@ export interface Mind extends StepMind {
   readonly promised: readonly string[];
   /** What the step was asked to claim. */
   readonly claiming: readonly SlotOffers[];
+  /** The line's time before it was. */
+  readonly claimedAsOf: number;
 }
 
 /** What this master brings to one step. Nobody is served before those who wait in line. */
@@ -72,6 +74,7 @@ export function createMind({ plans, sessions, line }: Pick<MasterContext, 'plans
     },
     promised,
     claiming,
+    claimedAsOf: line.now(),
   };
 }
 

@@ -33,7 +33,7 @@ function follow(context: MasterContext, handover: Handover, outcome: StepOutcome
   const handedOver = handover.bound(bound);
   mind.claiming.forEach(({ workerGroup, capabilities, slots }, index) => {
     if ((outcome.claimed[index]?.length ?? 0) === slots.length) return;
-    for (const capability of capabilities) line.drained({ workerGroup, capability });
+    for (const capability of capabilities) line.drained({ workerGroup, capability }, mind.claimedAsOf);
   });
   for (const kind of outcome.waiting) line.grew(kind);
   for (const group of new Set(outcome.waiting.map(({ workerGroup }) => workerGroup))) signals.send('ready', group);

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { firstDemand } from '@keelson/core';
+import type { Reason } from '@keelson/core';
 import { outcomeOf } from '@keelson/store';
 import type { ReportedEnd, StepInput, TaskKey } from '@keelson/store';
 import type { MasterContext } from './context.ts';
@@ -86,10 +87,14 @@ async function postpone(
   entries: readonly PendingReport[],
   unknownVersions: readonly string[],
 ): Promise<void> {
-  await untilDone(desk, 'a version could not be loaded', async () => {
+  try {
     if (unknownVersions.length > 0) await desk.context.plans.load(unknownVersions);
     else await sleep(POSTPONE_MS);
-  });
+  } catch (error) {
+    // A version that cannot be used at all: its instance is for the commands, which give up in the end.
+    if (outcomeOf(error) === 'application') return isolate(desk, entries, error);
+    await sleep(RETRY_MS.first);
+  }
   desk.again(entries);
 }
 
@@ -108,11 +113,26 @@ async function isolate(desk: ReportDesk, batch: readonly PendingReport[], cause:
     'a report could not be applied and is kept as a command',
   );
   const reports = batch.map(({ report }) => report);
-  await untilDone(desk, 'a report could not be kept as a command', () =>
-    context.store.engine.deferReports(reports, message),
-  );
+  await untilDone(desk, 'a report could not be kept as a command', async () => {
+    try {
+      await context.store.engine.deferReports(reports, message);
+    } catch (error) {
+      if (outcomeOf(error) !== 'application') throw error;
+      // Not even as a command: what it says cannot be stored. That it ended can.
+      await context.store.engine.deferReports(reports.map(withoutContent), 'the report could not be stored');
+    }
+  });
   settle(batch);
   context.signals.send('command');
+}
+
+const UNSTORABLE: Reason = {
+  code: 'report-unstorable',
+  message: 'what the worker reported could not be stored; see the log of the master',
+};
+
+function withoutContent({ outputs: _outputs, artifacts: _artifacts, ...report }: ReportedEnd): ReportedEnd {
+  return { ...report, end: report.end === 'succeeded' ? 'failed' : report.end, reason: UNSTORABLE };
 }
 
 function stepInput({ plans }: MasterContext, batch: readonly PendingReport[]): StepInput {

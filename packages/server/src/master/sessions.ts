@@ -42,6 +42,8 @@ export interface Sessions {
   get(incarnationId: string): WorkerSession | undefined;
   add(incarnation: LiveIncarnation, credentialHash: string): WorkerSession;
   remove(incarnationId: string): void;
+  /** Forgets those whose lease has been over for a while, whoever has expired them. */
+  prune(): void;
   all(): Iterable<WorkerSession>;
   /** Promises one free slot of a worker that can run this; the promise must be kept or taken back. */
   offer(workerGroup: string, capability: string): Offer | undefined;
@@ -79,6 +81,8 @@ function newSession(incarnation: LiveIncarnation, credentialHash: string): Worke
   };
 }
 
+const PRUNE_AFTER_MS = 60_000;
+
 export function createSessions(): Sessions {
   const sessions = new Map<string, WorkerSession>();
   /** Offers go round the workers, so that load spreads. */
@@ -92,6 +96,8 @@ export function createSessions(): Sessions {
   return {
     get: (id) => sessions.get(id),
     add: (incarnation, credentialHash) => {
+      // A newer incarnation of the same name: the older one gets nothing new, as in the database.
+      for (const older of sessions.values()) if (older.incarnation.name === incarnation.name) older.draining = true;
       const session = newSession(incarnation, credentialHash);
       sessions.set(incarnation.id, session);
       return session;
@@ -99,6 +105,10 @@ export function createSessions(): Sessions {
     remove: (id) => {
       sessions.get(id)?.wakePoll?.();
       sessions.delete(id);
+    },
+    prune: () => {
+      const longAgo = performance.now() - PRUNE_AFTER_MS;
+      for (const [id, { leaseUntil }] of sessions) if (leaseUntil < longAgo) sessions.delete(id);
     },
     all: () => sessions.values(),
     offer: (workerGroup, capability) => {
@@ -188,6 +198,9 @@ export function takeKills(session: WorkerSession): KillOrder[] {
   session.kills.clear();
   return orders;
 }
+
+/** For an assignment that was built again: the next list without it gets it. */
+export const NEVER_SENT = -Infinity;
 
 /** An assignment whose answer may have been lost is sent again once the worker has had this long to show that it holds it. */
 const RESEND_AFTER_MS = 2000;

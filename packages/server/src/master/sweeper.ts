@@ -8,7 +8,7 @@ const UPLOAD_AGE_MS = 24 * 60 * 60 * 1000;
 
 /** Looks for rows that nothing drives, drives them again, and says that it had to: its counter should stay 0. */
 export function startSweeper(context: MasterContext): WakeableLoop {
-  const { store, signals, metrics, log } = context;
+  const { store, signals, sessions, metrics, log } = context;
   let first = true;
   let nextUploads = 0;
   const round = async (): Promise<number> => {
@@ -16,6 +16,7 @@ export function startSweeper(context: MasterContext): WakeableLoop {
       first = false;
       return SWEEP_MS;
     }
+    sessions.prune();
     await store.starts.forgetOldKeys();
     if (performance.now() >= nextUploads) {
       await store.blobs.sweep(UPLOAD_AGE_MS);

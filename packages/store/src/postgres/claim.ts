@@ -15,12 +15,12 @@ const CLAIM = {
            select coalesce(array_agg(s.incarnation_id order by s.position), '{}') as ids
              from unnest($3::bigint[]) with ordinality as s(incarnation_id, position) join alive on alive.id = s.incarnation_id
          ), picked as (
-           select * from ready where worker_group = $1 and capability = any($2::text[])
+           select ctid as place, * from ready where worker_group = $1 and capability = any($2::text[])
             order by priority desc, seq limit (select cardinality(ids) from slot) for update skip locked
          ), numbered as (
            select p.*, row_number() over (order by p.priority desc, p.seq) as number from picked p
          ), gone as (
-           delete from ready r using picked p where r.instance_id = p.instance_id and r.task = p.task
+           delete from ready where ctid = any(array(select place from picked))
          ), bound as (
            insert into active (instance_id, task, generation, attempt, losses, incarnation_id, nonce, ready_at)
            select n.instance_id, n.task, n.generation, n.attempt, n.losses, (select ids from slot)[n.number], $5 || '-' || n.number, n.ready_at
@@ -32,7 +32,8 @@ const CLAIM = {
                                                             'attemptId', id::text, 'incarnation', incarnation_id::text))
              from bound group by instance_id
          )
-         select b.*, l.version_id, l.has_artifacts from bound b join live_instance l on l.id = b.instance_id`,
+         select b.*, l.version_id, l.has_artifacts from bound b
+          cross join lateral (select version_id, has_artifacts from live_instance where id = b.instance_id offset 0) l`,
 };
 
 /** Locks: the attempts' rows, in id order, as every other statement that takes several of them. */
@@ -42,13 +43,14 @@ const STARTED = {
            select * from unnest($1::bigint[], $2::bigint[], $3::text[], $4::float8[], $5::float8[], $6::text[])
                   as u(id, incarnation_id, nonce, started_ago, timeout_ms, timeout_action)
          ), held as (
-           select a.id from active a join said s on s.id = a.id and s.incarnation_id = a.incarnation_id and s.nonce = a.nonce
-            where a.state = 'dispatched' order by a.id for no key update of a
+           select id from active where id = any($1::bigint[]) and state = 'dispatched' order by id for no key update
          ), running as (
            update active a
               set state = 'running', started_at = clock_timestamp() - s.started_ago * interval '1 millisecond',
                   timeout_at = clock_timestamp() + (s.timeout_ms - s.started_ago) * interval '1 millisecond', timeout_action = s.timeout_action
-             from said s where a.id = s.id and a.id in (select id from held)
+             from said s
+            where a.id = s.id and a.incarnation_id = s.incarnation_id and a.nonce = s.nonce and a.state = 'dispatched'
+              and a.id = any(array(select id from held))
            returning a.id, a.instance_id, a.task, a.attempt
          )
          insert into history (instance_id, events)
@@ -60,7 +62,7 @@ const ACTIVE_OF = {
   name: 'active-of',
   text: `select a.id, a.instance_id, a.task, a.generation, a.attempt, a.incarnation_id, a.nonce, a.kill_reason,
                 extract(epoch from clock_timestamp() - a.dispatched_at) * 1000 as dispatched_ago, l.version_id, l.has_artifacts
-           from active a join live_instance l on l.id = a.instance_id
+           from active a cross join lateral (select version_id, has_artifacts from live_instance where id = a.instance_id offset 0) l
           where a.incarnation_id = any($1::bigint[]) and (not $2::boolean or a.kill_reason is not null)`,
 };
 

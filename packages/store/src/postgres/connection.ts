@@ -11,7 +11,7 @@ const SESSION_SETTINGS: Readonly<Record<string, string>> = {
   search_path: SCHEMA,
   statement_timeout: '15000',
   lock_timeout: '3000',
-  idle_in_transaction_session_timeout: '2000',
+  idle_in_transaction_session_timeout: '3000',
   tcp_user_timeout: '3000',
   tcp_keepalives_idle: '2',
   tcp_keepalives_interval: '1',

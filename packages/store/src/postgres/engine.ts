@@ -17,9 +17,10 @@ const DUE_INSTANCES = {
 
 const RESULTS = {
   name: 'task-results',
-  text: `select f.instance_id, f.generation, f.task, f.state, f.outputs, f.artifacts
+  text: `select k.instance_id, k.generation, k.task, f.state, f.outputs, f.artifacts
            from unnest($1::bigint[], $2::int[], $3::text[]) as k(instance_id, generation, task)
-           join finished_task f on f.instance_id = k.instance_id and f.task = k.task and f.generation = k.generation`,
+          cross join lateral (select state, outputs, artifacts from finished_task
+                               where instance_id = k.instance_id and task = k.task and generation = k.generation offset 0) f`,
 };
 
 /** Locks: the live row FOR KEY SHARE, so that the instance cannot end between the look and the command. */

@@ -31,10 +31,13 @@ const RETRY_STATES = [
   '57P', // shutting down, crashed, starting
 ];
 const UNKNOWN_STATES = ['40003', '08007'];
+/** What pg and pg-pool say when a connection could not be opened in time: nothing was sent. */
+const CONNECT_TIMEOUTS = /^(timeout expired|timeout exceeded when trying to connect)$/;
 const CONNECT_ERRORS = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH', 'ETIMEDOUT']);
 
 export function outcomeOf(error: unknown): Outcome {
   if (error instanceof ConnectionLost) return error.commitSent ? 'unknown' : 'retry';
+  if (error instanceof Error && CONNECT_TIMEOUTS.test(error.message)) return 'retry';
   const code = sqlState(error);
   if (code === undefined) return isConnectionError(error) ? 'unknown' : 'application';
   if (UNKNOWN_STATES.some((state) => code.startsWith(state))) return 'unknown';
@@ -59,6 +62,6 @@ export function isUniqueViolation(error: unknown, constraint?: string): boolean 
 function isConnectionError(error: unknown): boolean {
   return (
     error instanceof Error &&
-    /connection terminated|connection ended|not queryable|client was closed/i.test(error.message)
+    /query read timeout|connection terminated|connection ended|not queryable|client was closed/i.test(error.message)
   );
 }

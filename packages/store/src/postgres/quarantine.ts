@@ -5,8 +5,9 @@ import type { Session } from './session.ts';
 
 const COUNT_TRY = {
   name: 'count-try',
-  text: `update command set tries = tries + 1 where instance_id = any($1::bigint[]) and not_before <= clock_timestamp()
-         returning id, instance_id, tries`,
+  text: `with free as (select id from live_instance where id = any($1::bigint[]) for no key update skip locked)
+         update command set tries = tries + 1 from free where instance_id = free.id and not_before <= clock_timestamp()
+         returning command.id, command.instance_id, command.tries`,
 };
 
 const PUT_OFF = {

@@ -10,5 +10,11 @@ test('a statement first used behind a failed one can be used afterwards', async 
   const fails = { name: 'fails', text: 'select 1 / $1::int' };
   const behind = { name: 'behind', text: 'select 2 as two' };
   await assert.rejects(session.begin().commit([call(fails, 0), call(behind)]), /division by zero/);
-  assert.deepEqual(await session.begin().commit([call(behind)]).then(([rows]) => rows), [{ two: 2 }]);
+  assert.deepEqual(
+    await session
+      .begin()
+      .commit([call(behind)])
+      .then(([rows]) => rows),
+    [{ two: 2 }],
+  );
 });

@@ -1,4 +1,5 @@
 import pg from 'pg';
+import pgValues from 'pg/lib/utils.js';
 import { clientConfig, INDEX_PLANS } from './connection.ts';
 import type { ConnectionSettings } from './connection.ts';
 import { ConnectionLost, sqlState } from './errors.ts';
@@ -33,9 +34,9 @@ export interface Transaction {
  * held while this process and the server wait for each other more often than the logic needs.
  */
 export interface Session {
-  /** BEGIN leaves with the first flight. One transaction at a time. */
+  /** BEGIN leaves with the first flight; it waits for the end of a transaction that is open. */
   begin(): Transaction;
-  /** Calls outside a transaction, each committed by itself. */
+  /** Calls outside a transaction, each committed by itself; they wait for the end of one that is open. */
   run(calls: readonly Call[]): Promise<Rows[]>;
   close(): Promise<void>;
 }
@@ -44,57 +45,94 @@ const BEGIN: Call = call({ name: 'begin', text: 'begin' });
 const COMMIT: Call = call({ name: 'commit', text: 'commit' });
 const ROLLBACK: Call = call({ name: 'rollback', text: 'rollback' });
 
+/** Longer than any statement may take: a connection that was cut without a word is given up after this (milliseconds). */
+const QUERY_TIMEOUT_MS = 20_000;
+
+interface Connector {
+  connect(): Promise<pg.Client>;
+  drop(client: pg.Client): void;
+}
+
 /** Connects at the first use, and anew after the connection was lost. */
 export function openSession(settings: ConnectionSettings): Session {
-  let connection: Promise<pg.Client> | undefined;
+  let connection: { readonly client: pg.Client; readonly ready: Promise<pg.Client> } | undefined;
+  /** Settles when the transaction under way has ended: nothing may slip into it. */
+  let open: Promise<void> | undefined;
 
-  const connect = (): Promise<pg.Client> => {
-    connection ??= (async () => {
-      const client = new pg.Client({
-        ...clientConfig({ ...settings, settings: { ...INDEX_PLANS, ...settings.settings } }),
-        pipeline: true,
-      });
-      client.on('error', () => (connection = undefined));
-      client.on('end', () => (connection = undefined));
-      await client.connect();
-      return client;
-    })();
-    connection.catch(() => (connection = undefined));
-    return connection;
+  const forget = (client: pg.Client): void => {
+    if (connection?.client === client) connection = undefined;
   };
-
-  const drop = (client: pg.Client): void => {
-    connection = undefined;
-    void client.end().catch(() => undefined);
+  const connector: Connector = {
+    connect: () => (connection ??= connectTo(settings, forget)).ready,
+    drop: (client) => {
+      forget(client);
+      void client.end().catch(() => undefined);
+    },
+  };
+  const exclusive = async (): Promise<() => void> => {
+    while (open !== undefined) await open;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    open = promise;
+    return () => {
+      open = undefined;
+      resolve();
+    };
   };
 
   return {
-    begin: () => transaction(connect, drop),
+    begin: () => transaction(connector, exclusive),
     run: async (calls) => {
-      const client = await connect();
+      const client = await connector.connect();
+      while (open !== undefined) await open;
       return send(client, calls, true);
     },
     close: async () => {
-      const client = await connection?.catch(() => undefined);
+      const last = connection;
       connection = undefined;
-      await client?.end();
+      await last?.ready.catch(() => undefined);
+      await last?.client.end();
     },
   };
 }
 
-function transaction(connect: () => Promise<pg.Client>, drop: (client: pg.Client) => void): Transaction {
+function connectTo(settings: ConnectionSettings, forget: (client: pg.Client) => void) {
+  const config = clientConfig({ ...settings, settings: { ...INDEX_PLANS, ...settings.settings } });
+  const client = new pg.Client({ ...config, query_timeout: QUERY_TIMEOUT_MS, pipeline: true });
+  client.on('error', () => forget(client));
+  client.on('end', () => forget(client));
+  const ready = client.connect().then(() => client);
+  ready.catch(() => forget(client));
+  return { client, ready };
+}
+
+function transaction({ connect, drop }: Connector, exclusive: () => Promise<() => void>): Transaction {
   let client: pg.Client | undefined;
+  let release: (() => void) | undefined;
+  const over = (): void => {
+    client = undefined;
+    release?.();
+    release = undefined;
+  };
+  const rollback = async (connected: pg.Client): Promise<void> => {
+    await send(connected, [ROLLBACK], false).catch(() => drop(connected));
+  };
   const flight = async (calls: readonly Call[], last: boolean): Promise<Rows[]> => {
-    const first = client === undefined;
-    const open = (client ??= await connect());
-    const all = [...(first ? [BEGIN] : []), ...calls, ...(last ? [COMMIT] : [])];
+    const first = release === undefined;
+    release ??= await exclusive();
     try {
-      const rows = await send(open, all, last);
+      const connected = (client ??= await connect());
+      const all = [...(first ? [BEGIN] : []), ...calls, ...(last ? [COMMIT] : [])];
+      const rows = await send(connected, all, last);
+      if (last) over();
       return first ? rows.slice(1) : rows;
     } catch (error) {
-      if (error instanceof ConnectionLost) drop(open);
-      // A failed statement turned a COMMIT that followed it into a rollback; without one, end the transaction here.
-      else if (!last) await send(open, [ROLLBACK], false).catch(() => drop(open));
+      const connected = client;
+      if (connected !== undefined) {
+        if (error instanceof ConnectionLost) drop(connected);
+        // A failed statement turned a COMMIT that followed it into a rollback; without one, end the transaction here.
+        else if (!last) await rollback(connected);
+      }
+      over();
       throw error;
     }
   };
@@ -102,19 +140,25 @@ function transaction(connect: () => Promise<pg.Client>, drop: (client: pg.Client
     flight: (calls) => flight(calls, false),
     commit: (calls) => flight(calls, true),
     rollback: async () => {
-      const open = client;
-      if (open !== undefined) await send(open, [ROLLBACK], false).catch(() => drop(open));
+      if (client !== undefined) await rollback(client);
+      over();
     },
   };
 }
 
-/** The first error in statement order wins: those behind it only say that the transaction is aborted. */
+/**
+ * Sends the calls together. All values are made ready first: one that cannot be sent must not leave the others, COMMIT among them, on
+ * their way. The first error in statement order wins: those behind it only say that the transaction is aborted.
+ */
 async function send(client: pg.Client, calls: readonly Call[], commitSent: boolean): Promise<Rows[]> {
+  const queries = calls.map(({ statement, values }) => ({
+    name: statement.name,
+    text: statement.text,
+    values: values.map((value) => pgValues.prepareValue(value)),
+  }));
   const socket = streamOf(client);
   socket?.cork();
-  const pending = calls.map(({ statement, values }) =>
-    client.query({ name: statement.name, text: statement.text, values: [...values] }),
-  );
+  const pending = queries.map((query) => client.query(query));
   socket?.uncork();
   const results = await Promise.allSettled(pending);
   const rows: Rows[] = [];

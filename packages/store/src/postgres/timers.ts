@@ -6,9 +6,9 @@ import type { Timers } from '../timers.ts';
 const RELEASE = {
   name: 'timer-release',
   text: `with due as (
-           select instance_id, task from delayed where due_at <= clock_timestamp() order by due_at limit $1 for update skip locked
+           select ctid as place from delayed where due_at <= clock_timestamp() order by due_at limit $1 for update skip locked
          ), gone as (
-           delete from delayed d using due where d.instance_id = due.instance_id and d.task = due.task returning d.*
+           delete from delayed where ctid = any(array(select place from due)) returning *
          ), lined as (
            insert into ready (instance_id, task, generation, attempt, losses, worker_group, capability, priority)
            select instance_id, task, generation, attempt, losses, worker_group, capability, priority from gone
@@ -31,7 +31,7 @@ const STRIKE = {
             order by timeout_at limit $1 for no key update skip locked
          ), struck as (
            update active a set timeout_at = null, kill_reason = case when timeout_action = 'fail' then coalesce(kill_reason, 'timeout') else kill_reason end
-             from due where a.id = due.id returning a.instance_id, a.task, a.attempt, a.id, a.timeout_action
+             where a.id = any(array(select id from due)) returning a.instance_id, a.task, a.attempt, a.id, a.timeout_action
          ), warned as (
            insert into alert (kind, instance_id, payload)
            select 'task-timeout', instance_id, jsonb_build_object('task', task, 'attempt', attempt) from struck where timeout_action = 'warn'

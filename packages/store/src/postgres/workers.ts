@@ -35,14 +35,14 @@ const DRAIN = {
 /**
  * Expiry in two statements, because what was bound while the first one waited for the incarnation's lock must be seen by the
  * second. Locks: the incarnation FOR UPDATE, against bindings, which hold it FOR KEY SHARE. Nothing expires within a lease of the
- * server's start: nobody could renew before it.
+ * server's start, nor within one of the last doubt about its clock ($1, milliseconds ago): nobody could renew before it.
  */
 const EXPIRE = {
   name: 'worker-expire',
   text: `with over as (
            select id from worker_incarnation
             where state <> 'dead' and lease_until < clock_timestamp()
-              and clock_timestamp() > pg_postmaster_start_time() + lease_ms * interval '1 millisecond'
+              and clock_timestamp() > pg_postmaster_start_time() + lease_ms * interval '1 millisecond' and lease_ms <= $1::float8
             for update skip locked
          )
          update worker_incarnation w set state = 'dead', ended_at = clock_timestamp(), end_reason = 'lease-expired'
@@ -50,7 +50,8 @@ const EXPIRE = {
 };
 const LEAVE = {
   name: 'worker-leave',
-  text: `update worker_incarnation set state = 'dead', ended_at = clock_timestamp(), end_reason = 'left' where id = $1 and state <> 'dead'`,
+  text: `with held as (select id from worker_incarnation where id = $1 and state <> 'dead' for update)
+         update worker_incarnation w set state = 'dead', ended_at = clock_timestamp(), end_reason = 'left' from held where w.id = held.id`,
 };
 /** Locks: the live rows FOR KEY SHARE, so that no instance ends between the look and the command. */
 const LOSE_ATTEMPTS = {
@@ -73,19 +74,21 @@ const PROGRESS = {
   text: `with said as (
            select * from unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[]) as u(id, incarnation_id, nonce, progress)
          ), held as (
-           select a.id, s.progress from active a join said s on s.id = a.id and s.incarnation_id = a.incarnation_id and s.nonce = a.nonce
-            order by a.id for no key update of a
+           select id from active where id = any($1::bigint[]) order by id for no key update
          )
-         update active a set progress = held.progress::jsonb from held where a.id = held.id`,
+         update active a set progress = s.progress::jsonb from said s
+          where a.id = s.id and a.incarnation_id = s.incarnation_id and a.nonce = s.nonce and a.id = any(array(select id from held))`,
 };
 
-/** Leases have a connection of their own: a renewal never queues behind reports. */
+/** Renewals have a connection of their own: they queue behind nothing. */
 export function createWorkers(settings: ConnectionSettings): Workers & { close(): Promise<void> } {
-  const session = openSession(settings);
+  const renewals = openSession(settings);
+  const lifecycle = openSession(settings);
+  const notes = openSession(settings);
   return {
     register: async (worker) => {
       const { name, group, slots, capabilities, credentialHash, host, pid, version } = worker;
-      const transaction = session.begin();
+      const transaction = lifecycle.begin();
       const rows = await transaction.commit([
         call(ENSURE_GROUP, group),
         call(DRAIN_NAMESAKE, name),
@@ -96,11 +99,11 @@ export function createWorkers(settings: ConnectionSettings): Workers & { close()
       return { id: made.id, leaseMs: made.lease_ms };
     },
     renew: async (ids) => {
-      const [rows = []] = await session.run([call(RENEW, ids)]);
+      const [rows = []] = await renewals.run([call(RENEW, ids)]);
       return rows.map((row) => ({ id: row.id, leaseMs: row.lease_ms }));
     },
     authenticate: async (id, hash) => {
-      const [rows = []] = await session.run([call(AUTHENTICATE, id, hash)]);
+      const [rows = []] = await renewals.run([call(AUTHENTICATE, id, hash)]);
       const row = rows[0];
       if (row === undefined) return undefined;
       const { name, slots, capabilities, state } = row;
@@ -114,13 +117,13 @@ export function createWorkers(settings: ConnectionSettings): Workers & { close()
         leaseMs: row.lease_ms,
       } satisfies LiveIncarnation;
     },
-    drain: async (id) => void (await session.run([call(DRAIN, id)])),
+    drain: async (id) => void (await lifecycle.run([call(DRAIN, id)])),
     leave: async (id) => {
-      await session.begin().commit([call(LEAVE, id), call(LOSE_ATTEMPTS, [id])]);
+      await lifecycle.begin().commit([call(LEAVE, id), call(LOSE_ATTEMPTS, [id])]);
     },
-    expire: async () => {
-      const transaction = session.begin();
-      const [rows = []] = await transaction.flight([call(EXPIRE)]);
+    expire: async (certainForMs) => {
+      const transaction = lifecycle.begin();
+      const [rows = []] = await transaction.flight([call(EXPIRE, certainForMs)]);
       if (rows.length === 0) {
         await transaction.rollback();
         return [];
@@ -133,18 +136,19 @@ export function createWorkers(settings: ConnectionSettings): Workers & { close()
       ]);
       return rows.map((row) => ({ id: row.id, name: row.name, group: row.worker_group }));
     },
-    noteProgress: async (notes) => {
-      const progress = notes.map(({ fraction, message }) => JSON.stringify({ fraction, message }));
-      await session.run([
+    noteProgress: async (said) => {
+      await notes.run([
         call(
           PROGRESS,
-          notes.map(({ attemptId }) => attemptId),
-          notes.map(({ incarnationId }) => incarnationId),
-          notes.map(({ nonce }) => nonce),
-          progress,
+          said.map(({ attemptId }) => attemptId),
+          said.map(({ incarnationId }) => incarnationId),
+          said.map(({ nonce }) => nonce),
+          said.map(({ fraction, message }) => JSON.stringify({ fraction, message })),
         ),
       ]);
     },
-    close: () => session.close(),
+    close: async () => {
+      await Promise.all([renewals.close(), lifecycle.close(), notes.close()]);
+    },
   };
 }

@@ -3,7 +3,7 @@ import type { FastifyRequest } from 'fastify';
 import { ApiError } from '@keelson/protocol';
 import type { MasterContext } from '../context.ts';
 import type { WorkerSession } from '../sessions.ts';
-import { reconcile } from './reconcile.ts';
+import { noteReady } from '../line.ts';
 
 export function hashCredential(credential: string): string {
   return createHash('sha256').update(credential).digest('hex');
@@ -32,10 +32,7 @@ export async function sessionOf(context: MasterContext, request: FastifyRequest)
   const { id } = credential;
   const hash = hashCredential(credential.secret);
   const known = context.sessions.get(id);
-  if (known !== undefined && known.credentialHash === hash && known.leaseUntil > performance.now()) {
-    if (known.stale) await reconcile(context, known);
-    return known;
-  }
+  if (known !== undefined && known.credentialHash === hash && known.leaseUntil > performance.now()) return known;
   const incarnation = await context.store.workers.authenticate(id, hash);
   if (incarnation === undefined) {
     context.sessions.remove(id);
@@ -43,6 +40,9 @@ export async function sessionOf(context: MasterContext, request: FastifyRequest)
   }
   const session = known ?? context.sessions.add(incarnation, hash);
   session.leaseUntil = performance.now() + incarnation.leaseMs;
-  await reconcile(context, session);
+  // What it holds is read when it next asks for work: nobody waits for that here, least of all a renewal.
+  session.stale = true;
+  noteReady(context, incarnation.group);
+  context.wake.claims();
   return session;
 }

@@ -1,6 +1,7 @@
 import type { ActiveOfIncarnation } from '@keelson/store';
 import { buildAssignments } from '../assignment.ts';
 import type { MasterContext } from '../context.ts';
+import { NEVER_SENT, resendUnreceived } from '../sessions.ts';
 import type { WorkerSession } from '../sessions.ts';
 import { tokenOf } from '../token.ts';
 
@@ -10,6 +11,15 @@ import { tokenOf } from '../token.ts';
  */
 export async function reconcile(context: MasterContext, session: WorkerSession): Promise<void> {
   session.stale = false;
+  try {
+    await readAndBuild(context, session);
+  } catch (error) {
+    session.stale = true;
+    throw error;
+  }
+}
+
+async function readAndBuild(context: MasterContext, session: WorkerSession): Promise<void> {
   const active = await readActive(context, session);
   const lacking = active.filter(({ attemptId }) => session.held.get(attemptId)?.assignment === undefined);
   for (const attempt of lacking) {
@@ -23,7 +33,7 @@ export async function reconcile(context: MasterContext, session: WorkerSession):
   for (const { attempt, result } of await buildAssignments(context, lacking)) {
     const held = session.held.get(attempt.attemptId);
     if (result.kind === 'refused') context.refuse(attempt, result.reason);
-    else if (held !== undefined) Object.assign(held, { assignment: result.assignment, sentAt: 0 });
+    else if (held !== undefined) Object.assign(held, { assignment: result.assignment, sentAt: NEVER_SENT });
   }
 }
 
@@ -36,13 +46,15 @@ async function readActive(context: MasterContext, session: WorkerSession): Promi
   return active;
 }
 
-/** Tokens of this list that are not active any more, or are to end: what the worker must kill. */
-export async function killOrders(
+/**
+ * Looks, apart from the renewal that occasioned it, whether the worker's list and the database agree: tokens that are not active any more
+ * or are to end must be killed, and what is bound to it and was never handed over from here must be.
+ */
+export async function compareHeld(
   context: MasterContext,
   session: WorkerSession,
   heldTokens: readonly string[],
 ): Promise<void> {
-  if (heldTokens.length === 0 && session.held.size === 0) return;
   const active = await readActive(context, session);
   const byToken = new Map(active.map((attempt) => [tokenOf(attempt), attempt]));
   for (const token of heldTokens) {
@@ -50,6 +62,8 @@ export async function killOrders(
     if (attempt === undefined) session.kills.set(token, { token, reason: 'not-active' });
     else if (attempt.killReason !== null) session.kills.set(token, { token, reason: attempt.killReason });
   }
-  const missing = active.filter(({ attemptId }) => !session.held.has(attemptId));
-  if (missing.length > 0) session.stale = true;
+  if (active.some(({ attemptId }) => session.held.get(attemptId)?.assignment === undefined))
+    await reconcile(context, session);
+  resendUnreceived(session, heldTokens);
+  if (session.kills.size > 0 || session.outbox.length > 0) session.wakePoll?.();
 }

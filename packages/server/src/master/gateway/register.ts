@@ -2,9 +2,11 @@ import { randomBytes } from 'node:crypto';
 import { ApiError } from '@keelson/protocol';
 import type { RegisterRequest, RegisterResponse } from '@keelson/protocol';
 import type { MasterContext } from '../context.ts';
+import { noteReady } from '../line.ts';
 import { hashCredential } from './authenticate.ts';
 
-const RENEWALS_PER_LEASE = 3;
+/** Two may fail before the lease is in danger. */
+const RENEWALS_PER_LEASE = 4;
 
 /**
  * A worker joins: a new incarnation, with a credential of its own.
@@ -35,6 +37,7 @@ export async function register(
   const { name, group, slots, capabilities } = request;
   context.sessions.add({ id, name, group, slots, capabilities, state: 'live', leaseMs }, hashCredential(secret));
   context.log.info({ worker: name, group, slots, incarnation: id }, 'a worker joined');
+  noteReady(context, group);
   context.wake.claims();
   return {
     incarnation: id,

@@ -6,6 +6,7 @@ import type { Reports } from '../reports.ts';
 import { takeOutbox } from '../sessions.ts';
 import type { WorkerSession } from '../sessions.ts';
 import { parseToken } from '../token.ts';
+import { storable, storableText } from './storable.ts';
 
 /**
  * Answers once every end in it is settled. A report under a token of another worker, or of no attempt, is settled by being
@@ -23,7 +24,7 @@ export async function answerReports(
   for (const said of request.reports) {
     acknowledged.push(said.token);
     if (said.kind === 'started') noteStarted(context, started, session, said);
-    else underWay.push(submitEnd(context, reports, session, said), ...keepLog(context, session, said));
+    else underWay.push(settleEnd(context, reports, session, said));
   }
   await Promise.all(underWay);
   return { acknowledged, assignments: takeOutbox(session) };
@@ -79,7 +80,7 @@ async function submitEnd(
     endedAgoMs: said.endedAgoMs,
     ...(versionId === undefined ? {} : { versionId }),
     ...(said.reason === undefined ? {} : { reason: reasonOf(said.reason) }),
-    ...(said.outputs === undefined ? {} : { outputs: said.outputs }),
+    ...(said.outputs === undefined ? {} : { outputs: storable(said.outputs) }),
     ...(said.artifacts === undefined ? {} : { artifacts: said.artifacts }),
   });
 }
@@ -91,32 +92,37 @@ function reasonOf({ code, message, exitCode, signal }: NonNullable<EndedReport['
   signal?: string;
 } {
   return {
-    code,
-    message,
+    code: storableText(code),
+    message: storableText(message),
     ...(exitCode === undefined ? {} : { exitCode }),
     ...(signal === undefined ? {} : { signal }),
   };
 }
 
+/** First the rest of the log, so that who sees the end can read all of it. */
+async function settleEnd(
+  context: MasterContext,
+  reports: Reports,
+  session: WorkerSession,
+  said: EndedReport,
+): Promise<void> {
+  if (said.log !== undefined) await keepLog(context, session, said.token, said.log);
+  await submitEnd(context, reports, session, said);
+}
+
 /** A log that cannot be stored never fails its task. */
-function keepLog(
+async function keepLog(
   { store, log }: MasterContext,
   session: WorkerSession,
-  { token, log: piece }: EndedReport,
-): Promise<void>[] {
+  token: string,
+  piece: NonNullable<EndedReport['log']>,
+): Promise<void> {
   const parts = parseToken(token);
-  if (piece === undefined || parts === undefined || parts.incarnationId !== session.incarnation.id) return [];
   const data = Buffer.from(piece.data, 'base64');
-  if (data.length === 0) return [];
-  const kept = store.logs.append({
-    instanceId: parts.instanceId,
-    attemptId: parts.attemptId,
-    start: piece.offset,
-    data,
-  });
-  return [
-    kept.catch((error: unknown) =>
-      log.warn({ err: error, attempt: parts.attemptId }, 'the end of a log could not be stored'),
-    ),
-  ];
+  if (parts?.incarnationId !== session.incarnation.id || data.length === 0) return;
+  try {
+    await store.logs.append({ instanceId: parts.instanceId, attemptId: parts.attemptId, start: piece.offset, data });
+  } catch (error) {
+    log.warn({ err: error, attempt: parts.attemptId }, 'the end of a log could not be stored');
+  }
 }

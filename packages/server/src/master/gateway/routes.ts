@@ -8,6 +8,7 @@ import {
   renewRequest,
   reportRequest,
 } from '@keelson/protocol';
+import type { RenewRequest } from '@keelson/protocol';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import type { MasterContext } from '../context.ts';
@@ -16,9 +17,10 @@ import type { WorkerSession } from '../sessions.ts';
 import { parseToken } from '../token.ts';
 import { bearer, sessionOf } from './authenticate.ts';
 import { answerPoll } from './poll.ts';
-import { killOrders } from './reconcile.ts';
+import { compareHeld, reconcile } from './reconcile.ts';
 import { register } from './register.ts';
 import { answerReports } from './report.ts';
+import { storableText } from './storable.ts';
 import type { GatewayDependencies } from './dependencies.ts';
 
 const MEBIBYTE = 1024 * 1024;
@@ -73,10 +75,11 @@ function talkRoutes(app: FastifyInstance, { context, reports, started, renewals 
   app.post('/poll', { config: gateway, bodyLimit: BODY_LIMIT.report }, async (request, reply) => {
     const session = callerOf(request);
     const body = parse(pollRequest, request.body);
+    if (session.stale) await reconcile(context, session);
     if (!context.line.isAllEmpty()) context.wake.claims();
     const closed = new AbortController();
     reply.raw.once('close', () => closed.abort());
-    return answerPoll(session, body, closed.signal);
+    return answerPoll(session, context.closing() ? { ...body, waitMs: 0 } : body, closed.signal);
   });
 
   app.post('/report', { config: gateway, bodyLimit: BODY_LIMIT.report }, async (request) => {
@@ -94,14 +97,9 @@ function talkRoutes(app: FastifyInstance, { context, reports, started, renewals 
       throw new ApiError('lease-expired', 'the lease ran out before this renewal came');
     }
     session.leaseUntil = asked + leaseMs;
-    const notes = (progress ?? []).flatMap(({ token, fraction, message }) => {
-      const parts = parseToken(token);
-      return parts?.incarnationId === session.incarnation.id
-        ? [{ ...parts, fraction, ...(message === undefined ? {} : { message }) }]
-        : [];
-    });
-    if (notes.length > 0) await context.store.workers.noteProgress(notes);
-    await killOrders(context, session, held);
+    // Nothing else may hold up a renewal, or fail it.
+    void noteProgress(context, session, progress ?? []);
+    void compare(context, session, held);
     return { leaseMs, kill: takeKills(session) };
   });
 
@@ -113,6 +111,33 @@ function talkRoutes(app: FastifyInstance, { context, reports, started, renewals 
     context.log.info({ worker: incarnation.name, incarnation: incarnation.id }, 'a worker left');
     return reply.code(204).send();
   });
+}
+
+async function compare(context: MasterContext, session: WorkerSession, held: readonly string[]): Promise<void> {
+  try {
+    await compareHeld(context, session, held);
+  } catch (error) {
+    context.log.warn({ err: error, worker: session.incarnation.name }, 'what a worker holds could not be compared');
+  }
+}
+
+/** What a processor says of its progress is for people to see: it never costs a worker its lease. */
+async function noteProgress(
+  { store, log }: MasterContext,
+  session: WorkerSession,
+  said: NonNullable<RenewRequest['progress']>,
+): Promise<void> {
+  const notes = said.flatMap(({ token, fraction, message }) => {
+    const parts = parseToken(token);
+    if (parts?.incarnationId !== session.incarnation.id) return [];
+    return [{ ...parts, fraction, ...(message === undefined ? {} : { message: storableText(message) }) }];
+  });
+  if (notes.length === 0) return;
+  await store.workers
+    .noteProgress(notes)
+    .catch((error: unknown) =>
+      log.warn({ err: error, worker: session.incarnation.name }, 'progress could not be noted'),
+    );
 }
 
 const logQuery = z.object({ token: z.string(), offset: z.coerce.number().int().min(0) });

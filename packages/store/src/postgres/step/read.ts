@@ -37,14 +37,16 @@ const ACTIVE_BY_ID = {
 
 const COUNTERS = {
   name: 'step-counters',
-  text: `select n.instance_id, n.task, n.met from need_counter n
-           join unnest($1::bigint[], $2::text[]) as k(instance_id, task) on k.instance_id = n.instance_id and k.task = n.task`,
+  text: `select k.instance_id, k.task, n.met from unnest($1::bigint[], $2::text[]) as k(instance_id, task)
+          cross join lateral (select met from need_counter where instance_id = k.instance_id and task = k.task offset 0) n`,
 };
 
 const FINISHED = {
   name: 'step-finished',
-  text: `select f.instance_id, f.task, f.state, f.outputs from unnest($1::bigint[], $2::int[], $3::text[]) as k(instance_id, generation, task)
-           join finished_task f on f.instance_id = k.instance_id and f.task = k.task and f.generation = k.generation`,
+  text: `select k.instance_id, k.task, f.state, f.outputs
+           from unnest($1::bigint[], $2::int[], $3::text[]) as k(instance_id, generation, task)
+          cross join lateral (select state, outputs from finished_task
+                               where instance_id = k.instance_id and task = k.task and generation = k.generation offset 0) f`,
 };
 
 const ACTIVE_COUNT = {

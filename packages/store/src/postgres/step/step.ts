@@ -49,6 +49,10 @@ interface Workbench {
   readonly busy: Set<string>;
   /** Locked instances of versions that the mind does not know yet → the version. */
   readonly unknown: Map<string, string>;
+  /** Instances with commands were left for the next step. */
+  left: boolean;
+  /** Attempts whose end is among the events: each ends once, whoever says so. */
+  readonly ends: Set<string>;
 }
 
 /**
@@ -62,7 +66,24 @@ export async function runStep(
   mind: StepMind,
 ): Promise<StepOutcome> {
   const transaction = session.begin();
-  const bench: Workbench = {
+  const bench = newBench(transaction, facts, mind);
+  try {
+    if (input.reports.length > 0) await readReports(bench, input);
+    if (input.commandLimit > 0) await readCommands(bench, input);
+    if (bench.events.size === 0) {
+      await transaction.rollback();
+      return outcomeOf(bench, [], [], []);
+    }
+    return await decideAndWrite(bench);
+  } catch (error) {
+    // Also for an error of our own: nobody else may find these locks held.
+    await transaction.rollback();
+    throw error;
+  }
+}
+
+function newBench(transaction: Transaction, facts: FactsCache, mind: StepMind): Workbench {
+  return {
     transaction,
     mind,
     facts,
@@ -75,17 +96,16 @@ export async function runStep(
     postponed: [],
     busy: new Set(),
     unknown: new Map(),
+    left: false,
+    ends: new Set(),
   };
-  if (input.reports.length > 0) await readReports(bench, input);
-  if (input.commandLimit > 0) await readCommands(bench, input);
-  if (bench.events.size === 0) {
-    await transaction.rollback();
-    return outcomeOf(bench, [], [], []);
-  }
+}
+
+async function decideAndWrite(bench: Workbench): Promise<StepOutcome> {
   const decided = await decideAll(bench);
-  const claims = mind.claims().map(claimCall);
+  const claims = bench.mind.claims().map(claimCall);
   const { calls, bindAt, claimsAt } = writeCalls(decided, bench.commandIds, claims);
-  const rows = await transaction.commit(calls);
+  const rows = await bench.transaction.commit(calls);
   const claimed = rows.slice(claimsAt, claimsAt + claims.length).map(claimedFrom);
   return outcomeOf(bench, decided, bindAt < 0 ? [] : (rows[bindAt] ?? []), claimed);
 }
@@ -97,11 +117,11 @@ async function readReports(bench: Workbench, { reports, demand }: StepInput): Pr
     lockInstances(ids),
     activeById(reports.map(({ attemptId }) => attemptId)),
     instanceFacts(strangers),
+    dueCommands(ids),
     ...taskRecords(demand),
   ];
-  const [locked = [], active = [], factRows = [], counters = [], finished = []] = await bench.transaction.flight(
-    demand.length > 0 ? calls : calls.slice(0, 3),
-  );
+  const [locked = [], active = [], factRows = [], commands = [], counters = [], finished = []] =
+    await bench.transaction.flight(demand.length > 0 ? calls : calls.slice(0, 4));
   noteFacts(bench, factRows);
   admitLocked(bench, locked);
   await tellBusyFromEnded(
@@ -114,6 +134,11 @@ async function readReports(bench: Workbench, { reports, demand }: StepInput): Pr
     if (bench.busy.has(report.instanceId) || bench.unknown.has(report.instanceId)) bench.postponed.push(report);
     else addReport(bench, report, attempts.get(report.attemptId));
   }
+  // Or a stop would wait for as long as the instance's tasks report without a pause.
+  await addCommands(
+    bench,
+    commands.filter((row) => bench.live.has(row.instance_id)),
+  );
 }
 
 /** A row that could not be locked is either held by somebody or gone with its instance: only the first is worth another try. */
@@ -132,17 +157,24 @@ function addReport(bench: Workbench, report: ReportedEnd, attempt: ActiveRow | u
     attempt.instanceId === report.instanceId &&
     attempt.incarnationId === report.incarnationId &&
     attempt.nonce === report.nonce;
-  if (fits) addEvent(bench, report.instanceId, endEvent(attempt, report));
+  if (fits && claimEnd(bench, report.attemptId)) addEvent(bench, report.instanceId, endEvent(attempt, report));
   else bench.settled.push(report);
 }
 
+/** What a step may touch at the most, in tasks: beyond it instances with commands are left for the next one. */
+const TASK_BUDGET = 20_000;
+
 async function readCommands(bench: Workbench, { commandLimit, only }: StepInput): Promise<void> {
   const [locked = []] = await bench.transaction.flight([lockCommanded(commandLimit, only)]);
-  const fresh = admitLocked(bench, locked);
+  const fresh = admitLocked(bench, locked, TASK_BUDGET);
   if (fresh.length === 0) return;
   const strangers = fresh.filter((id) => !bench.facts.has(id));
   const [commands = [], factRows = []] = await bench.transaction.flight([dueCommands(fresh), instanceFacts(strangers)]);
   noteFacts(bench, factRows);
+  await addCommands(bench, commands);
+}
+
+async function addCommands(bench: Workbench, commands: Rows): Promise<void> {
   const ends = commands.filter((row) => row.kind === 'attempt-ended');
   const attempts = new Map<string, ActiveRow>();
   if (ends.length > 0) {
@@ -159,7 +191,8 @@ function addCommand(bench: Workbench, row: Rows[number], attempts: Map<string, A
       const attempt = attempts.get(row.payload.attemptId);
       const fenced = row.payload.nonce === undefined || attempt?.nonce === row.payload.nonce;
       // An end that came by another way meanwhile leaves an event-less command; `settle` makes sure that somebody still looks.
-      const applies = attempt !== undefined && attempt.instanceId === row.instance_id && fenced;
+      const fits = attempt !== undefined && attempt.instanceId === row.instance_id && fenced;
+      const applies = fits && claimEnd(bench, attempt.id);
       return addEvent(bench, row.instance_id, applies ? endEvent(attempt, row.payload) : { type: 'settle' });
     }
     case 'stop':
@@ -175,22 +208,36 @@ function addCommand(bench: Workbench, row: Rows[number], attempts: Map<string, A
   }
 }
 
+function claimEnd({ ends }: Workbench, attemptId: string): boolean {
+  if (ends.has(attemptId)) return false;
+  ends.add(attemptId);
+  return true;
+}
+
 function addEvent(bench: Workbench, instanceId: string, event: EngineEvent): void {
   const events = bench.events.get(instanceId);
   if (events === undefined) bench.events.set(instanceId, [event]);
   else events.push(event);
 }
 
-/** Takes up locked rows whose version is known; answers their ids, each once. */
-function admitLocked(bench: Workbench, locked: Rows): string[] {
+/** Takes up locked rows whose version is known, within the budget but at least one; answers their ids, each once. */
+function admitLocked(bench: Workbench, locked: Rows, budget = Infinity): string[] {
   const fresh: string[] = [];
+  let tasks = 0;
   for (const row of locked) {
     const live = liveFrom(row);
-    if (!bench.mind.knowsVersion(live.versionId)) bench.unknown.set(live.id, live.versionId);
-    else if (!bench.live.has(live.id)) {
-      bench.live.set(live.id, live);
-      fresh.push(live.id);
+    if (bench.live.has(live.id)) continue;
+    if (!bench.mind.knowsVersion(live.versionId)) {
+      bench.unknown.set(live.id, live.versionId);
+      continue;
     }
+    tasks += live.unfinished;
+    if (fresh.length > 0 && tasks > budget) {
+      bench.left = true;
+      break;
+    }
+    bench.live.set(live.id, live);
+    fresh.push(live.id);
   }
   return fresh;
 }
@@ -282,7 +329,8 @@ function outcomeOf(
     claimed,
     waiting: kindsOf(left),
     delayed: decided.some(({ changes }) => changes.delayed.length > 0),
-    moreCommands: bench.commandIds.length > 0 || decided.some(({ changes }) => changes.withdraw !== undefined),
+    moreCommands:
+      bench.left || bench.commandIds.length > 0 || decided.some(({ changes }) => changes.withdraw !== undefined),
     killing: decided.filter(({ changes }) => changes.withdraw !== undefined).map(({ id }) => id),
     ended: decided.filter(({ changes }) => changes.end !== undefined).map(({ id }) => id),
     alerts: decided.some(({ changes }) => changes.alerts.length > 0),

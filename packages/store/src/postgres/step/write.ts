@@ -22,7 +22,8 @@ const UPDATE_LIVE = {
                 ending = u.ending, has_artifacts = u.has_artifacts, failure = u.failure::jsonb
            from unnest($1::bigint[], $2::bigint[], $3::text[], $4::int[], $5::int[], $6::bool[], $7::bool[], $8::text[])
                 as u(id, revision, state, unfinished, failed, ending, has_artifacts, failure)
-          where l.id = u.id`,
+          cross join lateral (select ctid as place from live_instance where id = u.id offset 0) k
+          where l.ctid = k.place`,
 };
 
 /** Its times are the active row's, or now for a task that never ran. Runs before the active row is deleted. */
@@ -36,7 +37,7 @@ const FINISHED_TASKS = {
            from (select clock_timestamp() as now) t,
                 unnest($1::bigint[], $2::int[], $3::text[], $4::text[], $5::int[], $6::bigint[], $7::float8[], $8::float8[], $9::text[], $10::text[], $11::text[])
                 as u(instance_id, generation, task, state, attempt, attempt_id, started_ago, ended_ago, reason, outputs, artifacts)
-           left join active a on a.id = u.attempt_id`,
+           left join lateral (select * from active where id = u.attempt_id offset 0) a on true`,
 };
 
 const EARLIER_ATTEMPTS = {
@@ -49,7 +50,7 @@ const EARLIER_ATTEMPTS = {
            from (select clock_timestamp() as now) t,
                 unnest($1::bigint[], $2::int[], $3::text[], $4::text[], $5::int[], $6::bigint[], $7::float8[], $8::float8[], $9::text[])
                 as u(instance_id, generation, task, state, attempt, attempt_id, started_ago, ended_ago, reason)
-           join active a on a.id = u.attempt_id`,
+          cross join lateral (select * from active where id = u.attempt_id offset 0) a`,
 };
 
 const RELEASE = { name: 'write-release', text: 'delete from active where id = any($1::bigint[])' };
@@ -62,8 +63,9 @@ const COUNT_NEEDS = {
 
 const DROP_COUNTERS = {
   name: 'drop-counters',
-  text: `delete from need_counter n using unnest($1::bigint[], $2::text[]) as k(instance_id, task)
-          where n.instance_id = k.instance_id and n.task = k.task`,
+  text: `delete from need_counter where ctid = any(array(
+           select n.place from unnest($1::bigint[], $2::text[]) as k(instance_id, task)
+            cross join lateral (select ctid as place from need_counter where instance_id = k.instance_id and task = k.task offset 0) n))`,
 };
 
 const DELAY = {
@@ -146,9 +148,13 @@ const WITHDRAW_READY = {
          select instance_id, 'withdrawn', jsonb_build_object('tasks', jsonb_agg(jsonb_build_object('task', task, 'attempt', attempt, 'from', 'ready')))
            from gone group by instance_id`,
 };
-const KILL_ACTIVE = {
+/** Locks: the attempts' rows, in id order. */
+export const KILL_ACTIVE = {
   name: 'kill-active',
-  text: `update active set kill_reason = 'stop' where instance_id = any($1::bigint[]) and kill_reason is null`,
+  text: `with held as (
+           select id from active where instance_id = any($1::bigint[]) and kill_reason is null order by id for no key update
+         )
+         update active set kill_reason = 'stop' where id = any(array(select id from held))`,
 };
 const SETTLE_LATER = {
   name: 'settle-later',

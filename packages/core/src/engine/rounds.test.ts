@@ -1,0 +1,81 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { TaskDefinition, WorkflowDefinition } from '../definition/model.ts';
+import { compileWorkflow } from '../definition/plan.ts';
+import { runContext } from '../expression/scope.ts';
+import { decide } from './decide.ts';
+import type { EngineEvent, TaskRecord } from './view.ts';
+
+const WIDTH = 200;
+
+function task(id: string, needs: string[]): TaskDefinition {
+  return {
+    id,
+    labels: {},
+    uses: 'processor',
+    with: {},
+    needs: Object.fromEntries(needs.map((need) => [need, ['succeeded'] as const])),
+    env: {},
+    retry: { max: 0, delayMs: 0, backoff: 'fixed', maxDelayMs: 1000 },
+    delayMs: 0,
+    priority: 0,
+    workerGroup: 'default',
+    allowFailure: false,
+  };
+}
+
+const wide = Array.from({ length: WIDTH }, (_, index) => index);
+const tasks = [
+  task('root', []),
+  ...wide.map((index) => task(`a${index}`, [])),
+  ...wide.map((index) => task(`b${index}`, ['root', `a${index}`])),
+];
+const definition: WorkflowDefinition = {
+  name: 'w',
+  project: 'p',
+  labels: {},
+  timezone: 'UTC',
+  params: {},
+  files: [],
+  triggers: [],
+  concurrency: { policy: 'parallel' },
+  onFailure: 'end',
+  tasks: Object.fromEntries(tasks.map((one) => [one.id, one])),
+};
+const plan = compileWorkflow(definition);
+
+/** How often the shell has to read more rows before the decision is made: each is a round trip under the instance's lock. */
+function rounds(events: readonly EngineEvent[], ending: boolean): number {
+  const records = new Map<string, TaskRecord>();
+  const live = {
+    id: '1',
+    versionId: '1',
+    generation: 1,
+    revision: 1,
+    state: 'running' as const,
+    unfinished: tasks.length,
+    failed: 0,
+    ending,
+    hasArtifacts: false,
+    failure: null,
+    priority: 0,
+  };
+  const run = runContext({ id: '1', workflow: 'w', project: 'p', timeUtc: '2026-01-02T03:04:05Z', zone: 'UTC' });
+  for (let count = 0; ; count++) {
+    const decision = decide({ live, plan, scope: { params: {}, run }, tasks: records }, events);
+    if (decision.kind === 'decided') return count;
+    for (const id of decision.missing.tasks) records.set(id, { met: 0 });
+  }
+}
+
+test('tasks taken back are decided in a few reads, however many they are', () => {
+  const withdrawn = wide.map((index) => ({ task: `a${index}`, attempt: 1, from: 'ready' as const }));
+  const count = rounds([{ type: 'withdrawn', tasks: withdrawn }], true);
+  assert.ok(count <= 3, `${count} reads for ${WIDTH} tasks`);
+});
+
+test('a task with many successors is decided in a few reads when nothing was loaded ahead', () => {
+  const attempt = { id: '1', task: 'root', attempt: 1, losses: 0, state: 'running' as const, killReason: null };
+  const count = rounds([{ type: 'attempt-ended', attempt, end: 'succeeded' }], false);
+  assert.ok(count <= 3, `${count} reads for ${WIDTH} successors`);
+});
