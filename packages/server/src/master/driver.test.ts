@@ -174,7 +174,6 @@ async function master(t: TestContext, store: Store) {
   return { running, post, register, stop };
 }
 
-
 test('tasks that stood in line before a master came up are handed out', async (t) => {
   const { store, sql, workflow, join } = await house(t);
   const start = await workflow('w', [noop('a')]);
@@ -288,8 +287,7 @@ test('a stop of an instance whose tasks report all the time is applied soon', as
   const { credential } = await here.register(join, 'w1', 8);
   const id = await start();
   store.signals.send('command');
-  let asked: number | undefined;
-  let answered: number | undefined;
+  const seen: { asked: number; answered?: number } = { asked: 0 };
   const held = new Map<string, Promise<unknown>>();
   const take = (assignments: { token: string }[]): void => {
     for (const { token } of assignments) {
@@ -302,7 +300,7 @@ test('a stop of an instance whose tasks report all the time is applied soon', as
     }
   };
   const polling = (async () => {
-    while (answered === undefined) {
+    while (seen.answered === undefined) {
       const { body } = await here.post('poll', credential, { held: [], waitMs: 50, draining: false });
       take(body.assignments ?? []);
     }
@@ -310,7 +308,7 @@ test('a stop of an instance whose tasks report all the time is applied soon', as
   await until('it is on its way', () => held.size > 200);
   await store.starts.stop(id, 'test');
   store.signals.send('command');
-  asked = held.size;
+  seen.asked = held.size;
   await until(
     'it is stopping',
     async () => {
@@ -319,9 +317,10 @@ test('a stop of an instance whose tasks report all the time is applied soon', as
     },
     20_000,
   );
-  answered = held.size;
+  seen.answered = held.size;
   await polling;
-  assert.ok(answered - asked < 500, `${answered - asked} more tasks were begun`);
+  const begun = seen.answered - seen.asked;
+  assert.ok(begun < 500, `${begun} more tasks were begun`);
 });
 
 test('a progress note that cannot be stored does not cost the worker its lease', async (t) => {

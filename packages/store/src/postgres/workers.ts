@@ -1,6 +1,7 @@
 import { call, openSession } from './session.ts';
+import type { Call } from './session.ts';
 import type { ConnectionSettings } from './connection.ts';
-import type { LiveIncarnation, Workers } from '../workers.ts';
+import type { LiveIncarnation, ProgressNote, Workers } from '../workers.ts';
 
 const DRAIN_NAMESAKE = {
   name: 'worker-drain-namesake',
@@ -136,19 +137,19 @@ export function createWorkers(settings: ConnectionSettings): Workers & { close()
       ]);
       return rows.map((row) => ({ id: row.id, name: row.name, group: row.worker_group }));
     },
-    noteProgress: async (said) => {
-      await notes.run([
-        call(
-          PROGRESS,
-          said.map(({ attemptId }) => attemptId),
-          said.map(({ incarnationId }) => incarnationId),
-          said.map(({ nonce }) => nonce),
-          said.map(({ fraction, message }) => JSON.stringify({ fraction, message })),
-        ),
-      ]);
-    },
+    noteProgress: async (said) => void (await notes.run([progressCall(said)])),
     close: async () => {
       await Promise.all([renewals.close(), lifecycle.close(), notes.close()]);
     },
   };
+}
+
+function progressCall(said: readonly ProgressNote[]): Call {
+  return call(
+    PROGRESS,
+    said.map(({ attemptId }) => attemptId),
+    said.map(({ incarnationId }) => incarnationId),
+    said.map(({ nonce }) => nonce),
+    said.map(({ fraction, message }) => JSON.stringify({ fraction, message })),
+  );
 }
