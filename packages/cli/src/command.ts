@@ -42,6 +42,19 @@ export function examples(command: Command, lines: readonly (readonly [command: s
   return command.addHelpText('after', `\nExamples:\n${text}`);
 }
 
+/** For commander: an empty `--data "$DIR"` must not mean the current directory. */
+export function directory(text: string): string {
+  if (text === '') throw new InvalidArgumentError('It must name a directory.');
+  return text;
+}
+
+/** For commander: a group of another form could be named by no task. */
+export function workerGroup(text: string): string {
+  if (!/^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/.test(text))
+    throw new InvalidArgumentError('It must be letters, digits, "_", "." and "-", at most 64.');
+  return text;
+}
+
 /** For commander: reads an integer within bounds. */
 export function integer(min: number, max: number): (text: string) => number {
   return (text) => {

@@ -48,13 +48,24 @@ export async function onDatabase<Result>(url: string, use: () => Promise<Result>
   try {
     return await use();
   } catch (error) {
-    const code = firstCode(error);
-    if (code === undefined || !(UNREACHABLE.includes(code) || NO_ENTRY.test(code))) throw error;
-    const why = error instanceof Error && error.message !== '' ? error.message : code;
+    if (!isOfDatabase(error, new URL(url).hostname)) throw error;
+    const why = error instanceof Error && error.message !== '' ? error.message : firstCode(error);
     throw new CliFailure('database-unreachable', `cannot use the database at ${place(url)}: ${why}`, {
       exitCode: EXIT.unreachable,
     });
   }
+}
+
+function isOfDatabase(error: unknown, host: string): boolean {
+  // What pg says when the connection was not made in time: an error without a code.
+  if (error instanceof Error && error.message === 'timeout expired') return true;
+  const code = firstCode(error);
+  if (code === undefined) return false;
+  if (NO_ENTRY.test(code)) return true;
+  // A folder that is missing, or a name to listen on that is none, is not the database's fault.
+  const { syscall, hostname } = error as { readonly syscall?: string; readonly hostname?: string };
+  if (syscall !== undefined && syscall !== 'connect' && !(syscall === 'getaddrinfo' && hostname === host)) return false;
+  return UNREACHABLE.includes(code);
 }
 
 /** A host with two addresses fails with an AggregateError, whose own message is empty. */

@@ -30,6 +30,7 @@ export function listenFailure(error: unknown, { host, port }: ListenAddress): un
         advice: 'choose a port above 1023',
       });
     case 'EADDRNOTAVAIL':
+    case 'ENOTFOUND':
       return new CliFailure('address-not-available', `${host} is no address of this machine`);
     default:
       return error;

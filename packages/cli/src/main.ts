@@ -1,3 +1,4 @@
+import { EXIT } from './exit-codes.ts';
 import { runCli } from './program.ts';
 import { processTerminal } from './terminal/terminal.ts';
 
@@ -6,7 +7,9 @@ const terminal = processTerminal();
 for (const stream of [process.stdout, process.stderr]) {
   stream.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code === 'EPIPE') terminal.exit(process.exitCode === undefined ? 0 : Number(process.exitCode));
-    else throw error;
+    // A full disk, most often. Were standard error what failed, there is nobody left to tell.
+    if (stream === process.stdout) process.stderr.write(`error: cannot write the output: ${error.message}\n`);
+    terminal.exit(EXIT.failure);
   });
 }
 process.exitCode = await runCli(process.argv.slice(2), terminal);

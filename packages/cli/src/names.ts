@@ -1,11 +1,17 @@
 import { usageFailure } from './failure.ts';
 
+/** Stricter than a URL, which would take `..` for a way up. */
+const NAME = /^[a-z0-9][a-z0-9-]*$/;
+
 /** Reads `[project/]workflow`. */
 export function parseWorkflowName(text: string): { project: string; workflow: string } {
   const parts = text.split('/');
   const [first = '', second] = parts;
-  if (parts.length > 2 || parts.includes(''))
-    throw usageFailure(`${JSON.stringify(text)} is no name of a workflow`, 'a name is WORKFLOW or PROJECT/WORKFLOW');
+  if (parts.length > 2 || !parts.every((part) => NAME.test(part)))
+    throw usageFailure(
+      `${JSON.stringify(text)} is no name of a workflow`,
+      'a name is WORKFLOW or PROJECT/WORKFLOW, each of a-z, 0-9 and -',
+    );
   return second === undefined ? { project: 'default', workflow: first } : { project: first, workflow: second };
 }
 

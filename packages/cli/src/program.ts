@@ -3,6 +3,7 @@ import { Command, CommanderError } from 'commander';
 import type { CommandEntry, CommandModule } from './command.ts';
 import { COMMANDS } from './command-list.ts';
 import { EXIT, EXIT_CODES_HELP } from './exit-codes.ts';
+import { usageFailure } from './failure.ts';
 import { showError } from './show-error.ts';
 import type { Terminal } from './terminal/terminal.ts';
 import { hasColors } from './terminal/terminal.ts';
@@ -25,7 +26,12 @@ export async function runCli(args: readonly string[], terminal: Terminal): Promi
     return EXIT.ok;
   } catch (error) {
     // Commander has written its own message, or the help that was asked for.
-    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
+    if (error instanceof CommanderError) {
+      if (error.exitCode === 0) return EXIT.ok;
+      return wantsJson
+        ? showError(usageFailure(error.message.replace(/^error: /, '')), terminal, { json: true })
+        : EXIT.usage;
+    }
     return showError(error, terminal, { json: wantsJson });
   }
 }
@@ -43,7 +49,8 @@ async function makeProgram(args: readonly string[], terminal: Terminal): Promise
     .exitOverride()
     .configureOutput({
       writeOut: (text) => terminal.stdout.write(text),
-      writeErr: (text) => terminal.stderr.write(text),
+      // With --json the error itself is shown instead, as every other.
+      writeErr: (text) => void (args.includes('--json') || terminal.stderr.write(text)),
       getOutHelpWidth: () => terminal.stdout.columns ?? 80,
       getErrHelpWidth: () => terminal.stderr.columns ?? 80,
       getOutHasColors: () => hasColors(terminal.stdout, terminal.env),

@@ -25,7 +25,8 @@ test('names of workflows and tasks', () => {
   assert.deepEqual(parseWorkflowName('demo/daily'), { project: 'demo', workflow: 'daily' });
   assert.deepEqual(parseTaskName('7/load'), { kind: 'task', instanceId: '7', task: 'load' });
   assert.deepEqual(parseTaskName('7.1.load'), { kind: 'id', id: '7.1.load' });
-  for (const bad of ['/', 'a/', '/b', '']) assert.throws(() => parseWorkflowName(bad), { exitCode: 2 }, bad);
+  for (const bad of ['/', 'a/', '/b', '', '..', '../x', "x' or 1=1", 'A'])
+    assert.throws(() => parseWorkflowName(bad), { exitCode: 2 }, bad);
   for (const bad of ['7/', '/a', '7/a/b']) assert.throws(() => parseTaskName(bad), { exitCode: 2 }, bad);
 });
 
@@ -47,8 +48,22 @@ test('a database that cannot be reached or entered: one line, without its passwo
     fail(Object.assign(new Error('password authentication failed for user "u"'), { code: '28P01' })),
     { exitCode: 3, message: /password authentication failed/ },
   );
-  const other = new Error('the schema is newer');
-  await assert.rejects(fail(other), other);
+  await assert.rejects(fail(new Error('timeout expired')), { exitCode: 3, message: /timeout expired/ });
+  const unknownHost = (hostname: string) =>
+    Object.assign(new Error(`getaddrinfo ENOTFOUND ${hostname}`), {
+      code: 'ENOTFOUND',
+      syscall: 'getaddrinfo',
+      hostname,
+    });
+  await assert.rejects(fail(unknownHost('db')), { exitCode: 3, message: /ENOTFOUND db/ });
+  const notOfDatabase = [
+    new Error('the schema is newer'),
+    unknownHost('999.0.0.1'),
+    Object.assign(new Error('ENOENT: no such file'), { code: 'ENOENT', syscall: 'mkdir' }),
+  ];
+  for (const other of notOfDatabase) await assert.rejects(fail(other), other);
+  const listen = listenFailure(unknownHost('999.0.0.1'), { host: '999.0.0.1', port: 1 });
+  assert.ok(listen instanceof Error && listen.message === '999.0.0.1 is no address of this machine');
   assert.throws(() => databaseUrl(testTerminal(), 'mysql://x/y'), { exitCode: 2 });
 });
 
@@ -91,4 +106,18 @@ test('a log line for a person', () => {
     readableLine('no json\n', (_style, text) => text),
     'no json',
   );
+});
+
+test('what commander refuses is JSON too, where JSON was asked for', async () => {
+  const cases = [['nope'], ['run'], ['run', 'a', '--bogus'], ['dev', '--data', ''], ['worker', '--group', 'a b']];
+  for (const args of cases) {
+    const json = testTerminal();
+    assert.equal(await runCli([...args, '--json'], json), 2);
+    const { error } = JSON.parse(json.err()) as { error: { code: string; message: string } };
+    assert.equal(error.code, 'usage');
+    assert.doesNotMatch(error.message, /^error:/);
+    const people = testTerminal();
+    assert.equal(await runCli(args, people), 2);
+    assert.match(people.err(), /^error: /);
+  }
 });

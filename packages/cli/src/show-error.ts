@@ -61,20 +61,25 @@ function reportOf(error: unknown): ErrorReport {
   };
 }
 
+/** Problems whose details already say what to do. */
+const SAYS_ENOUGH: readonly string[] = ['invalid-definition', 'invalid-params', 'internal'];
+
 function apiReport(error: KeelsonApiError): ErrorReport {
   const { errors, issues, problem } = error;
   return {
     code: error.code,
     message: error.detail,
     exitCode: error.status === 401 || error.status === 403 ? EXIT.refused : EXIT.failure,
-    advice: error.code === 'invalid-definition' || error.code === 'invalid-params' ? undefined : error.advice,
+    advice: SAYS_ENOUGH.includes(error.code) ? undefined : error.advice,
     problem,
     details: (paint) => [
       ...errors
-        .filter(({ message }) => message !== error.detail)
+        .filter(({ path, message }) => error.detail !== message && error.detail !== `${path}: ${message}`)
         .map(({ path, message }) => `  ${paint('bold', plain(path))}: ${plain(message)}`),
       ...issues.flatMap((issue) => issueLines(issue, { paint, sourceOf: () => undefined, excerpt: false })),
-      ...(problem.errorId === undefined ? [] : [`  the server's log has the cause under ${problem.errorId}`]),
+      ...(problem.errorId === undefined || error.detail.includes(problem.errorId)
+        ? []
+        : [`  the server's log has the cause under ${problem.errorId}`]),
     ],
   };
 }

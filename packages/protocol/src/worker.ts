@@ -26,7 +26,8 @@ export const registerRequest = z.strictObject({
   protocol: z.literal(WORKER_PROTOCOL_VERSION),
   /** Unique among live workers: a second registration under a live name makes a new incarnation, the old one drains. */
   name: z.string().min(1).max(128),
-  group: z.string().min(1).max(64),
+  /** Of the form that a definition's `workerGroup` has: any other could be named by no task. */
+  group: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/),
   slots: z.int().min(1).max(10_000),
   /** Task types, and `processor:<name>` for each processor. */
   capabilities: z.array(z.string().min(1).max(200)).max(10_000),

@@ -2,7 +2,7 @@ import { availableParallelism } from 'node:os';
 import { relative, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { Option } from 'commander';
-import { examples, integer, withJson } from '../command.ts';
+import { directory, examples, integer, withJson } from '../command.ts';
 import { DEFAULT_DATA_DIR } from '../connection/connect.ts';
 import { CliFailure, usageFailure } from '../failure.ts';
 import { listenFailure } from '../listen-address.ts';
@@ -30,7 +30,7 @@ export function define(command: Command, terminal: Terminal): void {
       'Runs everything on this machine: api, master, alert and workers, on an embedded real PostgreSQL. With --json: prints one line {"url":…,"token":…} when it is ready. Ctrl-C lets running tasks finish and stops everything; a second one stops at once.',
     )
     .option('--port <n>', 'where to listen on 127.0.0.1; 0 takes a free one', integer(0, 65_535), 7400)
-    .option('--data <dir>', 'where everything is kept', `./${DEFAULT_DATA_DIR}`)
+    .option('--data <dir>', 'where everything is kept', directory, `./${DEFAULT_DATA_DIR}`)
     .option('--masters <n>', 'how many masters', integer(1, 16), 1)
     .option('--workers <n>', 'how many worker processes', integer(1, 16), 1)
     .option(

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { availableParallelism, hostname } from 'node:os';
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
-import { examples, integer } from '../command.ts';
+import { directory, examples, integer, workerGroup } from '../command.ts';
 import { EXIT } from '../exit-codes.ts';
 import { CliFailure, systemErrorCode, usageFailure } from '../failure.ts';
 import { stopOnSignal } from '../stop-signals.ts';
@@ -28,10 +28,10 @@ export function define(command: Command, terminal: Terminal): void {
       'Runs a worker. The first SIGTERM or Ctrl-C drains it: nothing new starts, what runs may finish. A second one ends it at once.',
     )
     .option('--server <url...>', 'the servers; the next one is used when one fails (default: KEELSON_URL)')
-    .option('--group <name>', 'the worker group', 'default')
+    .option('--group <name>', 'the worker group', workerGroup, 'default')
     .option('--slots <n>', 'how many tasks it runs at the same time', integer(1, 10_000), availableParallelism())
     .option('--name <name>', 'unique among the live workers (default: made from host and data directory)')
-    .option('--data <dir>', 'a directory of its own, on a local disk', `./${DEFAULT_DIRECTORY}`)
+    .option('--data <dir>', 'a directory of its own, on a local disk', directory, `./${DEFAULT_DIRECTORY}`)
     .option('--token-file <file>', 'a file with a token of the role worker (default: KEELSON_TOKEN)')
     .option('--drain <seconds>', 'how long running tasks may go on after the first signal', integer(0, 86_400), 30)
     .action(async (options: WorkerCommandOptions) => worker(terminal, options));
