@@ -1,54 +1,23 @@
-import { createWorker } from '@keelson/worker';
+import { createWorker, stderrLog } from '@keelson/worker';
+import type { WorkerLog } from '@keelson/worker';
+import { isWorkerSettings } from './worker-settings.ts';
 
 /** How long running tasks may go on when dev stops. */
 const DRAIN_MS = 10_000;
 
-/** The program of a worker of `dev`: its settings come in the environment, the wish that it leaves in a message from its parent. */
-const settings: unknown = JSON.parse(process.env['KEELSON_DEV_WORKER'] ?? 'null');
-const token = process.env['KEELSON_TOKEN'] ?? '';
-if (!isSettings(settings) || process.send === undefined) throw new Error('this program is started by keelson dev');
-// Tasks must not find it in what they inherit, nor a debugger in what the process shows.
-delete process.env['KEELSON_TOKEN'];
-
-const { server, name, slots, dataDir } = settings;
-const worker = createWorker({ servers: [server], token, name, group: 'default', slots, dataDir });
-
-process.once('message', () => {
-  process.off('disconnect', orphaned);
-  void worker.drain(DRAIN_MS).finally(() => process.exit(0));
-});
-process.once('disconnect', orphaned);
-if (!process.connected) orphaned();
+/** What dev says of its workers on the terminal: only what somebody has to look at. */
+const log: WorkerLog = (level, message, fields) => {
+  if (level !== 'info') stderrLog(level, message, fields);
+};
 
 /**
- * The server has died with its process: there is nobody to report to, and the next `dev` wants this directory. What runs here dies
- * with this process and is run again.
+ * The program of a worker of `dev`. Its settings, the token among them, come over the channel and not in the environment, which tasks of the
+ * same user could read. Its end comes with the end of the channel.
  */
-function orphaned(): void {
-  process.exit(1);
-}
-
-await worker.start();
-process.send('ready');
-
-interface Settings {
-  readonly server: string;
-  readonly name: string;
-  readonly slots: number;
-  readonly dataDir: string;
-}
-
-function isSettings(value: unknown): value is Settings {
-  return (
-    typeof value === 'object' &&
-    value !== null &&
-    'server' in value &&
-    'name' in value &&
-    'slots' in value &&
-    'dataDir' in value &&
-    typeof value.server === 'string' &&
-    typeof value.name === 'string' &&
-    typeof value.slots === 'number' &&
-    typeof value.dataDir === 'string'
-  );
-}
+process.once('message', (settings: unknown) => {
+  if (!isWorkerSettings(settings)) throw new Error('this program is started by keelson dev');
+  const { server, token, name, slots, dataDir } = settings;
+  const worker = createWorker({ servers: [server], token, name, group: 'default', slots, dataDir, log });
+  process.once('disconnect', () => void worker.drain(DRAIN_MS).finally(() => process.exit(0)));
+  void worker.start().then(() => process.send?.('ready'));
+});

@@ -1,14 +1,7 @@
 import { fork } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-
-export interface WorkerProcessOptions {
-  readonly server: string;
-  readonly token: string;
-  readonly name: string;
-  readonly slots: number;
-  readonly dataDir: string;
-}
+import type { WorkerSettings } from './worker-settings.ts';
 
 export interface WorkerProcess {
   /** Resolves once the worker has joined. */
@@ -22,13 +15,11 @@ const MODULE = fileURLToPath(new URL('./worker-main.ts', import.meta.url));
 const STOP_WITHIN_MS = 20_000;
 
 /** A worker of `dev` in a process of its own. It drains when it is asked to, and ends at once when this process dies. */
-export function startWorkerProcess({ server, token, name, slots, dataDir }: WorkerProcessOptions): WorkerProcess {
-  const child = fork(MODULE, [], {
-    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
-    // Out of the terminal's process group: a Ctrl-C is this process's to pass on.
-    detached: true,
-    env: { ...process.env, KEELSON_TOKEN: token, KEELSON_DEV_WORKER: JSON.stringify({ server, name, slots, dataDir }) },
-  });
+export function startWorkerProcess(settings: WorkerSettings): WorkerProcess {
+  const { name } = settings;
+  // Out of the terminal's process group: a Ctrl-C is this process's to pass on.
+  const child = fork(MODULE, [], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'], detached: true });
+  child.send(settings);
   const exited = new Promise<string>((resolve) => {
     child.once('error', (error) => resolve(error.message));
     child.once('exit', (code, signal) => resolve(signal === null ? `exit code ${code}` : `signal ${signal}`));
