@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import type { JsonObject } from '@keelson/core';
 import type { InstanceDetail } from '@keelson/protocol';
 import { endProcess, startDevProcess, temporaryFolder } from './support/dev-process.ts';
 import { waitForEnd, waitForReason } from './support/instances.ts';
@@ -122,12 +123,13 @@ test('failure: every task ends as its README says, and why names the reasons', a
 /** Starts an instance that nobody can run yet, then its worker; gives its end. */
 async function withOwnWorker(
   workflow: string,
+  params: JsonObject,
   first: string,
   command: string,
   args: readonly string[],
   options: LaunchOptions,
 ) {
-  const { id } = await dev.client.start('default', workflow);
+  const { id } = await dev.client.start('default', workflow, { params });
   const waiting = await waitForReason(dev.client, id, first, 'no-worker-with-capability');
   assert.match(waiting.message, /no live worker in group default can run processor:/);
   const { token } = await dev.client.createToken({ name: workflow, role: 'worker' });
@@ -141,7 +143,14 @@ async function withOwnWorker(
 }
 
 test('processor: waits for a worker of its own, says so, and goes on when it has come', async () => {
-  const instance = await withOwnWorker('word-count', 'split', process.execPath, ['examples/processor/worker.ts'], {});
+  const instance = await withOwnWorker(
+    'word-count',
+    {},
+    'split',
+    process.execPath,
+    ['examples/processor/worker.ts'],
+    {},
+  );
   assert.deepEqual(await outputsOf(instance, 'count'), {
     total: 11,
     most: [
@@ -150,6 +159,12 @@ test('processor: waits for a worker of its own, says so, and goes on when it has
       { word: 'ship', count: 2 },
     ],
   });
+});
+
+test('python-worker: the worker protocol spoken by a program that shares no code with this repository', async () => {
+  const worker = ['examples/python-worker/worker.py'];
+  const instance = await withOwnWorker('python-words', { text: 'keel' }, 'count', 'python3', worker, {});
+  assert.deepEqual(await outputsOf(instance, 'count'), { words: 1, longest: 'keel' });
 });
 
 function primesUpTo(limit: number): number {

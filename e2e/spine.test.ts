@@ -123,6 +123,26 @@ test('outputs keep their types, and files reach those who need them only', async
   assert.doesNotMatch((await dev.keelson(['logs', `${id}/other`])).stdout, /make/);
 });
 
+test('a database that does not answer is said in the words of its driver, without its password', async () => {
+  const url = (user: string) => `postgresql://${user}@127.0.0.1:1/sales`;
+  const password = 'opensesame';
+  assert.equal((await dev.keelson(['datasource', 'set', 'down', url('etl')], { input: password })).code, 0);
+  assert.equal((await dev.keelson(['datasource', 'set', 'open', url('guest'), '--no-password'])).code, 0);
+  const ask = (datasource: string) => ({ uses: 'sql', with: { datasource, sql: 'select 1' } }) as const;
+  const id = await publishAndStart(dev, { name: 'database-down', tasks: { a: ask('down'), b: ask('open') } });
+  const ended = await waitForEnd(dev.client, id);
+  assert.deepEqual(
+    ended.tasks.map(({ state, reason }) => [state, reason?.code]),
+    [
+      ['failed', 'sql-connect'],
+      ['failed', 'sql-connect'],
+    ],
+  );
+  for (const { reason } of ended.tasks)
+    assert.match(reason?.message ?? '', /no connection to .*127\.0\.0\.1:1\/sales: .*ECONNREFUSED/);
+  assert.ok(!JSON.stringify(ended).includes(password));
+});
+
 /** A task whose shell, child and grandchild write down who they are, and wait. */
 const family = `sh -c 'sleep 600 & echo $$ $! >> "$PIDS"; wait' & echo $$ >> "$PIDS"; wait`;
 
