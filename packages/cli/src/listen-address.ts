@@ -20,7 +20,11 @@ export function parseListen(text: string): ListenAddress {
 
 /** One clear line for an address that cannot be listened on; other errors come back as they are. */
 export function listenFailure(error: unknown, { host, port }: ListenAddress): unknown {
-  switch (systemErrorCode(error)) {
+  const code = systemErrorCode(error);
+  const { syscall } = error as { readonly syscall?: string };
+  // A data directory that this user may not write fails with EACCES too.
+  if (code === 'EACCES' && syscall !== 'listen') return error;
+  switch (code) {
     case 'EADDRINUSE':
       return new CliFailure('port-in-use', `port ${port} on ${host} is in use by another process`, {
         advice: 'stop that one, or choose another port',

@@ -17,6 +17,10 @@ test('addresses to listen on', () => {
     host: 'h',
     port: 1,
   });
+  const notAllowed = (syscall: string) =>
+    listenFailure(Object.assign(new Error(`EACCES: ${syscall}`), { code: 'EACCES', syscall }), { host: 'h', port: 1 });
+  assert.match(String(notAllowed('listen')), /may not listen on port 1/);
+  assert.match(String(notAllowed('mkdir')), /EACCES: mkdir/);
   assert.ok(inUse instanceof Error && inUse.message === 'port 1 on h is in use by another process');
 });
 
