@@ -12,12 +12,16 @@ const LOCK_INSTANCES = {
   text: `select ${LIVE_COLUMNS} from live_instance l where l.id = any($1::bigint[]) order by l.id for no key update skip locked`,
 };
 
-/** Locks: as above, for instances that have commands due, oldest command first. The limit counts locked rows only. */
+/**
+ * Locks: as above, for instances that have commands due, oldest command first, one by one until there are enough. `offset 0` keeps the
+ * planner from turning the look-up by key into a scan.
+ */
 const LOCK_COMMANDED = {
   name: 'step-lock-commanded',
-  text: `select ${LIVE_COLUMNS} from command c join live_instance l on l.id = c.instance_id
+  text: `select l.* from command c
+          cross join lateral (select ${LIVE_COLUMNS} from live_instance l where l.id = c.instance_id offset 0 for no key update skip locked) l
           where c.not_before <= clock_timestamp() and ($2::bigint is null or c.instance_id = $2)
-          order by c.id limit $1 for no key update of l skip locked`,
+          order by c.id limit $1`,
 };
 
 /** Read again under the instance's lock: what the locking statement saw of commands may be applied and gone by now. */
