@@ -70,22 +70,39 @@ export const failureReason = z.strictObject({
   code: z.string().max(64),
   message: z.string().max(8192),
   exitCode: z.int().optional(),
-  signal: z.string().max(32).optional(),
+  signal: z
+    .string()
+    .regex(/^[A-Za-z0-9+-]{1,32}$/)
+    .optional(),
 });
 
+/** Whoever writes such a file joins the path to a directory: it must stay below that, whoever reported it. */
+const relativePath = z
+  .string()
+  .min(1)
+  .max(1024)
+  .refine(
+    (path) =>
+      !/[\\\0]/.test(path) && path.isWellFormed() && path.split('/').every((part) => !['', '.', '..'].includes(part)),
+    'must be a plain relative path',
+  );
+
 export const blobRef = z.strictObject({
-  path: z.string().min(1).max(1024),
+  path: relativePath,
   sha256: z.string().regex(/^[0-9a-f]{64}$/),
   size: z.int().min(0),
   mode: z.int().min(0).max(0o777),
 });
 export type BlobRef = z.infer<typeof blobRef>;
 
+/** No attempt is older than thirty years; what is longer fits no `interval`. */
+const agoMs = z.number().min(0).max(1e12);
+
 export const startedReport = z.strictObject({
   kind: z.literal('started'),
   token,
   /** Milliseconds between the start and the sending of this report, by the worker's monotonic clock. */
-  startedAgoMs: z.number().min(0),
+  startedAgoMs: agoMs,
 });
 
 export const endedReport = z.strictObject({
@@ -95,8 +112,8 @@ export const endedReport = z.strictObject({
   reason: failureReason.optional(),
   outputs: z.record(z.string(), jsonValue).optional(),
   artifacts: z.array(blobRef).max(10_000).optional(),
-  startedAgoMs: z.number().min(0),
-  endedAgoMs: z.number().min(0),
+  startedAgoMs: agoMs,
+  endedAgoMs: agoMs,
   /** The last bytes of the log that no log call has carried yet (base64), at `offset`. */
   log: z.strictObject({ offset: z.int().min(0), data: z.string() }).optional(),
 });

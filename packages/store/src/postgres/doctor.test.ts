@@ -56,7 +56,11 @@ const BREAKS: readonly (readonly [rule: string, sql: string, message: RegExp])[]
     /^running, 4 tasks unfinished$/,
   ],
   ['attempt-of-dead-worker', "update worker_incarnation set state = 'dead'", /^task b, attempt 1, worker w1 is dead$/],
-  ['lease-not-expired', "update worker_incarnation set lease_until = now() - interval '10 minutes'", /^worker w1/],
+  [
+    'lease-not-expired',
+    "update worker_incarnation set lease_ms = 1, lease_until = now() - interval '10 minutes'",
+    /^worker w1/,
+  ],
   ['command-without-instance', "insert into command (instance_id, kind) values (404, 'settle')", /\(settle\)$/],
   ['command-overdue', "update command set created_at = now() - interval '2 minutes'", /\(start\), tried 0 times/],
   ['timer-overdue', "update delayed set due_at = now() - interval '2 minutes'", /^task c/],
