@@ -76,24 +76,25 @@ export const failureReason = z.strictObject({
     .optional(),
 });
 
-/** Whoever writes such a file joins the path to a directory: it must stay below that, whoever reported it. */
-const relativePath = z
-  .string()
-  .min(1)
-  .max(1024)
-  .refine(
-    (path) =>
-      !/[\\\0]/.test(path) && path.isWellFormed() && path.split('/').every((part) => !['', '.', '..'].includes(part)),
-    'must be a plain relative path',
-  );
-
 export const blobRef = z.strictObject({
-  path: relativePath,
+  path: z.string().min(1).max(1024),
   sha256: z.string().regex(/^[0-9a-f]{64}$/),
   size: z.int().min(0),
   mode: z.int().min(0).max(0o777),
 });
 export type BlobRef = z.infer<typeof blobRef>;
+
+/**
+ * Whoever gets the file joins its path to a directory: it must stay below that. Of a report only: in an assignment it is the worker that
+ * checks, and fails the one attempt.
+ */
+const reportedFile = blobRef.extend({
+  path: blobRef.shape.path.refine(
+    (path) =>
+      !/[\\\0]/.test(path) && path.isWellFormed() && path.split('/').every((part) => !['', '.', '..'].includes(part)),
+    'must be a plain relative path',
+  ),
+});
 
 /** No attempt is older than thirty years; what is longer fits no `interval`. */
 const agoMs = z.number().min(0).max(1e12);
@@ -111,7 +112,7 @@ export const endedReport = z.strictObject({
   end: z.enum(['succeeded', 'failed', 'stopped', 'lost']),
   reason: failureReason.optional(),
   outputs: z.record(z.string(), jsonValue).optional(),
-  artifacts: z.array(blobRef).max(10_000).optional(),
+  artifacts: z.array(reportedFile).max(10_000).optional(),
   startedAgoMs: agoMs,
   endedAgoMs: agoMs,
   /** The last bytes of the log that no log call has carried yet (base64), at `offset`. */
