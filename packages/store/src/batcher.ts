@@ -1,12 +1,16 @@
 /**
- * Runs work in batches without a delay of its own: an item that comes while nothing is under way goes at once, one that
- * comes while a batch is under way goes with the next. So batches are as large as the database is busy, and no larger.
+ * Runs work in batches: an item that comes while nothing is under way goes at once, one that comes while a batch is under way goes with
+ * the next. After a crowded batch the next one gathers for a moment first: what it costs each item is made up by fewer batches.
  */
 export interface Batcher<T> {
   add(item: T): void;
   /** Resolves when nothing is queued or under way. */
   idle(): Promise<void>;
 }
+
+/** A batch of at least so many items says that many clients are at work, not one that waits for its answer. */
+const CROWD = 4;
+const GATHER_MS = 2;
 
 /**
  * @param lanes batches that may be under way at once
@@ -16,7 +20,7 @@ export function createBatcher<T>(limit: number, lanes: number, run: (items: T[])
   let queue: T[] = [];
   let underWay = 0;
   let scheduled = false;
-  let resting: (() => void)[] = [];
+  let waiting: (() => void)[] = [];
 
   const pump = (): void => {
     scheduled = false;
@@ -24,15 +28,20 @@ export function createBatcher<T>(limit: number, lanes: number, run: (items: T[])
       const items = queue.length <= limit ? queue : queue.slice(0, limit);
       queue = queue.length <= limit ? [] : queue.slice(limit);
       underWay++;
-      void run(items).finally(() => {
-        underWay--;
-        pump();
-      });
+      void run(items).finally(() => finished(items.length));
     }
     if (underWay === 0 && queue.length === 0) {
-      for (const rest of resting) rest();
-      resting = [];
+      for (const rest of waiting) rest();
+      waiting = [];
     }
+  };
+
+  const finished = (size: number): void => {
+    underWay--;
+    if (scheduled) return;
+    if (size < CROWD || queue.length >= limit) return pump();
+    scheduled = true;
+    setTimeout(pump, GATHER_MS);
   };
 
   return {
@@ -44,6 +53,6 @@ export function createBatcher<T>(limit: number, lanes: number, run: (items: T[])
       setImmediate(pump);
     },
     idle: () =>
-      underWay === 0 && queue.length === 0 ? Promise.resolve() : new Promise((resolve) => resting.push(resolve)),
+      underWay === 0 && queue.length === 0 ? Promise.resolve() : new Promise((resolve) => waiting.push(resolve)),
   };
 }
