@@ -61,6 +61,8 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     frameworkErrors: answerFrameworkError,
     clientErrorHandler: answerClientError,
     forceCloseConnections: 'idle',
+    // A key called `constructor` is a key like any other: nothing here is merged into an object with a prototype.
+    onConstructorPoisoning: 'ignore',
     routerOptions: { maxParamLength: 300 },
   });
   const stops: (() => Promise<void>)[] = [];

@@ -41,7 +41,11 @@ const HOST = '127.0.0.1';
  */
 export async function startDev(options: DevOptions): Promise<RunningDev> {
   const { dataDir, port, log } = options;
-  await mkdir(dataDir, { recursive: true });
+  await mkdir(dataDir, { recursive: true }).catch((error: unknown) => {
+    throw new Error(
+      `the data directory ${dataDir} cannot be made: ${error instanceof Error ? error.message : String(error)}`,
+    );
+  });
   const database = await startEmbeddedPostgres({ dataDir, log: (line) => log.debug({ part: 'postgres' }, line) });
   const started: { server?: RunningServer; workers: WorkerProcess[] } = { workers: [] };
   const stop = async (): Promise<void> => {

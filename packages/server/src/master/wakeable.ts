@@ -8,9 +8,11 @@ export interface WakeableLoop {
   stop(): Promise<void>;
 }
 
+const LONGEST_REST_MS = 3000;
+
 /**
  * @param round one look; answers after how many milliseconds to look again, at the latest
- * @param failed told of a round that threw; answers how long to wait before the next
+ * @param failed told of a round that threw; answers how long to rest, which doubles with each failure in a row
  */
 export function startLoop(round: () => Promise<number>, failed: (error: unknown) => number): WakeableLoop {
   let woken = true;
@@ -28,10 +30,19 @@ export function startLoop(round: () => Promise<number>, failed: (error: unknown)
     });
 
   const run = async (): Promise<void> => {
+    let failures = 0;
     while (!stopped) {
       woken = false;
-      const wait = await round().catch(failed);
-      if (!woken && !stopped && wait > 0) await sleep(wait);
+      try {
+        const wait = await round();
+        failures = 0;
+        if (!woken && !stopped && wait > 0) await sleep(wait);
+      } catch (error) {
+        const wait = Math.min(failed(error) * 2 ** failures++, LONGEST_REST_MS);
+        // Wake-ups do not shorten it: what fails fails for them too.
+        for (const until = performance.now() + wait; !stopped && performance.now() < until;)
+          await sleep(until - performance.now());
+      }
     }
   };
   const done = run();

@@ -38,7 +38,7 @@ function unmaskedEnd(state: AttemptState, result: TaskResult | undefined): End {
   if (result === undefined)
     return { end: 'failed', reason: { code: 'internal', message: 'the attempt ended without a result' } };
   if (result.outcome === 'failed') return { end: 'failed', reason: bounded(result.reason) };
-  return withOutputs(result.outputs);
+  return withOutputs(result.outputs, state.assignment.secrets);
 }
 
 const LOST: Readonly<Partial<Record<AbortCause, string>>> = {
@@ -75,7 +75,7 @@ function bounded(reason: FailureReason): FailureReason {
   return { ...reason, code: reason.code.slice(0, MAX_CODE), message: reason.message.slice(0, MAX_MESSAGE) };
 }
 
-function withOutputs(outputs: Readonly<Record<string, unknown>>): End {
+function withOutputs(outputs: Readonly<Record<string, unknown>>, secrets: readonly string[]): End {
   let outputsJson: string;
   try {
     outputsJson = JSON.stringify(outputs);
@@ -89,6 +89,11 @@ function withOutputs(outputs: Readonly<Record<string, unknown>>): End {
     };
   }
   if (outputsJson === '{}') return { end: 'succeeded' };
+  const leak = secrets.length === 0 ? undefined : outputWithSecret(outputs, secrets);
+  if (leak !== undefined) {
+    const message = `output ${leak} holds a secret, and outputs are stored and shown in plain; read the secret where it is needed`;
+    return { end: 'failed', reason: { code: 'bad-output', message } };
+  }
   if (Buffer.byteLength(outputsJson) > MAX_OUTPUTS_BYTES) {
     return {
       end: 'failed',
@@ -99,4 +104,12 @@ function withOutputs(outputs: Readonly<Record<string, unknown>>): End {
     };
   }
   return { end: 'succeeded', outputsJson };
+}
+
+function outputWithSecret(outputs: Readonly<Record<string, unknown>>, secrets: readonly string[]): string | undefined {
+  for (const [name, value] of Object.entries(outputs)) {
+    const text = typeof value === 'string' ? value : JSON.stringify(value);
+    if (maskText(text, secrets) !== text) return name;
+  }
+  return undefined;
 }

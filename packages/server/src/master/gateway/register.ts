@@ -8,20 +8,16 @@ import { hashCredential } from './authenticate.ts';
 /** Two may fail before the lease is in danger. */
 const RENEWALS_PER_LEASE = 4;
 
-/**
- * A worker joins: a new incarnation, with a credential of its own.
- *
- * @throws {ApiError} `unauthenticated` or `forbidden` for the join token
- */
-export async function register(
-  context: MasterContext,
-  joinToken: string,
-  request: RegisterRequest,
-): Promise<RegisterResponse> {
-  const holder = joinToken === '' ? undefined : await context.store.tokens.verify(joinToken);
+/** @throws {ApiError} `unauthenticated` or `forbidden` */
+export async function checkJoinToken({ store }: MasterContext, token: string): Promise<void> {
+  const holder = token === '' ? undefined : await store.tokens.verify(token);
   if (holder === undefined) throw new ApiError('unauthenticated', 'the join token is unknown, expired or revoked');
   if (holder.role !== 'worker' && holder.role !== 'admin')
     throw new ApiError('forbidden', `a token of the role ${holder.role} cannot join as a worker`);
+}
+
+/** A worker joins: a new incarnation, with a credential of its own. */
+export async function register(context: MasterContext, request: RegisterRequest): Promise<RegisterResponse> {
   const secret = randomBytes(32).toString('base64url');
   const { id, leaseMs } = await context.store.workers.register({
     name: request.name,

@@ -1,12 +1,12 @@
 import type { EndedReport, ReportRequest, ReportResponse, StartedReport } from '@keelson/protocol';
-import type { StartedAttempt } from '@keelson/store';
-import type { Batcher } from '@keelson/store';
+import type { Batcher, ReportedEnd, StartedAttempt } from '@keelson/store';
+import { outputProblem } from '@keelson/tasks';
 import type { MasterContext } from '../context.ts';
 import type { Reports } from '../reports.ts';
 import { takeOutbox } from '../sessions.ts';
 import type { WorkerSession } from '../sessions.ts';
 import { parseToken } from '../token.ts';
-import { storable, storableText } from './storable.ts';
+import { storableText } from './storable.ts';
 
 /**
  * Answers once every end in it is settled. A report under a token of another worker, or of no attempt, is settled by being
@@ -68,6 +68,7 @@ async function submitEnd(
   if (parts === undefined) return;
   const { instanceId, generation, task, attemptId, incarnationId, nonce } = parts;
   const versionId = session.held.get(attemptId)?.versionId;
+  const content = contentOf(said);
   await reports.submit({
     instanceId,
     generation,
@@ -75,15 +76,33 @@ async function submitEnd(
     attemptId,
     incarnationId,
     nonce,
-    end: said.end,
     startedAgoMs: said.startedAgoMs,
     endedAgoMs: said.endedAgoMs,
     ...(versionId === undefined ? {} : { versionId }),
-    ...(said.reason === undefined ? {} : { reason: reasonOf(said.reason) }),
-    ...(said.outputs === undefined ? {} : { outputs: storable(said.outputs) }),
-    ...(said.artifacts === undefined ? {} : { artifacts: said.artifacts }),
+    ...content,
   });
 }
+
+type Content = Pick<ReportedEnd, 'end' | 'reason' | 'outputs' | 'artifacts'>;
+
+/** Outputs that break the rules fail the task, as they do where a worker checks them itself. */
+function contentOf({ end, reason, outputs = {}, artifacts }: EndedReport): Content {
+  const files = artifacts === undefined ? {} : { artifacts };
+  for (const [name, value] of Object.entries(outputs)) {
+    const problem = OUTPUT_NAME.test(name) ? outputProblem(value) : 'has a name that is not allowed';
+    if (problem === undefined) continue;
+    const message = `output ${storableText(name).slice(0, 100)} ${problem}`;
+    return { end: end === 'succeeded' ? 'failed' : end, reason: { code: 'bad-output', message }, ...files };
+  }
+  return {
+    end,
+    ...(reason === undefined ? {} : { reason: reasonOf(reason) }),
+    ...(Object.keys(outputs).length === 0 ? {} : { outputs }),
+    ...files,
+  };
+}
+
+const OUTPUT_NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
 
 function reasonOf({ code, message, exitCode, signal }: NonNullable<EndedReport['reason']>): {
   code: string;

@@ -18,7 +18,7 @@ import { parseToken } from '../token.ts';
 import { bearer, sessionOf } from './authenticate.ts';
 import { answerPoll } from './poll.ts';
 import { compareHeld, reconcile } from './reconcile.ts';
-import { register } from './register.ts';
+import { checkJoinToken, register } from './register.ts';
 import { answerReports } from './report.ts';
 import { storableText } from './storable.ts';
 import type { GatewayDependencies } from './dependencies.ts';
@@ -55,7 +55,7 @@ function authenticateWorkers(app: FastifyInstance, context: MasterContext): void
   app.decorateRequest('workerSession', null);
   app.addHook('onRequest', async (request) => {
     const wanted = request.routeOptions.config.gateway;
-    if (wanted === 'join-token') return;
+    if (wanted === 'join-token') return checkJoinToken(context, bearer(request));
     if (wanted !== 'credential') throw new ApiError('forbidden', 'this route is not open to workers');
     request.workerSession = await sessionOf(context, request);
   });
@@ -69,7 +69,7 @@ function callerOf(request: FastifyRequest): WorkerSession {
 
 function talkRoutes(app: FastifyInstance, { context, reports, started, renewals }: GatewayDependencies): void {
   app.post('/register', { config: { gateway: 'join-token' } }, async (request) =>
-    register(context, bearer(request), parse(registerRequest, request.body)),
+    register(context, parse(registerRequest, request.body)),
   );
 
   app.post('/poll', { config: gateway, bodyLimit: BODY_LIMIT.report }, async (request, reply) => {
@@ -172,17 +172,25 @@ function byteRoutes(app: FastifyInstance, context: MasterContext): void {
 }
 
 function parse<T>(schema: z.ZodType<T>, value: unknown): T {
-  const result = schema.safeParse(value);
+  const result = safely(() => schema.safeParse(value));
   if (result.success) return result.data;
-  const errors = result.error.issues.map(({ path, code, message }) => ({ path: path.join('.'), code, message }));
-  throw new ApiError(
-    'invalid-request',
-    errors
-      .map(({ path, message }) => `${path}: ${message}`)
-      .join('; ')
-      .slice(0, 1000),
-    { errors },
-  );
+  const errors = result.error.issues.map(({ path, code, message }) => ({
+    path: path.join('.'),
+    code: code.replaceAll('_', '-'),
+    message,
+  }));
+  const detail = errors.map(({ path, message }) => `${path}: ${message}`).join('; ');
+  throw new ApiError('invalid-request', detail.slice(0, 1000), { errors: errors.slice(0, 100) });
+}
+
+/** A value nested without end exhausts the stack of whoever walks it. */
+function safely<T>(walk: () => T): T {
+  try {
+    return walk();
+  } catch (error) {
+    if (error instanceof RangeError) throw new ApiError('invalid-request', 'the body is nested too deeply');
+    throw error;
+  }
 }
 
 function bytesOf(body: unknown): AsyncIterable<Uint8Array> {
