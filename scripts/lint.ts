@@ -9,6 +9,7 @@ const checks: { name: string; command: string; args: string[] }[] = [
   { name: 'types', command: bin('tsc'), args: ['-p', 'tsconfig.json'] },
   { name: 'rules', command: bin('oxlint'), args: ['--type-aware', '--deny-warnings'] },
   { name: 'format', command: bin('oxfmt'), args: ['--check'] },
+  { name: 'generated', command: process.execPath, args: ['scripts/generate.ts', '--check'] },
   { name: 'structure', command: process.execPath, args: ['scripts/check-structure.ts'] },
 ];
 

@@ -29,7 +29,7 @@ export const INVARIANTS: readonly Invariant[] = [
     sql: `select null::bigint as instance_id, format('worker %s (%s), lease over since %s', w.name, w.id, w.lease_until) as message
             from worker_incarnation w
            where w.state <> 'dead' and w.lease_until + w.lease_ms * interval '1 millisecond' + ${PATIENCE} < clock_timestamp()
-             and clock_timestamp() > pg_postmaster_start_time() + 2 * w.lease_ms * interval '1 millisecond' + ${PATIENCE}`,
+             and clock_timestamp() > server_up_since() + 2 * w.lease_ms * interval '1 millisecond' + ${PATIENCE}`,
   },
   {
     name: 'command-without-instance',

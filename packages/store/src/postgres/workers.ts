@@ -43,7 +43,7 @@ const EXPIRE = {
   text: `with over as (
            select id from worker_incarnation
             where state <> 'dead' and lease_until < clock_timestamp()
-              and clock_timestamp() > pg_postmaster_start_time() + lease_ms * interval '1 millisecond' and lease_ms <= $1::float8
+              and clock_timestamp() > server_up_since() + lease_ms * interval '1 millisecond' and lease_ms <= $1::float8
             for update skip locked
          )
          update worker_incarnation w set state = 'dead', ended_at = clock_timestamp(), end_reason = 'lease-expired'

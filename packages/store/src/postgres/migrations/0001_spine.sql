@@ -246,6 +246,9 @@ create trigger append_only before update on finished_task     for each row execu
 create trigger append_only before update on earlier_attempt   for each row execute function refuse_update();
 create trigger append_only before update on history           for each row execute function refuse_update();
 
+-- Nobody can renew a lease while the server is down: nothing expires within a lease of this moment.
+create function server_up_since() returns timestamptz language sql stable as 'select pg_postmaster_start_time()';
+
 -- Workers and servers -------------------------------------------------------------------------------------------------
 
 create table worker_group (
