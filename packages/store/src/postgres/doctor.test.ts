@@ -58,7 +58,8 @@ const BREAKS: readonly (readonly [rule: string, sql: string, message: RegExp])[]
   ['attempt-of-dead-worker', "update worker_incarnation set state = 'dead'", /^task b, attempt 1, worker w1 is dead$/],
   [
     'lease-not-expired',
-    "update worker_incarnation set lease_ms = 1, lease_until = now() - interval '10 minutes'",
+    `create or replace function server_up_since() returns timestamptz language sql as $f$ select '-infinity'::timestamptz $f$;
+     update worker_incarnation set lease_until = now() - interval '10 minutes'`,
     /^worker w1/,
   ],
   ['command-without-instance', "insert into command (instance_id, kind) values (404, 'settle')", /\(settle\)$/],
