@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import type { TaskDefinition, WorkflowDefinition } from '../definition/model.ts';
+import type { WorkflowDefinition } from '../definition/model.ts';
 import { compileWorkflow } from '../definition/plan.ts';
 import { runContext } from '../expression/scope.ts';
+import { taskOf, workflowOf } from '../testing/definitions.ts';
 import { decide } from './decide.ts';
 import { referenceEnds } from './testing/reference.ts';
 import type { Fate } from './testing/reference.ts';
@@ -39,37 +40,19 @@ const scenario = fc.record({
 });
 
 function definitionOf(specs: readonly TaskSpec[], onFailure: 'continue' | 'end'): WorkflowDefinition {
-  const tasks = specs.map((spec, index): TaskDefinition => {
+  const tasks = specs.map((spec, index) => {
     const needs = Object.fromEntries(
       spec.needs.flatMap(({ back, accepts }) => (index - back < 0 ? [] : [[`t${index - back}`, accepts]])),
     );
-    return {
-      id: `t${index}`,
-      labels: {},
-      uses: 'processor',
-      with: {},
+    return taskOf(`t${index}`, [], {
       needs,
-      env: {},
-      priority: 0,
-      workerGroup: 'default',
       retry: { max: spec.retries, delayMs: spec.delayed ? 10 : 0, backoff: 'exponential', maxDelayMs: 100 },
       delayMs: spec.delayed ? 5 : 0,
       allowFailure: spec.allowFailure,
       ...(spec.condition === undefined ? {} : { if: spec.condition }),
-    };
+    });
   });
-  return {
-    name: 'w',
-    project: 'p',
-    labels: {},
-    timezone: 'UTC',
-    params: {},
-    files: [],
-    triggers: [],
-    concurrency: { policy: 'parallel' },
-    onFailure,
-    tasks: Object.fromEntries(tasks.map((task) => [task.id, task])),
-  };
+  return workflowOf(tasks, { onFailure });
 }
 
 /** Holds the rows as the store would, and applies what `decide` says, loading only what it asks for. */

@@ -1,48 +1,20 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { TaskDefinition, WorkflowDefinition } from '../definition/model.ts';
 import { compileWorkflow } from '../definition/plan.ts';
 import { runContext } from '../expression/scope.ts';
+import { taskOf, workflowOf } from '../testing/definitions.ts';
 import { decide } from './decide.ts';
 import type { EngineEvent, TaskRecord } from './view.ts';
 
 const WIDTH = 200;
 
-function task(id: string, needs: string[]): TaskDefinition {
-  return {
-    id,
-    labels: {},
-    uses: 'processor',
-    with: {},
-    needs: Object.fromEntries(needs.map((need) => [need, ['succeeded'] as const])),
-    env: {},
-    retry: { max: 0, delayMs: 0, backoff: 'fixed', maxDelayMs: 1000 },
-    delayMs: 0,
-    priority: 0,
-    workerGroup: 'default',
-    allowFailure: false,
-  };
-}
-
 const wide = Array.from({ length: WIDTH }, (_, index) => index);
 const tasks = [
-  task('root', []),
-  ...wide.map((index) => task(`a${index}`, [])),
-  ...wide.map((index) => task(`b${index}`, ['root', `a${index}`])),
+  taskOf('root'),
+  ...wide.map((index) => taskOf(`a${index}`)),
+  ...wide.map((index) => taskOf(`b${index}`, ['root', `a${index}`])),
 ];
-const definition: WorkflowDefinition = {
-  name: 'w',
-  project: 'p',
-  labels: {},
-  timezone: 'UTC',
-  params: {},
-  files: [],
-  triggers: [],
-  concurrency: { policy: 'parallel' },
-  onFailure: 'end',
-  tasks: Object.fromEntries(tasks.map((one) => [one.id, one])),
-};
-const plan = compileWorkflow(definition);
+const plan = compileWorkflow(workflowOf(tasks, { onFailure: 'end' }));
 
 /** How often the shell has to read more rows before the decision is made: each is a round trip under the instance's lock. */
 function rounds(events: readonly EngineEvent[], ending: boolean): number {

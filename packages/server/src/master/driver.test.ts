@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { test } from 'node:test';
 import type { TestContext } from 'node:test';
-import type { TaskDefinition, WorkflowDefinition } from '@keelson/core';
+import type { TaskDefinition } from '@keelson/core';
+import { taskOf, workflowOf } from '@keelson/core/testing';
 import { migrate, openStore } from '@keelson/store';
 import type { BoundAttempt, LiveIncarnation, Store } from '@keelson/store';
 import { testDatabase } from '@keelson/store/testing';
@@ -75,20 +76,6 @@ test('an error of one claim gives back the slots that were promised to the other
   assert.deepEqual([one?.reserved, two?.reserved], [0, 0]);
 });
 
-const noop = (id: string, needs: string[] = []): TaskDefinition => ({
-  id,
-  labels: {},
-  uses: 'shell',
-  with: { script: 'true' },
-  needs: Object.fromEntries(needs.map((n) => [n, ['succeeded'] as const])),
-  env: {},
-  retry: { max: 0, delayMs: 0, backoff: 'fixed', maxDelayMs: 1000 },
-  delayMs: 0,
-  priority: 0,
-  workerGroup: 'default',
-  allowFailure: false,
-});
-
 async function house(t: TestContext) {
   const { url } = await testDatabase(t);
   await migrate(url);
@@ -101,18 +88,7 @@ async function house(t: TestContext) {
   });
   const sql = async (text: string, values: unknown[] = []) => (await pool.query(text, values)).rows;
   const workflow = async (name: string, tasks: TaskDefinition[]) => {
-    const definition: WorkflowDefinition = {
-      name,
-      project: 'p',
-      labels: {},
-      timezone: 'UTC',
-      params: {},
-      files: [],
-      triggers: [],
-      concurrency: { policy: 'parallel' },
-      onFailure: 'continue',
-      tasks: Object.fromEntries(tasks.map((one) => [one.id, one])),
-    };
+    const definition = workflowOf(tasks, { name });
     const source = JSON.stringify(definition);
     const hash = createHash('sha256').update(source).digest('hex');
     const [applied] = await store.definitions.apply([
@@ -176,7 +152,7 @@ async function master(t: TestContext, store: Store) {
 
 test('tasks that stood in line before a master came up are handed out', async (t) => {
   const { store, sql, workflow, join } = await house(t);
-  const start = await workflow('w', [noop('a')]);
+  const start = await workflow('w', [taskOf('a')]);
   const first = await master(t, store);
   await start();
   store.signals.send('command');
@@ -190,7 +166,7 @@ test('tasks that stood in line before a master came up are handed out', async (t
 
 test('what another gateway bound to an idle worker after it moved here reaches it', async (t) => {
   const { store, sql, workflow, join } = await house(t);
-  const start = await workflow('w', [noop('a')]);
+  const start = await workflow('w', [taskOf('a')]);
   const here = await master(t, store);
   const { credential, incarnation: id } = await here.register(join);
   await here.post('poll', credential, { held: [], waitMs: 0, draining: true });
@@ -206,7 +182,7 @@ test('what another gateway bound to an idle worker after it moved here reaches i
 
 test('an end that cannot be stored does not hold up the ends of others', async (t) => {
   const { store, workflow, join, sql } = await house(t);
-  const start = await workflow('w', [noop('a')]);
+  const start = await workflow('w', [taskOf('a')]);
   const here = await master(t, store);
   const { credential } = await here.register(join);
   const ids = [await start(), await start()];
@@ -237,7 +213,7 @@ test('an end that cannot be stored does not hold up the ends of others', async (
 
 test('a command of an instance that another transaction holds is not counted as tried', async (t) => {
   const { store, sql, workflow, url } = await house(t);
-  const start = await workflow('w', [noop('a')]);
+  const start = await workflow('w', [taskOf('a')]);
   const [busy, bad] = [await start(), await start()];
   const holder = new pg.Client({ connectionString: url, options: '-c search_path=keelson' });
   await holder.connect();
@@ -255,7 +231,7 @@ test('a command of an instance that another transaction holds is not counted as 
 
 test('a version that cannot be loaded keeps no instance of another version waiting', async (t) => {
   const { sql, workflow, url } = await house(t);
-  const [good, bad] = [await workflow('good', [noop('a')]), await workflow('bad', [noop('a')])];
+  const [good, bad] = [await workflow('good', [taskOf('a')]), await workflow('bad', [taskOf('a')])];
   const goods = await Promise.all(Array.from({ length: 20 }, good));
   const broken = await bad();
   await sql(
@@ -281,7 +257,7 @@ test('a stop of an instance whose tasks report all the time is applied soon', as
   const { store, sql, workflow, join } = await house(t);
   const start = await workflow(
     'w',
-    Array.from({ length: 3000 }, (_, index) => noop(`t${index}`)),
+    Array.from({ length: 3000 }, (_, index) => taskOf(`t${index}`)),
   );
   const here = await master(t, store);
   const { credential } = await here.register(join, 'w1', 8);
@@ -325,7 +301,7 @@ test('a stop of an instance whose tasks report all the time is applied soon', as
 
 test('a progress note that cannot be stored does not cost the worker its lease', async (t) => {
   const { store, workflow, join } = await house(t);
-  const start = await workflow('w', [noop('a')]);
+  const start = await workflow('w', [taskOf('a')]);
   const here = await master(t, store);
   const { credential } = await here.register(join);
   await start();

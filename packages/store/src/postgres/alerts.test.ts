@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { openWorld, workflowOf } from '../testing/world.ts';
+import { namedWorkflow, openWorld } from '../testing/world.ts';
 import { createAlerts } from './alerts.ts';
 
 test('an alert is claimed by one sender at a time, and comes again until it is delivered', async (t) => {
   const { pool, sql, apply, start } = await openWorld(t);
   const alerts = createAlerts(pool);
   assert.equal(await alerts.msUntilDue(), undefined);
-  const instanceId = await start(await apply(workflowOf('demo', 'etl')));
+  const instanceId = await start(await apply(namedWorkflow('demo', 'etl')));
   await sql(
     'insert into alert (kind, instance_id, payload) select \'instance-failed\', $1, \'{"task": "a"}\' from generate_series(1, 20)',
     [instanceId],

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { test } from 'node:test';
-import { draftOf, openWorld, taskOf, workflowOf } from '../testing/world.ts';
+import { taskOf } from '@keelson/core/testing';
+import { draftOf, namedWorkflow, openWorld } from '../testing/world.ts';
 import { postgresBlobs } from './blobs.ts';
 
-const versionOf = (label: string) => draftOf({ ...workflowOf('demo', 'etl'), description: label });
+const versionOf = (label: string) => draftOf({ ...namedWorkflow('demo', 'etl'), description: label });
 
 test('content makes a version when it differs from the latest one, and only then', async (t) => {
   const { definitions } = await openWorld(t);
@@ -23,7 +24,7 @@ test('content makes a version when it differs from the latest one, and only then
 
 test('a version comes back as it was applied, its tasks in the order of the file', async (t) => {
   const { definitions } = await openWorld(t);
-  const draft = draftOf(workflowOf('demo', 'etl', [taskOf('zeta'), taskOf('a_long_name'), taskOf('b', ['zeta'])]));
+  const draft = draftOf(namedWorkflow('demo', 'etl', [taskOf('zeta'), taskOf('a_long_name'), taskOf('b', ['zeta'])]));
   const [applied] = await definitions.apply([draft]);
   const found = await definitions.versionById(applied?.versionId ?? '');
   assert.deepEqual(found?.definition, draft.definition);
@@ -50,7 +51,7 @@ test('bundles that share workflows in different orders do not block each other f
   const { definitions } = await openWorld(t);
   const names = ['a', 'b', 'c', 'd', 'e'];
   const bundle = (round: number) =>
-    names.map((name) => draftOf({ ...workflowOf(`p-${name}`, name), description: `${round}` }));
+    names.map((name) => draftOf({ ...namedWorkflow(`p-${name}`, name), description: `${round}` }));
   await Promise.all(
     Array.from({ length: 10 }, (_, round) =>
       definitions.apply(round % 2 === 0 ? bundle(round) : bundle(round).toReversed()),
@@ -69,31 +70,31 @@ test('a file that was not uploaded is named, and nothing of the bundle is stored
     { path: 'a.sh', sha256: present, size: 4, mode: 0o755 },
     { path: 'sql/b.sql', sha256: absent, size: 4, mode: 0o644 },
   ];
-  const bundle = [versionOf('one'), draftOf(workflowOf('demo', 'other'), { files })];
+  const bundle = [versionOf('one'), draftOf(namedWorkflow('demo', 'other'), { files })];
   await assert.rejects(definitions.apply(bundle), {
     code: 'missing-blobs',
     message: /demo\/other: sql\/b\.sql$/,
     missing: [absent],
   });
   assert.equal(await definitions.get({ project: 'demo', name: 'etl' }), undefined);
-  await definitions.apply([draftOf(workflowOf('demo', 'other'), { files: files.slice(0, 1) })]);
+  await definitions.apply([draftOf(namedWorkflow('demo', 'other'), { files: files.slice(0, 1) })]);
   assert.deepEqual((await definitions.get({ project: 'demo', name: 'other' }))?.files, files.slice(0, 1));
 });
 
 test('bad names and a workflow that is defined twice are refused', async (t) => {
   const { definitions } = await openWorld(t);
   await assert.rejects(definitions.apply([versionOf('one'), versionOf('two')]), { code: 'duplicate-workflow' });
-  await assert.rejects(definitions.apply([draftOf(workflowOf('demo', 'Not a name'))]), { code: 'invalid-name' });
+  await assert.rejects(definitions.apply([draftOf(namedWorkflow('demo', 'Not a name'))]), { code: 'invalid-name' });
   assert.deepEqual(await definitions.list({}, { limit: 10 }), { items: [], next: null });
 });
 
 test('the plan says what an apply would do, and does nothing', async (t) => {
   const { definitions } = await openWorld(t);
-  await definitions.apply([versionOf('one'), draftOf(workflowOf('demo', 'other'))]);
+  await definitions.apply([versionOf('one'), draftOf(namedWorkflow('demo', 'other'))]);
   const planned = await definitions.plan([
     versionOf('one'),
-    draftOf(workflowOf('demo', 'other', [taskOf('x')])),
-    draftOf(workflowOf('new', 'one')),
+    draftOf(namedWorkflow('demo', 'other', [taskOf('x')])),
+    draftOf(namedWorkflow('new', 'one')),
   ]);
   assert.deepEqual(
     planned.map(({ change, latest }) => [change, latest?.version]),
@@ -104,7 +105,7 @@ test('the plan says what an apply would do, and does nothing', async (t) => {
     ],
   );
   assert.deepEqual(Object.keys(planned[1]?.latest?.definition.tasks ?? {}), ['a']);
-  assert.deepEqual(await definitions.plan([draftOf(workflowOf('new', 'one'))]), [
+  assert.deepEqual(await definitions.plan([draftOf(namedWorkflow('new', 'one'))]), [
     { project: 'new', name: 'one', change: 'create' },
   ]);
 });
@@ -118,7 +119,7 @@ test('lists come in pages, sorted, and narrowed by project and part of the name'
     ['a', 'a1'],
     ['a', 'a-1'],
   ] as const;
-  await definitions.apply(names.map(([project, name]) => draftOf(workflowOf(project, name))));
+  await definitions.apply(names.map(([project, name]) => draftOf(namedWorkflow(project, name))));
   const all: string[] = [];
   let cursor: string | undefined;
   for (;;) {
@@ -155,7 +156,7 @@ test('versions are listed newest first and can be read again', async (t) => {
 test('a workflow with live instances is not deleted; a deleted one comes back with the next apply', async (t) => {
   const { definitions, apply, start, end } = await openWorld(t);
   const workflow = { project: 'demo', name: 'etl' };
-  const applied = await apply(workflowOf('demo', 'etl'));
+  const applied = await apply(namedWorkflow('demo', 'etl'));
   const id = await start(applied);
   await assert.rejects(definitions.delete(workflow), {
     code: 'workflow-busy',
@@ -166,9 +167,9 @@ test('a workflow with live instances is not deleted; a deleted one comes back wi
   await assert.rejects(definitions.delete(workflow), { code: 'unknown-workflow' });
   assert.equal(await definitions.get(workflow), undefined);
   assert.deepEqual((await definitions.list({}, { limit: 10 })).items, []);
-  assert.deepEqual((await definitions.plan([draftOf(workflowOf('demo', 'etl'))]))[0]?.change, 'create');
+  assert.deepEqual((await definitions.plan([draftOf(namedWorkflow('demo', 'etl'))]))[0]?.change, 'create');
   assert.equal((await definitions.versionById(applied.versionId))?.version, 1, 'what has run keeps its version');
-  const again = await apply(workflowOf('demo', 'etl'));
+  const again = await apply(namedWorkflow('demo', 'etl'));
   assert.deepEqual([again.version, again.changed], [1, true]);
   assert.equal((await definitions.get(workflow))?.version, 1);
 });

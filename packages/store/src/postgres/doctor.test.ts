@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { addWorker, bind, finish, lineUp, openWorld, taskOf, workflowOf } from '../testing/world.ts';
+import { taskOf } from '@keelson/core/testing';
+import { addWorker, bind, finish, lineUp, namedWorkflow, openWorld } from '../testing/world.ts';
 import type { World } from '../testing/world.ts';
 import { createDoctor } from './doctor.ts';
 import { INVARIANTS } from './invariants.ts';
@@ -8,7 +9,7 @@ import { INVARIANTS } from './invariants.ts';
 /** A system at work that breaks no rule: one instance before its first step, one in the middle, one ended. */
 async function healthy(world: World): Promise<{ id: string; worker: string }> {
   const applied = await world.apply(
-    workflowOf(
+    namedWorkflow(
       'demo',
       'etl',
       ['a', 'b', 'c', 'd', 'e'].map((name) => taskOf(name)),

@@ -3,7 +3,8 @@ import { test } from 'node:test';
 import type { TestContext } from 'node:test';
 import type pg from 'pg';
 import { compileWorkflow, decide, runContext } from '@keelson/core';
-import type { TaskDefinition, WorkflowDefinition } from '@keelson/core';
+import type { WorkflowDefinition } from '@keelson/core';
+import { taskOf, workflowOf } from '@keelson/core/testing';
 import type { Placement, ReportedEnd, StepMind, StepOutcome } from '../engine.ts';
 import { migratedDatabase } from '../testing/migrated.ts';
 import { openPool } from './connection.ts';
@@ -13,39 +14,6 @@ import { createTimers } from './timers.ts';
 import { createWorkers } from './workers.ts';
 
 const VERSION = '1';
-
-function task(id: string, needs: readonly string[], more: Partial<TaskDefinition> = {}): TaskDefinition {
-  return {
-    id,
-    labels: {},
-    uses: 'processor',
-    with: {},
-    needs: Object.fromEntries(needs.map((need) => [need, ['succeeded'] as const])),
-    env: {},
-    retry: { max: 0, delayMs: 0, backoff: 'fixed', maxDelayMs: 1000 },
-    delayMs: 0,
-    priority: 0,
-    workerGroup: 'default',
-    allowFailure: false,
-    ...more,
-  };
-}
-
-function workflow(tasks: readonly TaskDefinition[], more: Partial<WorkflowDefinition> = {}): WorkflowDefinition {
-  return {
-    name: 'w',
-    project: 'p',
-    labels: {},
-    timezone: 'UTC',
-    params: {},
-    files: [],
-    triggers: [],
-    concurrency: { policy: 'parallel' },
-    onFailure: 'continue',
-    tasks: Object.fromEntries(tasks.map((one) => [one.id, one])),
-    ...more,
-  };
-}
 
 /** The engine with one workflow and one worker, driven step by step. */
 async function bench(t: TestContext, definition: WorkflowDefinition) {
@@ -127,7 +95,7 @@ async function claimAll({ engine, incarnationId }: Bench, count = 10): Promise<R
 }
 
 test('a chain runs from start to end, by claim and by direct hand-over', async (t) => {
-  const it = await bench(t, workflow([task('a', []), task('b', ['a']), task('c', ['b'])]));
+  const it = await bench(t, workflowOf([taskOf('a'), taskOf('b', ['a']), taskOf('c', ['b'])]));
   const id = await it.start();
   assert.deepEqual((await it.commands()).decided, [id]);
   assert.deepEqual((await it.commands()).decided, [], 'a command is applied once');
@@ -163,7 +131,7 @@ test('a chain runs from start to end, by claim and by direct hand-over', async (
 });
 
 test('a report is applied once, whoever repeats it, and a wrong nonce is never applied', async (t) => {
-  const it = await bench(t, workflow([task('a', []), task('b', ['a'])]));
+  const it = await bench(t, workflowOf([taskOf('a'), taskOf('b', ['a'])]));
   await it.start();
   await it.commands();
   const [a] = await claimAll(it);
@@ -177,7 +145,7 @@ test('a report is applied once, whoever repeats it, and a wrong nonce is never a
 });
 
 test('a join waits for all of its needs, whatever batches they come in', async (t) => {
-  const it = await bench(t, workflow([task('a', []), task('b', []), task('c', []), task('j', ['a', 'b', 'c'])]));
+  const it = await bench(t, workflowOf([taskOf('a'), taskOf('b'), taskOf('c'), taskOf('j', ['a', 'b', 'c'])]));
   await it.start();
   await it.commands();
   const ends = await claimAll(it);
@@ -193,7 +161,7 @@ test('a failure is retried, then fails its task and skips what needs it', async 
   const retry = { max: 1, delayMs: 1, backoff: 'fixed', maxDelayMs: 10 } as const;
   const it = await bench(
     t,
-    workflow([task('a', [], { retry }), task('b', ['a']), task('c', ['b']), task('d', ['a', 'c'])]),
+    workflowOf([taskOf('a', [], { retry }), taskOf('b', ['a']), taskOf('c', ['b']), taskOf('d', ['a', 'c'])]),
   );
   const id = await it.start();
   await it.commands();
@@ -218,10 +186,10 @@ test('a failure is retried, then fails its task and skips what needs it', async 
 });
 
 test('onFailure: end withdraws the line, kills what runs and starts only what accepts the failure', async (t) => {
-  const notify = task('notify', [], { needs: { a: ['failed'] } });
+  const notify = taskOf('notify', [], { needs: { a: ['failed'] } });
   const it = await bench(
     t,
-    workflow([task('a', []), task('b', []), task('c', []), task('d', ['b']), notify], { onFailure: 'end' }),
+    workflowOf([taskOf('a'), taskOf('b'), taskOf('c'), taskOf('d', ['b']), notify], { onFailure: 'end' }),
   );
   const id = await it.start();
   await it.commands();
@@ -246,7 +214,7 @@ test('onFailure: end withdraws the line, kills what runs and starts only what ac
 test('stop withdraws, kills, waits for what runs and then ends every task', async (t) => {
   const it = await bench(
     t,
-    workflow([task('a', []), task('b', []), task('c', ['a', 'b']), task('d', [], { delayMs: 60_000 })]),
+    workflowOf([taskOf('a'), taskOf('b'), taskOf('c', ['a', 'b']), taskOf('d', [], { delayMs: 60_000 })]),
   );
   const id = await it.start();
   await it.commands();
@@ -275,7 +243,7 @@ test('stop withdraws, kills, waits for what runs and then ends every task', asyn
 });
 
 test('an expired lease loses its attempts, which run again elsewhere under new tokens', async (t) => {
-  const it = await bench(t, workflow([task('a', [])]));
+  const it = await bench(t, workflowOf([taskOf('a')]));
   await it.start();
   await it.commands();
   const [a] = await claimAll(it);
@@ -293,7 +261,7 @@ test('an expired lease loses its attempts, which run again elsewhere under new t
 });
 
 test('an idempotency key starts once', async (t) => {
-  const it = await bench(t, workflow([task('a', [])]));
+  const it = await bench(t, workflowOf([taskOf('a')]));
   const request = {
     workflowId: '1',
     versionId: VERSION,
@@ -315,7 +283,7 @@ test('an idempotency key starts once', async (t) => {
 });
 
 test('two engines never apply the same command', async (t) => {
-  const it = await bench(t, workflow([task('a', [])]));
+  const it = await bench(t, workflowOf([taskOf('a')]));
   for (let index = 0; index < 30; index++) await it.start();
   const outcomes = await Promise.all([it.commands(), it.commands(), it.commands(), it.commands()]);
   const decided = outcomes.flatMap(({ decided: ids }) => ids);
@@ -325,7 +293,7 @@ test('two engines never apply the same command', async (t) => {
 });
 
 test('the schema refuses a second active attempt and a change of what has ended', async (t) => {
-  const it = await bench(t, workflow([task('a', [])]));
+  const it = await bench(t, workflowOf([taskOf('a')]));
   await it.start();
   await it.commands();
   const [a] = await claimAll(it);
@@ -339,7 +307,7 @@ test('the schema refuses a second active attempt and a change of what has ended'
 });
 
 test('parking ends an instance that cannot be moved, with its reason', async (t) => {
-  const it = await bench(t, workflow([task('a', []), task('b', [])]));
+  const it = await bench(t, workflowOf([taskOf('a'), taskOf('b')]));
   const id = await it.start();
   await it.commands();
   await claimAll(it, 1);

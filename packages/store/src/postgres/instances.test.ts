@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { InstanceFilter } from '../instances.ts';
-import { addWorker, bind, finish, lineUp, openWorld, taskOf, workflowOf } from '../testing/world.ts';
+import { taskOf } from '@keelson/core/testing';
+import { addWorker, bind, finish, lineUp, namedWorkflow, openWorld } from '../testing/world.ts';
 import type { World } from '../testing/world.ts';
 import { createInstances } from './instances.ts';
 
@@ -11,7 +12,7 @@ test('a fresh instance shows what it was started with, and every task waiting in
   const world = await openWorld(t);
   const instances = createInstances(world.pool);
   const applied = await world.apply({
-    ...workflowOf('demo', 'etl', [taskOf('zeta'), taskOf('alpha', ['zeta'])]),
+    ...namedWorkflow('demo', 'etl', [taskOf('zeta'), taskOf('alpha', ['zeta'])]),
     timezone: 'Asia/Tokyo',
   });
   const id = await world.start(applied);
@@ -71,7 +72,7 @@ async function everyState(world: World): Promise<{ id: string; attempts: Record<
   const names = ['waits', 'delayed', 'again', 'ready', 'bound', 'runs', 'good', 'bad', 'left_out'];
   const id = await world.start(
     await world.apply(
-      workflowOf(
+      namedWorkflow(
         'demo',
         'etl',
         names.map((name) => taskOf(name, [], retry)),
@@ -197,7 +198,7 @@ test('one task is found by its key, with its outputs and attempts', async (t) =>
 test('an ended instance shows its end; tasks that nobody came to are stopped', async (t) => {
   const world = await openWorld(t);
   const instances = createInstances(world.pool);
-  const id = await world.start(await world.apply(workflowOf('demo', 'etl', [taskOf('a'), taskOf('b', ['a'])])));
+  const id = await world.start(await world.apply(namedWorkflow('demo', 'etl', [taskOf('a'), taskOf('b', ['a'])])));
   await world.sql(
     `update live_instance set failure = '{"task": "a", "reason": {"code": "exit-code", "message": "exit code 1"}}'`,
   );
@@ -236,7 +237,7 @@ test('lists are newest first, in pages, and narrowed by project, workflow and st
   const world = await openWorld(t);
   const instances = createInstances(world.pool);
   const [etl, report, other] = await Promise.all(
-    [workflowOf('demo', 'etl'), workflowOf('demo', 'report'), workflowOf('else', 'etl')].map(world.apply),
+    [namedWorkflow('demo', 'etl'), namedWorkflow('demo', 'report'), namedWorkflow('else', 'etl')].map(world.apply),
   );
   assert.ok(etl && report && other);
   const made: Record<string, string> = {};
@@ -284,7 +285,7 @@ test('lists are newest first, in pages, and narrowed by project, workflow and st
 test('an instance that lives again is not listed by how an earlier generation ended', async (t) => {
   const world = await openWorld(t);
   const instances = createInstances(world.pool);
-  const id = await world.start(await world.apply(workflowOf('demo', 'etl')));
+  const id = await world.start(await world.apply(namedWorkflow('demo', 'etl')));
   await world.end(id, 'failed');
   await world.sql("insert into instance_end (instance_id, generation, state) values ($1, 2, 'succeeded')", [id]);
   const found = async (state: 'failed' | 'succeeded') => (await instances.list({ state }, AT_ONCE)).items.length;
@@ -295,7 +296,7 @@ test('an instance that lives again is not listed by how an earlier generation en
 test('the history is read oldest first, in pages', async (t) => {
   const world = await openWorld(t);
   const instances = createInstances(world.pool);
-  const applied = await world.apply(workflowOf('demo', 'etl'));
+  const applied = await world.apply(namedWorkflow('demo', 'etl'));
   const [id, other] = [await world.start(applied), await world.start(applied)];
   await world.sql('delete from history');
   for (const [instance, task] of [
@@ -322,7 +323,7 @@ test('the history is read oldest first, in pages', async (t) => {
 
 test('commands that were given up are listed with their reason', async (t) => {
   const world = await openWorld(t);
-  const id = await world.start(await world.apply(workflowOf('demo', 'etl')));
+  const id = await world.start(await world.apply(namedWorkflow('demo', 'etl')));
   await world.sql(
     "insert into command_error (command_id, instance_id, kind, payload, tries, error) values (5, $1, 'start', '{\"a\": 1}', 4, 'no such version')",
     [id],
@@ -338,7 +339,7 @@ test('ten thousand tasks are read with as many statements as one', async (t) => 
   const names = Array.from({ length: 10_000 }, (_, index) => `t${index}`);
   const id = await world.start(
     await world.apply(
-      workflowOf(
+      namedWorkflow(
         'demo',
         'wide',
         names.map((name) => taskOf(name)),

@@ -9,12 +9,12 @@ import fc from 'fast-check';
 import pg from 'pg';
 import { folderObjects } from '../blobs/folder.ts';
 import type { ObjectStore } from '../blobs/object-store.ts';
-import { openWorld, workflowOf } from '../testing/world.ts';
+import { namedWorkflow, openWorld } from '../testing/world.ts';
 import { createLogs } from './logs.ts';
 
 async function open(t: TestContext, objects?: ObjectStore) {
   const world = await openWorld(t);
-  const instanceId = await world.start(await world.apply(workflowOf('demo', 'etl')));
+  const instanceId = await world.start(await world.apply(namedWorkflow('demo', 'etl')));
   const logs = createLogs(world.settings, objects);
   t.after(() => logs.close());
   let attempts = 0;

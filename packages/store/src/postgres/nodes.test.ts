@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { addWorker, bind, openWorld, taskOf, workflowOf } from '../testing/world.ts';
+import { taskOf } from '@keelson/core/testing';
+import { addWorker, bind, namedWorkflow, openWorld } from '../testing/world.ts';
 import { createNodes } from './nodes.ts';
 
 test('servers are seen for as long as they promised, and forgotten after a day of silence', async (t) => {
@@ -38,7 +39,7 @@ test('servers are seen for as long as they promised, and forgotten after a day o
 
 test('workers show their slots and what they run; dead ones are left out', async (t) => {
   const world = await openWorld(t);
-  const id = await world.start(await world.apply(workflowOf('demo', 'etl', [taskOf('a'), taskOf('b')])));
+  const id = await world.start(await world.apply(namedWorkflow('demo', 'etl', [taskOf('a'), taskOf('b')])));
   const w1 = await addWorker(world, 'w1', { slots: 3 });
   await addWorker(world, 'w2', { state: 'draining', leaseMs: -1 });
   await addWorker(world, 'w3', { state: 'dead' });

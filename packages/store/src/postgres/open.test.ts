@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { buffer } from 'node:stream/consumers';
 import { testDatabase } from '../testing/postgres.ts';
 import { migratedDatabase } from '../testing/migrated.ts';
-import { draftOf, workflowOf } from '../testing/world.ts';
+import { draftOf, namedWorkflow } from '../testing/world.ts';
 import { openStore } from './open.ts';
 
 test('a store opens on a migrated database, and its parts work together', async (t) => {
@@ -16,7 +16,7 @@ test('a store opens on a migrated database, and its parts work together', async 
     const sha256 = createHash('sha256').update(bytes).digest('hex');
     await store.blobs.put(sha256, bytes);
     const files = [{ path: 'run.sh', sha256, size: bytes.length, mode: 0o755 }];
-    const [applied] = await store.definitions.apply([draftOf(workflowOf('demo', 'etl'), { files })]);
+    const [applied] = await store.definitions.apply([draftOf(namedWorkflow('demo', 'etl'), { files })]);
     const version = (await store.definitions.versionById(applied?.versionId ?? '')) ?? assert.fail();
     const started = await store.starts.start({
       workflowId: version.workflowId,

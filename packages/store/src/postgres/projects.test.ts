@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { openWorld, workflowOf } from '../testing/world.ts';
+import { namedWorkflow, openWorld } from '../testing/world.ts';
 import { createProjects } from './projects.ts';
 
 test('a project comes into being with the first thing stored in it', async (t) => {
@@ -8,7 +8,7 @@ test('a project comes into being with the first thing stored in it', async (t) =
   const projects = createProjects(pool);
   assert.equal(await projects.get('demo'), undefined);
   assert.deepEqual(await projects.params('demo'), {});
-  await apply(workflowOf('demo', 'etl'));
+  await apply(namedWorkflow('demo', 'etl'));
   await projects.setParams('other', { region: 'eu', limits: [1, 2] });
   await projects.setParams('other', { region: 'us' });
   assert.deepEqual(await projects.params('other'), { region: 'us' });

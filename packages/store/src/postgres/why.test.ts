@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { explain } from '@keelson/core';
-import { addWorker, bind, finish, lineUp, openWorld, taskOf, workflowOf } from '../testing/world.ts';
+import { taskOf } from '@keelson/core/testing';
+import { addWorker, bind, finish, lineUp, namedWorkflow, openWorld } from '../testing/world.ts';
 import type { World } from '../testing/world.ts';
 import { createWhy } from './why.ts';
 
@@ -18,7 +19,7 @@ async function message({ pool }: World, id: string, task: string): Promise<strin
 
 test('a fresh instance waits for a master; a step that fails says so, and one given up too', async (t) => {
   const world = await openWorld(t);
-  const id = await world.start(await world.apply(workflowOf('demo', 'etl', [taskOf('a'), taskOf('b', ['a'])])));
+  const id = await world.start(await world.apply(namedWorkflow('demo', 'etl', [taskOf('a'), taskOf('b', ['a'])])));
   assert.deepEqual(await codes(world, id), { a: 'command-waiting', b: 'waiting-for-upstream' });
   assert.equal(await message(world, id, 'b'), 'waits for a (waiting)');
   await world.sql("update command set tries = 2, last_error = 'boom', not_before = now() + interval '1 minute'");
@@ -52,7 +53,7 @@ test('tasks in each place say what they wait for', async (t) => {
   ];
   const id = await world.start(
     await world.apply(
-      workflowOf('demo', 'etl', [...names.map((name) => taskOf(name)), taskOf('joins', ['good', 'runs', 'bad'])]),
+      namedWorkflow('demo', 'etl', [...names.map((name) => taskOf(name)), taskOf('joins', ['good', 'runs', 'bad'])]),
     ),
   );
   const worker = await addWorker(world, 'w1', { slots: 10 });
@@ -68,7 +69,7 @@ test('tasks in each place say what they wait for', async (t) => {
   await world.sql(delay, [id, 'late', 1, 'delay']);
   await world.sql(delay, [id, 'again', 2, 'retry']);
   const other = await world.start(
-    await world.apply(workflowOf('demo', 'other', [taskOf('x'), taskOf('y'), taskOf('z')])),
+    await world.apply(namedWorkflow('demo', 'other', [taskOf('x'), taskOf('y'), taskOf('z')])),
   );
   await lineUp(world, other, 'x', { group: 'busy', priority: 9 });
   await lineUp(world, other, 'y', { group: 'busy', capability: 'sql' });
@@ -119,7 +120,7 @@ test('an unknown instance has no facts, and one that succeeded nothing to explai
   const world = await openWorld(t);
   assert.equal(await createWhy(world.pool).facts('404'), undefined);
   assert.equal(await createWhy(world.pool).facts('x'), undefined);
-  const id = await world.start(await world.apply(workflowOf('demo', 'etl')));
+  const id = await world.start(await world.apply(namedWorkflow('demo', 'etl')));
   await finish(world, id, 'a', 'succeeded');
   await world.end(id, 'succeeded');
   assert.deepEqual(await codes(world, id), {});

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { TestContext } from 'node:test';
 import pg from 'pg';
-import { addWorker, bind, lineUp, openWorld, taskOf, workflowOf } from '../testing/world.ts';
+import { taskOf } from '@keelson/core/testing';
+import { addWorker, bind, lineUp, namedWorkflow, openWorld } from '../testing/world.ts';
 import type { World } from '../testing/world.ts';
 import { claimCall } from './claim.ts';
 import { createEngine } from './engine.ts';
@@ -40,7 +41,7 @@ test('a renewal that was acknowledged is committed, whatever an expiry on the sa
 
 test('a worker that leaves while a claim for it is being written leaves nothing behind without a command', async (t) => {
   const { world, workers } = await setup(t);
-  const instance = await world.start(await world.apply(workflowOf('p', 'w', [taskOf('a')])));
+  const instance = await world.start(await world.apply(namedWorkflow('p', 'w', [taskOf('a')])));
   const id = await addWorker(world, 'w1');
   await lineUp(world, instance, 'a');
   const claimer = await rawClient(t, world);
@@ -64,7 +65,7 @@ test('a step that throws in its decision gives its locks back', async (t) => {
   const { world } = await setup(t);
   const engine = createEngine(world.settings, 1);
   t.after(() => engine.close());
-  const applied = await world.apply(workflowOf('p', 'w', [taskOf('a')]));
+  const applied = await world.apply(namedWorkflow('p', 'w', [taskOf('a')]));
   const instance = await world.start(applied);
   const mind = {
     knowsVersion: () => true,
@@ -86,7 +87,7 @@ test('a step that throws in its decision gives its locks back', async (t) => {
 
 test('a withdrawal and the note of a start do not lock each other out', async (t) => {
   const { world } = await setup(t);
-  const instance = await world.start(await world.apply(workflowOf('p', 'w', [taskOf('a'), taskOf('b')])));
+  const instance = await world.start(await world.apply(namedWorkflow('p', 'w', [taskOf('a'), taskOf('b')])));
   const worker = await addWorker(world, 'w1');
   const b = await bind(world, instance, 'b', worker, 'dispatched');
   const a = await bind(world, instance, 'a', worker, 'dispatched');

@@ -1,4 +1,5 @@
 import type { TaskDefinition, WorkflowDefinition } from '@keelson/core';
+import { taskOf, workflowOf } from '@keelson/core/testing';
 import type pg from 'pg';
 import { createHash } from 'node:crypto';
 import type { Applied, DefinitionDraft, Definitions } from '../definitions.ts';
@@ -10,40 +11,13 @@ import { createStarts } from '../postgres/starts.ts';
 import { migratedDatabase } from './migrated.ts';
 import type { CleanUp } from './postgres.ts';
 
-export function taskOf(id: string, needs: readonly string[] = [], more: Partial<TaskDefinition> = {}): TaskDefinition {
-  return {
-    id,
-    labels: {},
-    uses: 'shell',
-    with: {},
-    needs: Object.fromEntries(needs.map((need) => [need, ['succeeded'] as const])),
-    env: {},
-    retry: { max: 0, delayMs: 0, backoff: 'fixed', maxDelayMs: 1000 },
-    delayMs: 0,
-    priority: 0,
-    workerGroup: 'default',
-    allowFailure: false,
-    ...more,
-  };
-}
-
-export function workflowOf(
+/** A workflow of this project and name; by default of one task, `a`. */
+export function namedWorkflow(
   project: string,
   name: string,
   tasks: readonly TaskDefinition[] = [taskOf('a')],
 ): WorkflowDefinition {
-  return {
-    name,
-    project,
-    labels: {},
-    timezone: 'UTC',
-    params: {},
-    files: [],
-    triggers: [],
-    concurrency: { policy: 'parallel' },
-    onFailure: 'continue',
-    tasks: Object.fromEntries(tasks.map((task) => [task.id, task])),
-  };
+  return workflowOf(tasks, { project, name });
 }
 
 /** A draft as an `apply` would make it; its hash covers the definition. */
