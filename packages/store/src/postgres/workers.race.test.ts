@@ -7,7 +7,7 @@ import { addWorker, bind, lineUp, namedWorkflow, openWorld } from '../testing/wo
 import type { World } from '../testing/world.ts';
 import { claimCall } from './claim.ts';
 import { createEngine } from './engine.ts';
-import { KILL_ACTIVE } from './step/write.ts';
+import { KILL_ACTIVE } from './step/write-line.ts';
 import { createWorkers } from './workers.ts';
 
 async function setup(t: TestContext) {

@@ -1,0 +1,68 @@
+import type { ReportedEnd, StepInput } from '../../engine.ts';
+import { call } from '../session.ts';
+import {
+  activeById,
+  activeFrom,
+  dueCommands,
+  endEvent,
+  instanceFacts,
+  lockInstances,
+  recordsInto,
+  taskRecords,
+} from './read.ts';
+import type { ActiveRow } from './read.ts';
+import { addCommands } from './read-commands.ts';
+import { addEvent, admitLocked, claimEnd, noteFacts } from './workbench.ts';
+import type { Workbench } from './workbench.ts';
+
+/** Locks the instances of the reports and fills the workbench with the ends, and with the commands that wait for the same instances. */
+export async function readReports(bench: Workbench, { reports, demand }: StepInput): Promise<void> {
+  const ids = [...new Set(reports.map(({ instanceId }) => instanceId))];
+  const strangers = ids.filter((id) => !bench.facts.has(id));
+  const calls = [
+    lockInstances(ids),
+    activeById(reports.map(({ attemptId }) => attemptId)),
+    instanceFacts(strangers),
+    dueCommands(ids),
+    ...taskRecords(demand),
+  ];
+  const [locked = [], active = [], factRows = [], commands = [], counters = [], finished = []] =
+    await bench.transaction.flight(demand.length > 0 ? calls : calls.slice(0, 4));
+  noteFacts(bench, factRows);
+  admitLocked(bench, locked);
+  await tellBusyFromEnded(
+    bench,
+    ids.filter((id) => !bench.live.has(id) && !bench.unknown.has(id)),
+  );
+  recordsInto(bench.records, demand, counters, finished);
+  const attempts = new Map(active.map((row) => [String(row.id), activeFrom(row)]));
+  for (const report of reports) {
+    if (bench.busy.has(report.instanceId) || bench.unknown.has(report.instanceId)) bench.postponed.push(report);
+    else addReport(bench, report, attempts.get(report.attemptId));
+  }
+  // Or a stop would wait for as long as the instance's tasks report without a pause.
+  await addCommands(
+    bench,
+    commands.filter((row) => bench.live.has(row.instance_id)),
+  );
+}
+
+/** A row that could not be locked is either held by somebody or gone with its instance: only the first is worth another try. */
+async function tellBusyFromEnded(bench: Workbench, notLocked: readonly string[]): Promise<void> {
+  if (notLocked.length === 0) return;
+  const [rows = []] = await bench.transaction.flight([call(STILL_LIVE, notLocked)]);
+  for (const row of rows) bench.busy.add(row.id);
+}
+
+const STILL_LIVE = { name: 'step-still-live', text: 'select id from live_instance where id = any($1::bigint[])' };
+
+function addReport(bench: Workbench, report: ReportedEnd, attempt: ActiveRow | undefined): void {
+  const fits =
+    attempt !== undefined &&
+    bench.live.has(report.instanceId) &&
+    attempt.instanceId === report.instanceId &&
+    attempt.incarnationId === report.incarnationId &&
+    attempt.nonce === report.nonce;
+  if (fits && claimEnd(bench, report.attemptId)) addEvent(bench, report.instanceId, endEvent(attempt, report));
+  else bench.settled.push(report);
+}
