@@ -20,7 +20,7 @@ export interface Engine {
    */
   step(input: StepInput, mind: StepMind): Promise<StepOutcome>;
   /** Gives tasks in line to free slots. The slots' incarnations must be alive at that moment. */
-  claim(request: ClaimRequest): Promise<BoundAttempt[]>;
+  claim(request: ClaimRequest): Promise<Claimed>;
   /** Notes that attempts run. Unknown or ended ones are ignored. */
   started(reports: readonly StartedAttempt[]): Promise<void>;
   /** Attempts bound to these incarnations, for reconciling with what their workers hold; or only those that are to be killed. */
@@ -134,7 +134,7 @@ export interface StepOutcome {
   readonly unknownVersions: readonly string[];
   readonly bound: readonly BoundAttempt[];
   /** What the mind's claims got, in their order. */
-  readonly claimed: readonly (readonly BoundAttempt[])[];
+  readonly claimed: readonly Claimed[];
   /** Kinds of tasks that were left in line. */
   readonly waiting: readonly TaskKind[];
   /** Some task was delayed: a timer may be due earlier than before. */
@@ -145,6 +145,12 @@ export interface StepOutcome {
   readonly killing: readonly string[];
   readonly ended: readonly string[];
   readonly alerts: boolean;
+}
+
+export interface Claimed {
+  readonly bound: readonly BoundAttempt[];
+  /** Slots whose incarnation was alive: with fewer tasks bound than these, no more were in line. */
+  readonly liveSlots: number;
 }
 
 export interface ClaimRequest {

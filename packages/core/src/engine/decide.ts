@@ -51,7 +51,9 @@ function apply(draft: Draft, event: EngineEvent): void {
 }
 
 function start(draft: Draft): void {
-  if (draft.live.state !== 'running') return;
+  // Once: a second command, from a sweeper that looked at the same moment as another, changes nothing.
+  const begun = draft.view.live.revision > 0 || draft.events.some(({ type }) => type === 'instance-started');
+  if (begun || draft.live.state !== 'running') return;
   draft.events.push({ type: 'instance-started', tasks: draft.view.plan.tasks.size });
   for (const root of draft.view.plan.roots) {
     const ended = admit(draft, planned(draft, root));

@@ -46,13 +46,13 @@ async function claimFor(
   asOf: number,
 ): Promise<boolean> {
   const { workerGroup, capabilities, slots } = offers;
-  const bound = await context.store.engine.claim(offers).catch((error: unknown) => {
+  const { bound, liveSlots } = await context.store.engine.claim(offers).catch((error: unknown) => {
     breakPromises(context, slots);
     throw error;
   });
   keepPromises(context, slots, bound);
   void handover.bound(bound);
-  if (bound.length === slots.length) return true;
+  if (bound.length === liveSlots) return liveSlots > 0;
   for (const capability of capabilities) context.line.drained({ workerGroup, capability }, asOf);
   return false;
 }

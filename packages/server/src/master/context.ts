@@ -17,6 +17,8 @@ export interface MasterContext {
   readonly metrics: MasterMetrics;
   /** Ends an attempt whose input cannot be rendered: it fails without having run. */
   refuse(attempt: BoundAttempt, reason: Reason): void;
+  /** The attempt's end was reported and is being applied: the worker is done with it, whatever the database says yet. */
+  isEnding(attemptId: string): boolean;
   /** This master is about to stop: nobody is to wait for it. */
   closing(): boolean;
   /** Loops of this master that have something to do now. */

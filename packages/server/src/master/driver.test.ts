@@ -33,7 +33,14 @@ function incarnation(id: string, capabilities: string[]): LiveIncarnation {
 /** The claims loop with an engine that only claims. */
 function claimsBench(claim: (slots: readonly string[]) => Promise<BoundAttempt[]>) {
   const context = {
-    store: { engine: { claim: ({ slots }: { slots: readonly string[] }) => claim(slots) } },
+    store: {
+      engine: {
+        claim: async ({ slots }: { slots: readonly string[] }) => ({
+          bound: await claim(slots),
+          liveSlots: slots.length,
+        }),
+      },
+    },
     sessions: createSessions(),
     line: createLine(),
     metrics: newMasterMetrics(),
@@ -173,7 +180,12 @@ test('what another gateway bound to an idle worker after it moved here reaches i
   await start();
   store.signals.send('command');
   await until('the task is in line', async () => (await sql('select 1 from ready')).length === 1);
-  const bound = await store.engine.claim({ workerGroup: 'default', capabilities: ['shell'], slots: [id], nonce: 'n' });
+  const { bound } = await store.engine.claim({
+    workerGroup: 'default',
+    capabilities: ['shell'],
+    slots: [id],
+    nonce: 'n',
+  });
   assert.equal(bound.length, 1);
   for (let renewal = 0; renewal < 3; renewal++) await here.post('renew', credential, { held: [] });
   const { body } = await here.post('poll', credential, { held: [], waitMs: 500, draining: false });

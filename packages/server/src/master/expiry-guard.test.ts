@@ -2,20 +2,32 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createExpiryGuard } from './expiry-guard.ts';
 
-test('certainty begins anew with the process, a jump ahead and another timeline', () => {
+test('certainty begins anew with the process, a jump ahead and another timeline', async () => {
   let mono = 0;
   const guard = createExpiryGuard(() => mono);
-  assert.equal(guard.certainForMs({ nowMs: 0, timeline: 1 }), 0, 'a new process has seen nothing yet');
+  assert.equal(
+    await guard.certainForMs(async () => ({ nowMs: 0, timeline: 1 })),
+    0,
+    'a new process has seen nothing yet',
+  );
   mono = 1000;
-  assert.equal(guard.certainForMs({ nowMs: 1500, timeline: 1 }), 1000, 'a little drift is no doubt');
+  assert.equal(
+    await guard.certainForMs(async () => ({ nowMs: 1500, timeline: 1 })),
+    1000,
+    'a little drift is no doubt',
+  );
   mono = 2000;
-  assert.equal(guard.certainForMs({ nowMs: 302_000, timeline: 1 }), 0, 'the clock ran 5 minutes ahead');
+  assert.equal(
+    await guard.certainForMs(async () => ({ nowMs: 302_000, timeline: 1 })),
+    0,
+    'the clock ran 5 minutes ahead',
+  );
   mono = 14_000;
   assert.equal(
-    guard.certainForMs({ nowMs: 314_000, timeline: 1 }),
+    await guard.certainForMs(async () => ({ nowMs: 314_000, timeline: 1 })),
     12_000,
     'enough for a lease of 10 s, not for one of 10 min',
   );
   mono = 15_000;
-  assert.equal(guard.certainForMs({ nowMs: 315_000, timeline: 2 }), 0, 'a failover');
+  assert.equal(await guard.certainForMs(async () => ({ nowMs: 315_000, timeline: 2 })), 0, 'a failover');
 });

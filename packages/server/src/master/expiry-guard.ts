@@ -4,25 +4,28 @@
  * In each case a lease may expire only after it has passed once more.
  */
 export interface ExpiryGuard {
-  /** Milliseconds since the last doubt. */
-  certainForMs(clock: { readonly nowMs: number; readonly timeline: number }): number;
+  /** Reads the database's clock; answers the milliseconds since the last doubt. */
+  certainForMs(read: () => Promise<{ readonly nowMs: number; readonly timeline: number }>): Promise<number>;
 }
 
 const MOST_DRIFT_MS = 1000;
 
 /** @param monotonicMs a clock that never jumps */
 export function createExpiryGuard(monotonicMs: () => number = () => performance.now()): ExpiryGuard {
-  let last: { readonly databaseMs: number; readonly monotonicMs: number; readonly timeline: number } | undefined;
+  let last: { readonly databaseMs: number; readonly before: number; readonly timeline: number } | undefined;
   let doubtAt = monotonicMs();
   return {
-    certainForMs: ({ nowMs, timeline }) => {
-      const now = monotonicMs();
+    certainForMs: async (read) => {
+      const before = monotonicMs();
+      const { nowMs, timeline } = await read();
+      const after = monotonicMs();
       if (last !== undefined) {
-        const ahead = nowMs - last.databaseMs - (now - last.monotonicMs);
-        if (ahead > MOST_DRIFT_MS || timeline !== last.timeline) doubtAt = now;
+        // The database was read at some moment between before and after: the longest time that may have passed here counts.
+        const ahead = nowMs - last.databaseMs - (after - last.before);
+        if (ahead > MOST_DRIFT_MS || timeline !== last.timeline) doubtAt = after;
       }
-      last = { databaseMs: nowMs, monotonicMs: now, timeline };
-      return now - doubtAt;
+      last = { databaseMs: nowMs, before, timeline };
+      return after - doubtAt;
     },
   };
 }

@@ -52,6 +52,7 @@ export function startMaster({ store, signals, log }: MasterDependencies): Master
     metrics: newMasterMetrics(),
     wake: { claims: () => parts.claims?.wake(), due: () => parts.due?.wake() },
     closing: () => closing,
+    isEnding: (attemptId) => parts.reports?.isPending(attemptId) ?? false,
     refuse: (attempt, reason) => void parts.reports?.submit(failedBeforeStart(attempt, reason)),
   };
   const reports = (parts.reports = createReports(context));

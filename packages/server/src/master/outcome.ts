@@ -28,11 +28,12 @@ export async function stepAndFollow(context: MasterContext, handover: Handover, 
 function follow(context: MasterContext, handover: Handover, outcome: StepOutcome, mind: Mind): Promise<void> {
   const { signals, line, metrics, wake } = context;
   metrics.steps++;
-  const bound = [...outcome.bound, ...outcome.claimed.flat()];
+  const bound = [...outcome.bound, ...outcome.claimed.flatMap((claim) => claim.bound)];
   keepPromises(context, mind.promised, bound);
   const handedOver = handover.bound(bound);
-  mind.claiming.forEach(({ workerGroup, capabilities, slots }, index) => {
-    if ((outcome.claimed[index]?.length ?? 0) === slots.length) return;
+  mind.claiming.forEach(({ workerGroup, capabilities }, index) => {
+    const claim = outcome.claimed[index];
+    if (claim === undefined || claim.bound.length === claim.liveSlots) return;
     for (const capability of capabilities) line.drained({ workerGroup, capability }, mind.claimedAsOf);
   });
   for (const kind of outcome.waiting) line.grew(kind);

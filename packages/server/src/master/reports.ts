@@ -12,6 +12,8 @@ const LANES = 1;
 export interface Reports {
   /** Resolves when the report is settled: applied in a committed step, or found to be of no consequence. */
   submit(report: ReportedEnd): Promise<void>;
+  /** Whether the end of this attempt is being applied. */
+  isPending(attemptId: string): boolean;
   readonly handover: Handover;
   idle(): Promise<void>;
 }
@@ -43,6 +45,7 @@ export function createReports(context: MasterContext): Reports {
       batcher.add(entry);
       return promise;
     },
+    isPending: (attemptId) => pending.has(attemptId),
     handover,
     idle: batcher.idle,
   };

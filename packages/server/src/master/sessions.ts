@@ -19,6 +19,8 @@ export interface WorkerSession {
   readonly incarnation: LiveIncarnation;
   readonly credentialHash: string;
   draining: boolean;
+  /** A newer incarnation of the same name has joined: it drains, whatever it says of itself. */
+  superseded: boolean;
   /** What it holds may differ from the database: read it again before the next answer. */
   stale: boolean;
   /** Monotonic milliseconds. */
@@ -72,6 +74,7 @@ function newSession(incarnation: LiveIncarnation, credentialHash: string): Worke
     incarnation,
     credentialHash,
     draining: incarnation.state === 'draining',
+    superseded: false,
     stale: false,
     leaseUntil: performance.now() + incarnation.leaseMs,
     held: new Map(),
@@ -89,7 +92,7 @@ export function createSessions(): Sessions {
   let turn = 0;
 
   const free = (session: WorkerSession): number =>
-    session.draining || session.leaseUntil < performance.now()
+    session.draining || session.superseded || session.leaseUntil < performance.now()
       ? 0
       : session.incarnation.slots - session.held.size - session.reserved;
 
@@ -97,7 +100,7 @@ export function createSessions(): Sessions {
     get: (id) => sessions.get(id),
     add: (incarnation, credentialHash) => {
       // A newer incarnation of the same name: the older one gets nothing new, as in the database.
-      for (const older of sessions.values()) if (older.incarnation.name === incarnation.name) older.draining = true;
+      for (const older of sessions.values()) if (older.incarnation.name === incarnation.name) older.superseded = true;
       const session = newSession(incarnation, credentialHash);
       sessions.set(incarnation.id, session);
       return session;

@@ -1,4 +1,4 @@
-import type { ActiveOfIncarnation, BoundAttempt, ClaimRequest, StartedAttempt } from '../engine.ts';
+import type { ActiveOfIncarnation, BoundAttempt, Claimed, ClaimRequest, StartedAttempt } from '../engine.ts';
 import { call } from './session.ts';
 import type { Call, Rows } from './session.ts';
 
@@ -32,8 +32,9 @@ const CLAIM = {
                                                             'attemptId', id::text, 'incarnation', incarnation_id::text))
              from bound group by instance_id
          )
-         select b.*, l.version_id, l.has_artifacts from bound b
-          cross join lateral (select version_id, has_artifacts from live_instance where id = b.instance_id offset 0) l`,
+         select cardinality(s.ids) as live_slots, b.*, l.version_id, l.has_artifacts
+           from slot s left join bound b on true
+           left join lateral (select version_id, has_artifacts from live_instance where id = b.instance_id offset 0) l on true`,
 };
 
 /** Locks: the attempts' rows, in id order, as every other statement that takes several of them. */
@@ -84,8 +85,10 @@ export function boundFrom(row: Rows[number], versionId: string, hasArtifacts: bo
   };
 }
 
-export function claimedFrom(rows: Rows): BoundAttempt[] {
-  return rows.map((row) => boundFrom(row, row.version_id, row.has_artifacts));
+/** There is always a row: with no task bound it only says how many slots were alive. */
+export function claimedFrom(rows: Rows): Claimed {
+  const bound = rows.filter((row) => row.id !== null).map((row) => boundFrom(row, row.version_id, row.has_artifacts));
+  return { bound, liveSlots: rows[0]?.live_slots ?? 0 };
 }
 
 export function startedCall(reports: readonly StartedAttempt[]): Call {

@@ -90,7 +90,7 @@ type Bench = Awaited<ReturnType<typeof bench>>;
 
 async function claimAll({ engine, incarnationId }: Bench, count = 10): Promise<ReportedEnd[]> {
   const slots = Array.from({ length: count }, () => incarnationId);
-  const bound = await engine.claim({ workerGroup: 'default', capabilities: ['processor'], slots, nonce: 'c' });
+  const { bound } = await engine.claim({ workerGroup: 'default', capabilities: ['processor'], slots, nonce: 'c' });
   return bound.map((attempt) => ({ ...attempt, end: 'succeeded', startedAgoMs: 5, endedAgoMs: 1 }));
 }
 

@@ -82,9 +82,11 @@ export function openSession(settings: ConnectionSettings): Session {
   return {
     begin: () => transaction(connector, exclusive),
     run: async (calls) => {
-      const client = await connector.connect();
-      while (open !== undefined) await open;
-      return send(client, calls, true);
+      for (;;) {
+        const client = await connector.connect();
+        if (open === undefined) return send(client, calls, true);
+        await open;
+      }
     },
     close: async () => {
       const last = connection;
@@ -129,8 +131,8 @@ function transaction({ connect, drop }: Connector, exclusive: () => Promise<() =
       const connected = client;
       if (connected !== undefined) {
         if (error instanceof ConnectionLost) drop(connected);
-        // A failed statement turned a COMMIT that followed it into a rollback; without one, end the transaction here.
-        else if (!last) await rollback(connected);
+        // A statement that the server refused turned the COMMIT behind it into a rollback; without one, end the transaction here.
+        else if (!last || sqlState(error)?.length !== 5) await rollback(connected);
       }
       over();
       throw error;

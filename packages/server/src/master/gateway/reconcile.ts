@@ -3,7 +3,7 @@ import { buildAssignments } from '../assignment.ts';
 import type { MasterContext } from '../context.ts';
 import { NEVER_SENT, resendUnreceived } from '../sessions.ts';
 import type { WorkerSession } from '../sessions.ts';
-import { tokenOf } from '../token.ts';
+import { parseToken, tokenOf } from '../token.ts';
 
 /**
  * Makes what this gateway believes a worker holds equal to what the database says it holds, and builds the assignments that it lacks:
@@ -43,7 +43,7 @@ async function readActive(context: MasterContext, session: WorkerSession): Promi
   const active = await context.store.engine.activeOf([session.incarnation.id]);
   const current = new Set(active.map(({ attemptId }) => attemptId));
   for (const [id, { since }] of session.held) if (!current.has(id) && since < asked) session.held.delete(id);
-  return active;
+  return active.filter(({ attemptId }) => !context.isEnding(attemptId));
 }
 
 /**
@@ -59,8 +59,10 @@ export async function compareHeld(
   const byToken = new Map(active.map((attempt) => [tokenOf(attempt), attempt]));
   for (const token of heldTokens) {
     const attempt = byToken.get(token);
-    if (attempt === undefined) session.kills.set(token, { token, reason: 'not-active' });
-    else if (attempt.killReason !== null) session.kills.set(token, { token, reason: attempt.killReason });
+    if (attempt === undefined) {
+      if (!context.isEnding(parseToken(token)?.attemptId ?? ''))
+        session.kills.set(token, { token, reason: 'not-active' });
+    } else if (attempt.killReason !== null) session.kills.set(token, { token, reason: attempt.killReason });
   }
   if (active.some(({ attemptId }) => session.held.get(attemptId)?.assignment === undefined))
     await reconcile(context, session);

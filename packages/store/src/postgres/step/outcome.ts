@@ -1,4 +1,4 @@
-import type { BoundAttempt, Placement, StepOutcome, TaskKind } from '../../engine.ts';
+import type { BoundAttempt, Claimed, Placement, StepOutcome, TaskKind } from '../../engine.ts';
 import { boundFrom } from '../claim.ts';
 import type { Rows } from '../session.ts';
 import type { Decided } from './decided.ts';
@@ -9,7 +9,7 @@ export function outcomeOf(
   bench: Workbench,
   decided: readonly Decided[],
   boundRows: Rows,
-  claimed: readonly BoundAttempt[][],
+  claimed: readonly Claimed[],
 ): StepOutcome {
   const byId = new Map(decided.map((one) => [one.id, one.changes.live]));
   const bound = boundRows.map((row): BoundAttempt => {

@@ -1,5 +1,6 @@
 import type { ReportedEnd, StepInput } from '../../engine.ts';
 import { call } from '../session.ts';
+import type { Rows } from '../session.ts';
 import {
   activeById,
   activeFrom,
@@ -36,6 +37,9 @@ export async function readReports(bench: Workbench, { reports, demand }: StepInp
   );
   recordsInto(bench.records, demand, counters, finished);
   const attempts = new Map(active.map((row) => [String(row.id), activeFrom(row)]));
+  const due = commands.filter((row) => bench.live.has(row.instance_id));
+  // An end that was kept as a command is the same worker's word, and older; one that a lease's end left is only a guess.
+  await addCommands(bench, due.filter(isReport));
   for (const report of reports) {
     if (bench.busy.has(report.instanceId) || bench.unknown.has(report.instanceId)) bench.postponed.push(report);
     else addReport(bench, report, attempts.get(report.attemptId));
@@ -43,8 +47,13 @@ export async function readReports(bench: Workbench, { reports, demand }: StepInp
   // Or a stop would wait for as long as the instance's tasks report without a pause.
   await addCommands(
     bench,
-    commands.filter((row) => bench.live.has(row.instance_id)),
+    due.filter((row) => !isReport(row)),
   );
+}
+
+/** A report carries its attempt's nonce. */
+function isReport(row: Rows[number]): boolean {
+  return row.kind === 'attempt-ended' && row.payload.nonce !== undefined;
 }
 
 /** A row that could not be locked is either held by somebody or gone with its instance: only the first is worth another try. */
