@@ -1,5 +1,6 @@
 /** A plain `TaskContext` for tests: real processes and real folders, but no launcher and no worker. */
 import { spawn } from 'node:child_process';
+import { accessSync, constants } from 'node:fs';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -37,7 +38,7 @@ export function testContext(input: JsonObject, options: TestContextOptions = {})
     task: 'task',
     attempt: 1,
     input,
-    env: { PATH: process.env['PATH'] ?? '', KEELSON_TASK: 'task', ...options.env },
+    env: { PATH: searchablePath(), KEELSON_TASK: 'task', ...options.env },
     signal,
     log: { write },
     workspace: () => (workspace ??= makeWorkspace(options.files ?? {})),
@@ -92,4 +93,17 @@ function spawnProcess(
     });
     signal.addEventListener('abort', stop, { once: true });
   });
+}
+
+/** PATH without the folders that this user may not search: they turn "not found" into "not allowed". */
+function searchablePath(): string {
+  const searchable = (folder: string): boolean => {
+    try {
+      accessSync(folder, constants.X_OK);
+      return true;
+    } catch {
+      return false;
+    }
+  };
+  return (process.env['PATH'] ?? '').split(':').filter(searchable).join(':');
 }

@@ -1,5 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { closeSync, existsSync } from 'node:fs';
+import { join } from 'node:path';
 import type { ProcessEnd } from '@keelson/tasks';
 import { capture, fromPipe, fromStreams, type Capture } from './capture.ts';
 import { ATTEMPT_KEY, type StartMessage } from './messages.ts';
@@ -71,7 +72,9 @@ function spawnChild(
 }
 
 function notStarted(error: unknown, message: StartMessage): ProcessEnd {
-  const errno = error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'EINVAL';
+  const given = error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'EINVAL';
+  // A folder of PATH that may not be searched makes the system say EACCES for a command that is nowhere.
+  const errno = given === 'EACCES' && isNowhere(message) ? 'ENOENT' : given;
   const text = error instanceof Error ? error.message : String(error);
   const noDirectory = errno === 'ENOENT' && !existsSync(message.cwd);
   return {
@@ -79,6 +82,11 @@ function notStarted(error: unknown, message: StartMessage): ProcessEnd {
     errno,
     message: noDirectory ? `the working directory ${message.cwd} does not exist` : text,
   };
+}
+
+function isNowhere({ argv: [command = ''], env }: StartMessage): boolean {
+  if (command.includes('/')) return false;
+  return !(env['PATH'] ?? '').split(':').some((folder) => folder !== '' && existsSync(join(folder, command)));
 }
 
 function supervise(
