@@ -3,21 +3,27 @@ import type pg from 'pg';
 import type { ObjectStore } from '../blobs/object-store.ts';
 import type { LogName, LogPiece, Logs, LogSlice } from '../logs.ts';
 import { createLogSignals } from './log-signals.ts';
+import { createBatcher } from '../batcher.ts';
 import type { ConnectionSettings } from './connection.ts';
 import { openPool } from './connection.ts';
+import { outcomeOf } from './errors.ts';
 
 /** No chunk is larger, so a reader knows how far back a chunk that covers an offset can begin. */
 const CHUNK = 64 * 1024;
 const CONNECTIONS = 4;
 
-/** Bytes that are there stay; a longer piece from the same offset adds what it has more. */
+/** Bytes that are there stay; a longer piece from the same offset adds what it has more. In the order of the keys, against deadlocks. */
 const APPEND = {
   name: 'log-append',
   text: `insert into log_chunk (instance_id, attempt_id, start, size, data)
-         select $1, $2, u.start, u.size, u.data from unnest($3::bigint[], $4::int[], $5::bytea[]) as u(start, size, data)
+         select * from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::int[], $5::bytea[]) as u(instance_id, attempt_id, start, size, data)
+          order by instance_id, attempt_id, start
          on conflict (instance_id, attempt_id, start) do update set size = excluded.size, data = excluded.data
           where excluded.size > log_chunk.size`,
 };
+/** Chunks that many tasks send at the same time go in one statement: the commit is what costs. */
+const MOST_CHUNKS = 64;
+const APPEND_LANES = 2;
 
 const READ = {
   name: 'log-read',
@@ -52,6 +58,7 @@ interface ChunkRow {
 export function createLogs(settings: ConnectionSettings, objects?: ObjectStore): Logs & { close(): Promise<void> } {
   const pool = openPool(settings, CONNECTIONS);
   const signals = createLogSignals(settings, pool);
+  const batcher = createBatcher<PendingChunk>(MOST_CHUNKS, APPEND_LANES, (batch) => insertChunks(pool, batch));
   const sizeOf = async (name: LogName): Promise<number> => {
     const { rows } = await pool.query<{ size: string }>({ ...SIZE, values: [name.instanceId, name.attemptId, CHUNK] });
     return Number(rows[0]?.size ?? 0);
@@ -60,7 +67,10 @@ export function createLogs(settings: ConnectionSettings, objects?: ObjectStore):
   return {
     append: async (piece) => {
       if (piece.data.length === 0) return;
-      await append(pool, objects, piece);
+      const chunks = await chunksOf(objects, piece);
+      await Promise.all(
+        chunks.map((chunk) => new Promise<void>((resolve, reject) => batcher.add({ chunk, resolve, reject }))),
+      );
       signals.grown(piece.attemptId);
     },
     read: (name, { from, limit }) => read(name, from, limit),
@@ -79,19 +89,62 @@ export function createLogs(settings: ConnectionSettings, objects?: ObjectStore):
 
 const objectName = ({ attemptId }: LogName, start: number): string => `logs/${attemptId}/${start}`;
 
+interface Chunk extends LogName {
+  readonly start: number;
+  readonly size: number;
+  /** Null: the bytes are in the object store. */
+  readonly data: Buffer | null;
+}
+
+interface PendingChunk {
+  readonly chunk: Chunk;
+  readonly resolve: () => void;
+  readonly reject: (error: unknown) => void;
+}
+
 /** The object is there before the row that speaks of it. */
-async function append(pool: pg.Pool, objects: ObjectStore | undefined, piece: LogPiece): Promise<void> {
-  const { instanceId, attemptId, start, data } = piece;
-  const starts: number[] = [];
-  const parts: Buffer[] = [];
+async function chunksOf(objects: ObjectStore | undefined, piece: LogPiece): Promise<Chunk[]> {
+  const { instanceId, attemptId, data } = piece;
+  const chunks: Promise<Chunk>[] = [];
   for (let at = 0; at < data.length; at += CHUNK) {
-    starts.push(start + at);
-    parts.push(Buffer.from(data.subarray(at, at + CHUNK)));
+    const start = piece.start + at;
+    const bytes = Buffer.from(data.subarray(at, at + CHUNK));
+    const chunk = { instanceId, attemptId, start, size: bytes.length };
+    const stored = objects?.put(objectName(piece, start), bytes);
+    chunks.push(
+      stored === undefined ? Promise.resolve({ ...chunk, data: bytes }) : stored.then(() => ({ ...chunk, data: null })),
+    );
   }
-  if (objects !== undefined)
-    await Promise.all(parts.map((part, index) => objects.put(objectName(piece, starts[index] ?? 0), part)));
-  const stored = objects === undefined ? parts : parts.map(() => null);
-  await pool.query({ ...APPEND, values: [instanceId, attemptId, starts, parts.map(({ length }) => length), stored] });
+  return Promise.all(chunks);
+}
+
+/** Never rejects: each chunk gets its own answer. One that the database refuses does not take the others with it. */
+async function insertChunks(pool: pg.Pool, batch: readonly PendingChunk[]): Promise<void> {
+  try {
+    // A statement may not meet a key twice: of two pieces from the same offset the longer one counts.
+    const longest = new Map<string, Chunk>();
+    for (const { chunk } of batch) {
+      const key = `${chunk.attemptId}/${chunk.start}`;
+      if ((longest.get(key)?.size ?? 0) < chunk.size) longest.set(key, chunk);
+    }
+    const rows = [...longest.values()];
+    const column = <T>(value: (chunk: Chunk) => T): T[] => rows.map(value);
+    await pool.query({
+      ...APPEND,
+      values: [
+        column(({ instanceId }) => instanceId),
+        column(({ attemptId }) => attemptId),
+        column(({ start }) => start),
+        column(({ size }) => size),
+        column(({ data }) => data),
+      ],
+    });
+    for (const { resolve } of batch) resolve();
+  } catch (error) {
+    if (batch.length > 1 && outcomeOf(error) === 'application')
+      for (const one of batch) await insertChunks(pool, [one]);
+    else for (const { reject } of batch) reject(error);
+  }
 }
 
 async function readSlice(
