@@ -29,8 +29,7 @@ export function outcomeOf(
     claimed,
     waiting: kindsOf(left),
     delayed: decided.some(({ changes }) => changes.delayed.length > 0),
-    moreCommands:
-      bench.left || bench.commandIds.length > 0 || decided.some(({ changes }) => changes.withdraw !== undefined),
+    moreCommands: bench.left || decided.some(({ changes }) => changes.withdraw !== undefined),
     killing: decided.filter(({ changes }) => changes.withdraw !== undefined).map(({ id }) => id),
     ended: decided.filter(({ changes }) => changes.end !== undefined).map(({ id }) => id),
     alerts: decided.some(({ changes }) => changes.alerts.length > 0),

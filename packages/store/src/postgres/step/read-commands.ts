@@ -11,6 +11,8 @@ const TASK_BUDGET = 20_000;
 /** Locks instances that have commands and fills the workbench with these. */
 export async function readCommands(bench: Workbench, { commandLimit, only }: StepInput): Promise<void> {
   const [locked = []] = await bench.transaction.flight([lockCommanded(commandLimit, only)]);
+  // A full answer may have left some; for what comes later somebody is woken.
+  bench.left ||= locked.length >= commandLimit;
   const fresh = admitLocked(bench, locked, TASK_BUDGET);
   if (fresh.length === 0) return;
   const strangers = fresh.filter((id) => !bench.facts.has(id));
