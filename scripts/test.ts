@@ -59,7 +59,9 @@ async function runTests(paths: string[], signal: AbortSignal): Promise<boolean> 
   const known = new Set(paths);
   let ran = 0;
   let failed = 0;
-  const stream = run({ files: paths, concurrency: CONCURRENCY, timeout: FILE_LIMIT_MS, signal });
+  const seeded =
+    process.env['CI'] === undefined ? [] : ['--import', new URL('fast-check-seed.ts', import.meta.url).href];
+  const stream = run({ files: paths, concurrency: CONCURRENCY, timeout: FILE_LIMIT_MS, signal, execArgv: seeded });
   stream.on('test:pass', ({ name }) => {
     // A file without tests passes under its own name.
     if (!known.has(name) && !known.has(join(ROOT, name))) ran += 1;
