@@ -9,6 +9,8 @@ import type { Placement, ReportedEnd, StepMind, StepOutcome } from '../engine.ts
 import { migratedDatabase } from '../testing/migrated.ts';
 import { openPool } from './connection.ts';
 import { createEngine } from './engine.ts';
+import { ensurePartition, instanceIds } from './partitions.ts';
+import { openSession, poolRunner } from './session.ts';
 import { createStarts } from './starts.ts';
 import { createTimers } from './timers.ts';
 import { createWorkers } from './workers.ts';
@@ -19,11 +21,16 @@ const VERSION = '1';
 async function bench(t: TestContext, definition: WorkflowDefinition) {
   const { url } = await migratedDatabase(t);
   const settings = { url, applicationName: 'test' };
-  const engine = createEngine(settings);
-  const workers = createWorkers(settings);
-  const timers = createTimers(settings);
+  const open = () => openSession(settings);
+  const engine = createEngine(open);
+  const workers = createWorkers(open);
+  const timers = createTimers(open);
   const pool = openPool(settings, 2);
-  const starts = createStarts(pool);
+  const runner = poolRunner(pool);
+  const starts = createStarts(
+    runner,
+    instanceIds(runner, (index) => ensurePartition(pool, index)),
+  );
   t.after(async () => {
     await Promise.all([engine.close(), workers.close(), timers.close(), pool.end()]);
   });

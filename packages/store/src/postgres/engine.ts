@@ -1,8 +1,6 @@
 import type { Engine, ReportedEnd } from '../engine.ts';
 import { activeOfCall, activeOfFrom, claimCall, claimedFrom, startedCall } from './claim.ts';
-import { openSession } from './session.ts';
-import type { Rows } from './session.ts';
-import type { ConnectionSettings } from './connection.ts';
+import type { OpenSession, Rows } from './session.ts';
 import { factsCache } from './step/facts.ts';
 import { factsFrom, instanceFacts } from './step/read.ts';
 import { runStep } from './step/step.ts';
@@ -32,13 +30,13 @@ const DEFER = {
 };
 
 /**
- * The engine over PostgreSQL. Steps, claims and notes each have connections of their own: a claim never queues behind a step.
+ * The engine. Steps, claims and notes each have connections of their own: a claim never queues behind a step.
  *
  * @param lanes decision transactions that may be under way at once
  */
-export function createEngine(settings: ConnectionSettings, lanes = 2): Engine & { close(): Promise<void> } {
-  const steps = sessionLanes(settings, lanes);
-  const notes = openSession(settings);
+export function createEngine(open: OpenSession, lanes = 2): Engine & { close(): Promise<void> } {
+  const steps = sessionLanes(open, lanes);
+  const notes = open();
   const facts = factsCache();
   const first = (rows: Rows[]): Rows => rows[0] ?? [];
   return {

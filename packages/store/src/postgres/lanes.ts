@@ -1,6 +1,4 @@
-import { openSession } from './session.ts';
-import type { Session } from './session.ts';
-import type { ConnectionSettings } from './connection.ts';
+import type { OpenSession, Session } from './session.ts';
 
 /** A few pipelined sessions, each used by one transaction at a time; who finds none free waits in line. */
 export interface SessionLanes {
@@ -8,8 +6,8 @@ export interface SessionLanes {
   close(): Promise<void>;
 }
 
-export function sessionLanes(settings: ConnectionSettings, count: number): SessionLanes {
-  const all = Array.from({ length: count }, () => openSession(settings));
+export function sessionLanes(open: OpenSession, count: number): SessionLanes {
+  const all = Array.from({ length: count }, open);
   const free = [...all];
   const line: ((session: Session) => void)[] = [];
   const acquire = (): Promise<Session> => {

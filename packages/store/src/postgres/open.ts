@@ -12,8 +12,10 @@ import { createInstances } from './instances.ts';
 import { createLogs } from './logs.ts';
 import { checkSchema } from './migrate.ts';
 import { createNodes } from './nodes.ts';
+import { ensurePartition, instanceIds } from './partitions.ts';
 import { createProjects } from './projects.ts';
 import { createSecrets } from './secrets.ts';
+import { openSession, poolRunner } from './session.ts';
 import { createSignals } from './signals.ts';
 import { createStarts } from './starts.ts';
 import { createTimers } from './timers.ts';
@@ -54,14 +56,19 @@ export async function openStore(settings: StoreSettings): Promise<Store> {
   const blobPool = openPool(connection, BLOB_CONNECTIONS);
   const { blobs, objects } = await openBlobStore(settings.blobs, blobPool);
   const definitions = definitionCache();
-  const engine = createEngine(connection, settings.lanes);
-  const workers = createWorkers(connection);
-  const timers = createTimers(connection);
+  const open = () => openSession(connection);
+  const runner = poolRunner(pool);
+  const engine = createEngine(open, settings.lanes);
+  const workers = createWorkers(open);
+  const timers = createTimers(open);
   const signals = createSignals(connection, log);
   const logs = createLogs(connection, objects);
   return {
     engine,
-    starts: createStarts(pool),
+    starts: createStarts(
+      runner,
+      instanceIds(runner, (index) => ensurePartition(pool, index)),
+    ),
     workers,
     timers,
     signals,

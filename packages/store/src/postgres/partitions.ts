@@ -1,5 +1,7 @@
 import type pg from 'pg';
 import { SCHEMA } from './connection.ts';
+import { call } from './session.ts';
+import type { Runner } from './session.ts';
 
 /** Instance ids per partition. */
 export const PARTITION_SPAN = 1_000_000n;
@@ -14,24 +16,32 @@ const PARTITIONED = [
 ] as const;
 const PARTITION_LOCK = 7_305_114_211;
 
+const TAKE_IDS = {
+  name: 'instance-ids',
+  text: "select nextval('instance_id') as id from generate_series(1, $1)",
+};
+
 /**
  * Instance ids, taken in blocks. An id is only handed out once the partitions for it and for the block after it exist, so no
  * insert ever meets a missing partition.
+ *
+ * @param ensurePartition makes the partition for ids from `index`·span on, unless it is there
  */
-export function instanceIds(pool: pg.Pool, blockSize = 100): () => Promise<string> {
+export function instanceIds(
+  runner: Runner,
+  ensurePartition: (index: bigint) => Promise<void>,
+  blockSize = 100,
+): () => Promise<string> {
   let block: string[] = [];
   let refill: Promise<void> | undefined;
   let ensured = -1n;
   const fill = async (): Promise<void> => {
-    const { rows } = await pool.query<{ id: string }>(
-      "select nextval('instance_id') as id from generate_series(1, $1)",
-      [blockSize],
-    );
-    const fresh = rows.map(({ id }) => id);
+    const [rows = []] = await runner.run([call(TAKE_IDS, blockSize)]);
+    const fresh = rows.map((row): string => row.id);
     const last = BigInt(fresh.at(-1) ?? '0') / PARTITION_SPAN;
     if (last > ensured) {
-      await ensurePartition(pool, last);
-      await ensurePartition(pool, last + 1n);
+      await ensurePartition(last);
+      await ensurePartition(last + 1n);
       ensured = last;
     }
     block = fresh.toReversed();
@@ -50,7 +60,7 @@ export function instanceIds(pool: pg.Pool, blockSize = 100): () => Promise<strin
  * Creates the partitions for ids from `index`·span on. Made apart and then attached, which does not lock out readers and writers of
  * the other partitions.
  */
-async function ensurePartition(pool: pg.Pool, index: bigint): Promise<void> {
+export async function ensurePartition(pool: pg.Pool, index: bigint): Promise<void> {
   const client = await pool.connect();
   try {
     await client.query('begin');

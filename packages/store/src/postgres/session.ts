@@ -41,6 +41,12 @@ export interface Session {
   close(): Promise<void>;
 }
 
+/** Makes a session; what needs several connections asks for several. */
+export type OpenSession = () => Session;
+
+/** What runs calls that stand alone, each committed by itself: a session, or a pool. */
+export type Runner = Pick<Session, 'run'>;
+
 const BEGIN: Call = call({ name: 'begin', text: 'begin' });
 const COMMIT: Call = call({ name: 'commit', text: 'commit' });
 const ROLLBACK: Call = call({ name: 'rollback', text: 'rollback' });
@@ -94,6 +100,19 @@ export function openSession(settings: ConnectionSettings): Session {
       await last?.ready.catch(() => undefined);
       await last?.client.end();
     },
+  };
+}
+
+/** Each call on a connection of a pool of its own choice. */
+export function poolRunner(pool: pg.Pool): Runner {
+  return {
+    run: (calls) =>
+      Promise.all(
+        calls.map(
+          async ({ statement, values }) =>
+            (await pool.query({ name: statement.name, text: statement.text, values: [...values] })).rows,
+        ),
+      ),
   };
 }
 

@@ -1,15 +1,17 @@
-import type pg from 'pg';
 import type { StartOutcome, StartRequest, Starts, StopOutcome } from '../starts.ts';
 import { createBatcher } from '../batcher.ts';
 import { outcomeOf } from './errors.ts';
-import { instanceIds } from './partitions.ts';
+import { call } from './session.ts';
+import type { Runner } from './session.ts';
 
 /**
  * All of some starts in one statement. A key that is taken yields no row and writes nothing; an id that is there already (the statement
  * ran before and its answer was lost) writes nothing either and is answered as created. Keys are claimed in their order, so that two
  * batches with the same keys wait for each other instead of deadlocking.
  */
-const START = `
+const START = {
+  name: 'start',
+  text: `
   with asked as (
     select * from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::int[], $5::text[], $6::timestamptz[], $7::int[], $8::text[], $9::text[], $10::text[])
            as u(id, workflow_id, version_id, task_count, params, run_time, priority, created_by, key, body_hash)
@@ -31,13 +33,19 @@ const START = `
     insert into history (instance_id, events)
     select id, jsonb_build_array(jsonb_build_object('type', 'instance-created', 'by', created_by, 'version', version_id::text)) from asked join made using (id)
   )
-  select id from made`;
+  select id from made`,
+};
 
-const KEY = 'select instance_id, body_hash from start_key where workflow_id = $1 and key = $2';
-const EXISTS = 'select 1 from workflow_instance where id = $1';
+const KEY = {
+  name: 'start-key',
+  text: 'select instance_id, body_hash from start_key where workflow_id = $1 and key = $2',
+};
+const EXISTS = { name: 'instance-exists', text: 'select id from workflow_instance where id = $1' };
 
 /** Locks: the live row FOR KEY SHARE, so that the instance cannot end between the look and the command. */
-const STOP = `
+const STOP = {
+  name: 'stop',
+  text: `
   with live as (
     select id, state from live_instance where id = $1 for key share
   ), asked as (
@@ -47,11 +55,16 @@ const STOP = `
     returning 1
   )
   select (select state from live) as state, exists (select from asked) as asked,
-         exists (select from workflow_instance where id = $1) as known`;
+         exists (select from workflow_instance where id = $1) as known`,
+};
 
-const FORGET = `
+const FORGET = {
+  name: 'forget-keys',
+  text: `
   delete from start_key where (workflow_id, key) in (
-    select workflow_id, key from start_key where created_at < now() - interval '7 days' order by created_at limit 1000 for update skip locked)`;
+    select workflow_id, key from start_key where created_at < now() - interval '7 days' order by created_at limit 1000 for update skip locked)
+  returning key`,
+};
 
 const START_TRIES = 5;
 const MOST_AT_ONCE = 200;
@@ -64,22 +77,25 @@ interface Asked {
   readonly reject: (error: unknown) => void;
 }
 
-/** Starts that come while others are being committed go together in the next statement. */
-export function createStarts(pool: pg.Pool): Starts {
-  const nextId = instanceIds(pool);
-  const batcher = createBatcher<Asked>(MOST_AT_ONCE, START_LANES, (batch) => startBatch(pool, batch));
+/**
+ * Starts that come while others are being committed go together in the next statement.
+ *
+ * @param nextId hands out ids of instances, each once
+ */
+export function createStarts(runner: Runner, nextId: () => Promise<string>): Starts {
+  const batcher = createBatcher<Asked>(MOST_AT_ONCE, START_LANES, (batch) => startBatch(runner, batch));
   return {
     start: async (request) => {
       const id = await nextId();
       return new Promise((resolve, reject) => batcher.add({ id, request, resolve, reject }));
     },
     stop: async (instanceId, by): Promise<StopOutcome> => {
-      const { rows } = await pool.query({ name: 'stop', text: STOP, values: [instanceId, by] });
-      const { state, asked, known } = rows[0];
+      const [rows = []] = await runner.run([call(STOP, instanceId, by)]);
+      const { state = null, asked, known } = rows[0] ?? {};
       if (state === null) return known ? 'ended' : 'unknown';
       return asked ? 'requested' : 'already-stopping';
     },
-    forgetOldKeys: async () => (await pool.query(FORGET)).rowCount ?? 0,
+    forgetOldKeys: async () => (await runner.run([call(FORGET)]))[0]?.length ?? 0,
   };
 }
 
@@ -96,25 +112,24 @@ async function again<T>(operation: () => Promise<T>): Promise<T> {
 }
 
 /** Never rejects: each start gets its own answer. */
-async function startBatch(pool: pg.Pool, batch: readonly Asked[]): Promise<void> {
+async function startBatch(runner: Runner, batch: readonly Asked[]): Promise<void> {
   try {
-    const made = await again(() => insertStarts(pool, batch));
-    await Promise.all(batch.map((asked) => answer(pool, asked, made.has(asked.id))));
+    const made = await again(() => insertStarts(runner, batch));
+    await Promise.all(batch.map((asked) => answer(runner, asked, made.has(asked.id))));
   } catch (error) {
     // One that the database refuses must not take the others with it.
     if (batch.length > 1 && outcomeOf(error) === 'application')
-      for (const asked of batch) await startBatch(pool, [asked]);
+      for (const asked of batch) await startBatch(runner, [asked]);
     else for (const { reject } of batch) reject(error);
   }
 }
 
 /** Answers the ids that were made. */
-async function insertStarts(pool: pg.Pool, batch: readonly Asked[]): Promise<Set<string>> {
+async function insertStarts(runner: Runner, batch: readonly Asked[]): Promise<Set<string>> {
   const of = <T>(value: (request: StartRequest) => T): T[] => batch.map(({ request }) => value(request));
-  const { rows } = await pool.query<{ id: string }>({
-    name: 'start',
-    text: START,
-    values: [
+  const [rows = []] = await runner.run([
+    call(
+      START,
       batch.map(({ id }) => id),
       of(({ workflowId }) => workflowId),
       of(({ versionId }) => versionId),
@@ -125,14 +140,14 @@ async function insertStarts(pool: pg.Pool, batch: readonly Asked[]): Promise<Set
       of(({ createdBy }) => createdBy),
       of(({ idempotency }) => idempotency?.key ?? null),
       of(({ idempotency }) => idempotency?.bodyHash ?? null),
-    ],
-  });
+    ),
+  ]);
   return new Set(rows.map(({ id }) => id));
 }
 
-async function answer(pool: pg.Pool, { id, request, resolve, reject }: Asked, made: boolean): Promise<void> {
+async function answer(runner: Runner, { id, request, resolve, reject }: Asked, made: boolean): Promise<void> {
   try {
-    resolve(made ? { kind: 'created', instanceId: id } : await outcomeOfUnmade(pool, id, request));
+    resolve(made ? { kind: 'created', instanceId: id } : await outcomeOfUnmade(runner, id, request));
   } catch (error) {
     reject(error);
   }
@@ -140,16 +155,16 @@ async function answer(pool: pg.Pool, { id, request, resolve, reject }: Asked, ma
 
 /** Its key was taken, or it had been made by a try whose answer was lost. */
 async function outcomeOfUnmade(
-  pool: pg.Pool,
+  runner: Runner,
   id: string,
   { workflowId, idempotency }: StartRequest,
 ): Promise<StartOutcome> {
   if (idempotency === undefined) {
-    const { rowCount } = await pool.query({ name: 'instance-exists', text: EXISTS, values: [id] });
-    if (rowCount === 1) return { kind: 'created', instanceId: id };
+    const [found = []] = await runner.run([call(EXISTS, id)]);
+    if (found.length === 1) return { kind: 'created', instanceId: id };
     throw new Error(`instance ${id} was neither made nor there`);
   }
-  const { rows } = await pool.query({ name: 'start-key', text: KEY, values: [workflowId, idempotency.key] });
+  const [rows = []] = await runner.run([call(KEY, workflowId, idempotency.key)]);
   const holder = rows[0];
   if (holder === undefined) throw new Error(`the key of instance ${id} was taken and is not there`);
   if (holder.instance_id === id) return { kind: 'created', instanceId: id };

@@ -1,5 +1,5 @@
-import { call, openSession } from './session.ts';
-import type { ConnectionSettings } from './connection.ts';
+import { call } from './session.ts';
+import type { OpenSession } from './session.ts';
 import type { Timers } from '../timers.ts';
 
 /** Locks: due rows with SKIP LOCKED. Like a claim it takes no instance lock: it changes when a task runs, not what runs next. */
@@ -61,8 +61,8 @@ const CLOCK = {
 };
 
 /** Timers have a connection of their own: they must be on time when the others are busy. */
-export function createTimers(settings: ConnectionSettings): Timers & { close(): Promise<void> } {
-  const session = openSession(settings);
+export function createTimers(open: OpenSession): Timers & { close(): Promise<void> } {
+  const session = open();
   return {
     releaseDelayed: async (limit) => {
       const [rows = []] = await session.run([call(RELEASE, limit)]);

@@ -12,7 +12,7 @@ import { createWorkers } from './workers.ts';
 
 async function setup(t: TestContext) {
   const world = await openWorld(t);
-  const workers = createWorkers(world.settings);
+  const workers = createWorkers(world.open);
   t.after(() => workers.close());
   return { world, workers };
 }
@@ -63,7 +63,7 @@ test('a worker that leaves while a claim for it is being written leaves nothing 
 
 test('a step that throws in its decision gives its locks back', async (t) => {
   const { world } = await setup(t);
-  const engine = createEngine(world.settings, 1);
+  const engine = createEngine(world.open, 1);
   t.after(() => engine.close());
   const applied = await world.apply(namedWorkflow('p', 'w', [taskOf('a')]));
   const instance = await world.start(applied);
@@ -94,7 +94,7 @@ test('a withdrawal and the note of a start do not lock each other out', async (t
   const [holder, killer] = [await rawClient(t, world), await rawClient(t, world)];
   await holder.query('begin');
   await holder.query('select from active where id = $1 for update', [a]);
-  const engine = createEngine(world.settings, 1);
+  const engine = createEngine(world.open, 1);
   t.after(() => engine.close());
   const killed = killer
     .query('set enable_seqscan = off; set enable_bitmapscan = off')

@@ -1,6 +1,5 @@
-import { call, openSession } from './session.ts';
-import type { Call } from './session.ts';
-import type { ConnectionSettings } from './connection.ts';
+import { call } from './session.ts';
+import type { Call, OpenSession } from './session.ts';
 import type { LiveIncarnation, ProgressNote, Workers } from '../workers.ts';
 
 const DRAIN_NAMESAKE = {
@@ -82,10 +81,10 @@ const PROGRESS = {
 };
 
 /** Renewals have a connection of their own: they queue behind nothing. */
-export function createWorkers(settings: ConnectionSettings): Workers & { close(): Promise<void> } {
-  const renewals = openSession(settings);
-  const lifecycle = openSession(settings);
-  const notes = openSession(settings);
+export function createWorkers(open: OpenSession): Workers & { close(): Promise<void> } {
+  const renewals = open();
+  const lifecycle = open();
+  const notes = open();
   return {
     register: async (worker) => {
       const { name, group, slots, capabilities, credentialHash, host, pid, version } = worker;

@@ -7,6 +7,9 @@ import { postgresBlobs } from '../postgres/blobs.ts';
 import { openPool } from '../postgres/connection.ts';
 import type { ConnectionSettings } from '../postgres/connection.ts';
 import { createDefinitions } from '../postgres/definitions.ts';
+import { ensurePartition, instanceIds } from '../postgres/partitions.ts';
+import { openSession, poolRunner } from '../postgres/session.ts';
+import type { OpenSession } from '../postgres/session.ts';
 import { createStarts } from '../postgres/starts.ts';
 import { migratedDatabase } from './migrated.ts';
 import type { CleanUp } from './postgres.ts';
@@ -39,6 +42,8 @@ export function draftOf(definition: WorkflowDefinition, more: Partial<Definition
 export interface World {
   readonly settings: ConnectionSettings;
   readonly pool: pg.Pool;
+  /** Sessions as the engine has them. */
+  readonly open: OpenSession;
   readonly definitions: Definitions;
   /** Applies one workflow. */
   apply(definition: WorkflowDefinition): Promise<Applied>;
@@ -56,11 +61,16 @@ export async function openWorld(test: CleanUp): Promise<World> {
   const pool = openPool(settings, 10);
   test.after(() => pool.end());
   const definitions = createDefinitions(pool, postgresBlobs(pool));
-  const starts = createStarts(pool);
+  const runner = poolRunner(pool);
+  const starts = createStarts(
+    runner,
+    instanceIds(runner, (index) => ensurePartition(pool, index)),
+  );
   const sql = async (text: string, values: readonly unknown[] = []) => (await pool.query(text, [...values])).rows;
   return {
     settings,
     pool,
+    open: () => openSession(settings),
     definitions,
     sql,
     apply: async (definition) => {
