@@ -1,6 +1,10 @@
 export type { JsonObject, JsonValue } from './json.ts';
 export { textProblem } from './json.ts';
 export { closest, didYouMean } from './suggest.ts';
+export type { Clock } from './clock.ts';
+export { sleep, within } from './clock.ts';
+export type { Random } from './random.ts';
+export { backoffMs } from './random.ts';
 
 export { cronProblem, nextCronTime } from './time/cron.ts';
 export { DURATION_PATTERN, MAX_DURATION_MS, formatDuration, parseDuration } from './time/duration.ts';
@@ -62,6 +66,16 @@ export type { AlertDraft, EarlierAttempt, FinishedTask, InstanceChanges, QueuedT
 export type { Decision } from './engine/decide.ts';
 export { decide, firstDemand } from './engine/decide.ts';
 export type { Missing } from './engine/draft.ts';
+export type {
+  FoldedAttempt,
+  FoldedEnd,
+  FoldedInstance,
+  FoldedTask,
+  HistoryEntry,
+  HistoryViolation,
+} from './engine/folded.ts';
+export { foldHistory } from './engine/fold.ts';
+export { REMAINING_REASON } from './engine/folded.ts';
 export type { HistoryEvent } from './engine/history.ts';
 export type { Reason } from './engine/reason.ts';
 export { MAX_LOSSES, retryDelayMs } from './engine/retry.ts';

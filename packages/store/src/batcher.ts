@@ -1,3 +1,6 @@
+import type { Clock } from '@keelson/core';
+import { systemClock } from '@keelson/core/system';
+
 /**
  * Runs work in batches: an item that comes while nothing is under way goes at once, one that comes while a batch is under way goes with
  * the next. After a crowded batch the next one gathers for a moment first: what it costs each item is made up by fewer batches.
@@ -16,7 +19,12 @@ const GATHER_MS = 2;
  * @param lanes batches that may be under way at once
  * @param run must not reject: what cannot be done it must answer for itself
  */
-export function createBatcher<T>(limit: number, lanes: number, run: (items: T[]) => Promise<void>): Batcher<T> {
+export function createBatcher<T>(
+  limit: number,
+  lanes: number,
+  run: (items: T[]) => Promise<void>,
+  clock: Pick<Clock, 'after' | 'soon'> = systemClock,
+): Batcher<T> {
   let queue: T[] = [];
   let underWay = 0;
   let scheduled = false;
@@ -41,7 +49,7 @@ export function createBatcher<T>(limit: number, lanes: number, run: (items: T[])
     if (scheduled) return;
     if (size < CROWD || queue.length >= limit) return pump();
     scheduled = true;
-    setTimeout(pump, GATHER_MS);
+    clock.after(GATHER_MS, pump);
   };
 
   return {
@@ -50,7 +58,7 @@ export function createBatcher<T>(limit: number, lanes: number, run: (items: T[])
       if (scheduled || underWay >= lanes) return;
       // What arrives in the same turn of the event loop goes together.
       scheduled = true;
-      setImmediate(pump);
+      clock.soon(pump);
     },
     idle: () =>
       underWay === 0 && queue.length === 0 ? Promise.resolve() : new Promise((resolve) => waiting.push(resolve)),

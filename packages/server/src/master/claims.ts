@@ -20,9 +20,9 @@ export function startClaims(context: MasterContext, handover: Handover): Wakeabl
   let nextLook = 0;
 
   const round = async (): Promise<number> => {
-    if (performance.now() >= nextLook) {
+    if (context.clock.now() >= nextLook) {
       noteReady(context);
-      nextLook = performance.now() + FALLBACK_POLL_MS;
+      nextLook = context.clock.now() + FALLBACK_POLL_MS;
     }
     const asOf = line.now();
     const all = sessions.offerAll(line, MOST_CLAIMED);
@@ -32,7 +32,7 @@ export function startClaims(context: MasterContext, handover: Handover): Wakeabl
     return results.some((result) => result.status === 'fulfilled' && result.value) ? 0 : FALLBACK_POLL_MS;
   };
 
-  return startLoop(round, (error) => {
+  return startLoop(context.clock, round, (error) => {
     log.warn({ err: error }, 'tasks could not be claimed; trying again');
     return RETRY_MS;
   });

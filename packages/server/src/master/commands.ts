@@ -55,7 +55,7 @@ export function startCommands(context: MasterContext, handover: Handover): Wakea
     }
   };
 
-  return startLoop(round, (error) => {
+  return startLoop(context.clock, round, (error) => {
     limit = Math.max(1, Math.floor(limit / 2));
     context.metrics.stepRetries++;
     context.log.warn({ err: error, limit }, 'commands could not be claimed; trying again');

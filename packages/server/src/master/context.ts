@@ -1,4 +1,4 @@
-import type { Reason } from '@keelson/core';
+import type { Clock, Random, Reason } from '@keelson/core';
 import type { BoundAttempt, Signals, Store } from '@keelson/store';
 import type { Logger } from 'pino';
 import type { Line } from './line.ts';
@@ -8,6 +8,8 @@ import type { Sessions } from './sessions.ts';
 
 /** What the parts of a master share. None of it outlives the process, and none of it is believed against the database. */
 export interface MasterContext {
+  readonly clock: Clock;
+  readonly random: Random;
   readonly store: Store;
   readonly signals: Signals;
   readonly log: Logger;

@@ -3,6 +3,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { test } from 'node:test';
 import type { TestContext } from 'node:test';
 import type { TaskDefinition } from '@keelson/core';
+import { systemClock, systemRandom } from '@keelson/core/system';
 import { taskOf, workflowOf } from '@keelson/core/testing';
 import { migrate, openStore } from '@keelson/store';
 import type { BoundAttempt, LiveIncarnation, Store } from '@keelson/store';
@@ -33,6 +34,8 @@ function incarnation(id: string, capabilities: string[]): LiveIncarnation {
 /** The claims loop with an engine that only claims. */
 function claimsBench(claim: (slots: readonly string[]) => Promise<BoundAttempt[]>) {
   const context = {
+    clock: systemClock,
+    random: systemRandom,
     store: {
       engine: {
         claim: async ({ slots }: { slots: readonly string[] }) => ({
@@ -41,7 +44,7 @@ function claimsBench(claim: (slots: readonly string[]) => Promise<BoundAttempt[]
         }),
       },
     },
-    sessions: createSessions(),
+    sessions: createSessions(systemClock, systemRandom),
     line: createLine(),
     metrics: newMasterMetrics(),
     log: silent,

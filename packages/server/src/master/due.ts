@@ -12,7 +12,7 @@ const NOT_YET_MS = 250;
 /** Everything that falls due: delays, timeouts, leases. Sleeps until the earliest of them, or until something nearer was written. */
 export function startDue(context: MasterContext): WakeableLoop {
   const { store, signals, sessions, log, metrics } = context;
-  const guard = createExpiryGuard();
+  const guard = createExpiryGuard(() => context.clock.now());
 
   const expire = async (): Promise<boolean> => {
     const expired = await store.workers.expire(await guard.certainForMs(() => store.timers.clock()));
@@ -41,7 +41,7 @@ export function startDue(context: MasterContext): WakeableLoop {
     return Math.min(FALLBACK_POLL_MS, next);
   };
 
-  return startLoop(round, (error) => {
+  return startLoop(context.clock, round, (error) => {
     log.warn({ err: error }, 'what is due could not be read; trying again');
     return RETRY_MS;
   });

@@ -11,7 +11,7 @@ export interface ExpiryGuard {
 const MOST_DRIFT_MS = 1000;
 
 /** @param monotonicMs a clock that never jumps */
-export function createExpiryGuard(monotonicMs: () => number = () => performance.now()): ExpiryGuard {
+export function createExpiryGuard(monotonicMs: () => number): ExpiryGuard {
   let last: { readonly databaseMs: number; readonly before: number; readonly timeline: number } | undefined;
   let doubtAt = monotonicMs();
   return {

@@ -19,7 +19,7 @@ export function startKills(context: MasterContext): WakeableLoop {
     }
     return FALLBACK_POLL_MS;
   };
-  return startLoop(round, (error) => {
+  return startLoop(context.clock, round, (error) => {
     log.warn({ err: error }, 'kill orders could not be read; trying again');
     return RETRY_MS;
   });

@@ -1,4 +1,6 @@
-import { setTimeout as sleep } from 'node:timers/promises';
+import { within } from '@keelson/core';
+import type { Clock, Random } from '@keelson/core';
+import { systemClock, systemRandom } from '@keelson/core/system';
 import type { Signals, StartedAttempt, Store } from '@keelson/store';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
@@ -8,6 +10,7 @@ import { startCommands } from './commands.ts';
 import type { MasterContext } from './context.ts';
 import { startDue } from './due.ts';
 import { failedBeforeStart } from './handover.ts';
+import type { GatewayDependencies } from './gateway/dependencies.ts';
 import { gatewayRoutes } from './gateway/routes.ts';
 import { startKills } from './kills.ts';
 import { createLine, noteReady } from './line.ts';
@@ -27,9 +30,13 @@ export interface MasterDependencies {
   readonly store: Store;
   readonly signals: Signals;
   readonly log: Logger;
+  readonly clock?: Clock;
+  readonly random?: Random;
 }
 
 export interface Master {
+  /** What answers workers, whatever carries their calls: see gateway/talk.ts. */
+  readonly gateway: GatewayDependencies;
   /** Registers the gateway on an app; call it once, before the app listens. */
   routes(app: FastifyInstance): Promise<void>;
   readonly metrics: MasterMetrics;
@@ -38,11 +45,14 @@ export interface Master {
 }
 
 /** A master: interchangeable with any other, and holding nothing that the database does not. */
-export function startMaster({ store, signals, log }: MasterDependencies): Master {
+export function startMaster(dependencies: MasterDependencies): Master {
+  const { store, signals, log, clock = systemClock, random = systemRandom } = dependencies;
   const parts: { claims?: WakeableLoop; due?: WakeableLoop; reports?: Reports } = {};
   let closing = false;
-  const sessions = createSessions();
+  const sessions = createSessions(clock, random);
   const context: MasterContext = {
+    clock,
+    random,
     store,
     signals,
     log,
@@ -56,12 +66,19 @@ export function startMaster({ store, signals, log }: MasterDependencies): Master
     refuse: (attempt, reason) => void parts.reports?.submit(failedBeforeStart(attempt, reason)),
   };
   const reports = (parts.reports = createReports(context));
-  const started = createBatcher<StartedAttempt>(500, 1, (batch) => noteStarted(context, batch));
+  const started = createBatcher<StartedAttempt>(500, 1, (batch) => noteStarted(context, batch), clock);
   const commands = startCommands(context, reports.handover);
   const claims = (parts.claims = startClaims(context, reports.handover));
   const due = (parts.due = startDue(context));
   const kills = startKills(context);
   const sweeper = startSweeper(context);
+
+  const gateway: GatewayDependencies = {
+    context,
+    reports,
+    started,
+    renewals: createRenewals(store.workers, clock),
+  };
 
   const deaf = [
     signals.listen('command', () => commands.wake()),
@@ -73,7 +90,8 @@ export function startMaster({ store, signals, log }: MasterDependencies): Master
   ];
 
   return {
-    routes: (app) => gatewayRoutes(app, { context, reports, started, renewals: createRenewals(store.workers) }),
+    gateway,
+    routes: (app) => gatewayRoutes(app, gateway),
     metrics: context.metrics,
     stop: async () => {
       closing = true;
@@ -81,10 +99,7 @@ export function startMaster({ store, signals, log }: MasterDependencies): Master
       await Promise.all([commands.stop(), claims.stop(), due.stop(), kills.stop(), sweeper.stop()]);
       for (const { wakePoll } of sessions.all()) wakePoll?.();
       // A database that is away holds no stop up: what is not committed is reported again, to another master.
-      await Promise.race([
-        Promise.all([reports.idle(), started.idle()]),
-        sleep(STOP_WITHIN_MS, undefined, { ref: false }),
-      ]);
+      await within(clock, STOP_WITHIN_MS, Promise.all([reports.idle(), started.idle()]));
     },
   };
 }

@@ -1,3 +1,4 @@
+import type { Clock } from '@keelson/core';
 import type { Workers } from '@keelson/store';
 import { createBatcher } from '@keelson/store';
 
@@ -13,14 +14,21 @@ interface Asked {
   readonly reject: (error: unknown) => void;
 }
 
-export function createRenewals(workers: Workers): Renewals {
-  const batcher = createBatcher<Asked>(1000, 1, async (batch) => {
-    try {
-      const renewed = new Map((await workers.renew(batch.map(({ id }) => id))).map(({ id, leaseMs }) => [id, leaseMs]));
-      for (const { id, resolve } of batch) resolve(renewed.get(id));
-    } catch (error) {
-      for (const { reject } of batch) reject(error);
-    }
-  });
+export function createRenewals(workers: Workers, clock: Clock): Renewals {
+  const batcher = createBatcher<Asked>(
+    1000,
+    1,
+    async (batch) => {
+      try {
+        const renewed = new Map(
+          (await workers.renew(batch.map(({ id }) => id))).map(({ id, leaseMs }) => [id, leaseMs]),
+        );
+        for (const { id, resolve } of batch) resolve(renewed.get(id));
+      } catch (error) {
+        for (const { reject } of batch) reject(error);
+      }
+    },
+    clock,
+  );
   return { renew: (id) => new Promise((resolve, reject) => batcher.add({ id, resolve, reject })) };
 }

@@ -1,5 +1,4 @@
-import { setTimeout as sleep } from 'node:timers/promises';
-import { firstDemand } from '@keelson/core';
+import { firstDemand, sleep } from '@keelson/core';
 import type { Reason } from '@keelson/core';
 import { outcomeOf } from '@keelson/store';
 import type { ReportedEnd, StepInput, TaskKey } from '@keelson/store';
@@ -49,7 +48,7 @@ async function untilDone({ context }: ReportDesk, message: string, work: () => P
     } catch (error) {
       context.metrics.stepRetries++;
       context.log.warn({ err: error }, message);
-      await sleep(delay);
+      await sleep(context.clock, delay);
     }
   }
 }
@@ -89,11 +88,11 @@ async function postpone(
 ): Promise<void> {
   try {
     if (unknownVersions.length > 0) await desk.context.plans.load(unknownVersions);
-    else await sleep(POSTPONE_MS);
+    else await sleep(desk.context.clock, POSTPONE_MS);
   } catch (error) {
     // A version that cannot be used at all: its instance is for the commands, which give up in the end.
     if (outcomeOf(error) === 'application') return isolate(desk, entries, error);
-    await sleep(RETRY_MS.first);
+    await sleep(desk.context.clock, RETRY_MS.first);
   }
   desk.again(entries);
 }
@@ -135,8 +134,8 @@ function withoutContent({ outputs: _outputs, artifacts: _artifacts, ...report }:
   return { ...report, end: report.end === 'succeeded' ? 'failed' : report.end, reason: UNSTORABLE };
 }
 
-function stepInput({ plans }: MasterContext, batch: readonly PendingReport[]): StepInput {
-  const now = performance.now();
+function stepInput({ plans, clock }: MasterContext, batch: readonly PendingReport[]): StepInput {
+  const now = clock.now();
   const reports = batch.map(({ report, receivedAt }) => {
     const waited = now - receivedAt;
     return { ...report, startedAgoMs: report.startedAgoMs + waited, endedAgoMs: report.endedAgoMs + waited };

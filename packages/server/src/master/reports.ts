@@ -29,8 +29,11 @@ export function createReports(context: MasterContext): Reports {
     }
   };
   const again = (entries: readonly PendingReport[]): void => entries.forEach((entry) => batcher.add(entry));
-  const batcher = createBatcher<PendingReport>(MOST_REPORTS, LANES, (batch) =>
-    applyReports({ context, handover, settle, again }, batch),
+  const batcher = createBatcher<PendingReport>(
+    MOST_REPORTS,
+    LANES,
+    (batch) => applyReports({ context, handover, settle, again }, batch),
+    context.clock,
   );
   return {
     submit: (report) => {
@@ -38,7 +41,7 @@ export function createReports(context: MasterContext): Reports {
       const known = pending.get(report.attemptId);
       if (known !== undefined && known.report.nonce === report.nonce) return known.settled;
       const { promise, resolve } = Promise.withResolvers<void>();
-      const entry: PendingReport = { report, receivedAt: performance.now(), settle: resolve, settled: promise };
+      const entry: PendingReport = { report, receivedAt: context.clock.now(), settle: resolve, settled: promise };
       pending.set(report.attemptId, entry);
       // The worker is done with it, whatever the database says yet: its slot can be promised to the very step that applies this.
       context.sessions.release(report.incarnationId, report.attemptId);

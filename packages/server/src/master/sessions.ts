@@ -1,3 +1,4 @@
+import type { Clock, Random } from '@keelson/core';
 import type { Assignment, KillOrder } from '@keelson/protocol';
 import type { BoundAttempt, LiveIncarnation } from '@keelson/store';
 import type { Line } from './line.ts';
@@ -69,14 +70,14 @@ export interface SlotOffers {
   readonly nonce: string;
 }
 
-function newSession(incarnation: LiveIncarnation, credentialHash: string): WorkerSession {
+function newSession(incarnation: LiveIncarnation, credentialHash: string, now: number): WorkerSession {
   return {
     incarnation,
     credentialHash,
     draining: incarnation.state === 'draining',
     superseded: false,
     stale: false,
-    leaseUntil: performance.now() + incarnation.leaseMs,
+    leaseUntil: now + incarnation.leaseMs,
     held: new Map(),
     reserved: 0,
     outbox: [],
@@ -86,13 +87,13 @@ function newSession(incarnation: LiveIncarnation, credentialHash: string): Worke
 
 const PRUNE_AFTER_MS = 60_000;
 
-export function createSessions(): Sessions {
+export function createSessions(clock: Clock, random: Random): Sessions {
   const sessions = new Map<string, WorkerSession>();
   /** Offers go round the workers, so that load spreads. */
   let turn = 0;
 
   const free = (session: WorkerSession): number =>
-    session.draining || session.superseded || session.leaseUntil < performance.now()
+    session.draining || session.superseded || session.leaseUntil < clock.now()
       ? 0
       : session.incarnation.slots - session.held.size - session.reserved;
 
@@ -101,7 +102,7 @@ export function createSessions(): Sessions {
     add: (incarnation, credentialHash) => {
       // A newer incarnation of the same name: the older one gets nothing new, as in the database.
       for (const older of sessions.values()) if (older.incarnation.name === incarnation.name) older.superseded = true;
-      const session = newSession(incarnation, credentialHash);
+      const session = newSession(incarnation, credentialHash, clock.now());
       sessions.set(incarnation.id, session);
       return session;
     },
@@ -110,7 +111,7 @@ export function createSessions(): Sessions {
       sessions.delete(id);
     },
     prune: () => {
-      const longAgo = performance.now() - PRUNE_AFTER_MS;
+      const longAgo = clock.now() - PRUNE_AFTER_MS;
       for (const [id, { leaseUntil }] of sessions) if (leaseUntil < longAgo) sessions.delete(id);
     },
     all: () => sessions.values(),
@@ -123,11 +124,11 @@ export function createSessions(): Sessions {
         if (session === undefined || free(session) <= 0 || !fits(session)) continue;
         turn = (turn + step + 1) % all.length;
         session.reserved++;
-        return { incarnationId: session.incarnation.id, nonce: newNonce() };
+        return { incarnationId: session.incarnation.id, nonce: newNonce(random) };
       }
       return undefined;
     },
-    offerAll: (line, most) => gatherOffers(sessions, line, most, free),
+    offerAll: (line, most) => gatherOffers(sessions, line, most, free, random),
     takeBack: (id) => {
       const session = sessions.get(id);
       if (session !== undefined && session.reserved > 0) session.reserved--;
@@ -139,7 +140,7 @@ export function createSessions(): Sessions {
       session.held.set(attempt.attemptId, {
         token: tokenOf(attempt),
         versionId: attempt.versionId,
-        since: performance.now(),
+        since: clock.now(),
       });
     },
     release: (id, attemptId) => void sessions.get(id)?.held.delete(attemptId),
@@ -164,6 +165,7 @@ function gatherOffers(
   line: Pick<Line, 'isEmpty'>,
   most: number,
   free: (session: WorkerSession) => number,
+  random: Random,
 ): SlotOffers[] {
   const kinds = new Map<
     string,
@@ -174,7 +176,7 @@ function gatherOffers(
     const count = free(session);
     if (count <= 0 || capabilities.every((capability) => line.isEmpty({ workerGroup: group, capability }))) continue;
     const key = `${group}\n${capabilities.join('\n')}`;
-    const kind = kinds.get(key) ?? { workerGroup: group, capabilities, slots: [], nonce: newNonce() };
+    const kind = kinds.get(key) ?? { workerGroup: group, capabilities, slots: [], nonce: newNonce(random) };
     kinds.set(key, kind);
     for (let slot = 0; slot < count && kind.slots.length < most; slot++) {
       session.reserved++;
@@ -185,9 +187,9 @@ function gatherOffers(
 }
 
 /** Takes what waits for the worker out of the outbox, and notes that it was sent. */
-export function takeOutbox(session: WorkerSession): Assignment[] {
+export function takeOutbox(session: WorkerSession, clock: Clock): Assignment[] {
   const sent = session.outbox.splice(0);
-  const now = performance.now();
+  const now = clock.now();
   for (const { fencingToken } of sent) {
     const held = session.held.get(fencingToken);
     if (held !== undefined) held.sentAt = now;
@@ -209,9 +211,9 @@ export const NEVER_SENT = -Infinity;
 const RESEND_AFTER_MS = 2000;
 
 /** Puts assignments back into the outbox that the worker, by its own list, never received. */
-export function resendUnreceived(session: WorkerSession, held: readonly string[]): void {
+export function resendUnreceived(session: WorkerSession, held: readonly string[], clock: Clock): void {
   const has = new Set(held);
-  const now = performance.now();
+  const now = clock.now();
   for (const { token, sentAt, assignment } of session.held.values()) {
     if (assignment === undefined || sentAt === undefined || has.has(token) || now - sentAt < RESEND_AFTER_MS) continue;
     if (!session.outbox.includes(assignment)) session.outbox.push(assignment);

@@ -18,9 +18,9 @@ export function startSweeper(context: MasterContext): WakeableLoop {
     }
     sessions.prune();
     await store.starts.forgetOldKeys();
-    if (performance.now() >= nextUploads) {
+    if (context.clock.now() >= nextUploads) {
       await store.blobs.sweep(UPLOAD_AGE_MS);
-      nextUploads = performance.now() + UPLOAD_AGE_MS;
+      nextUploads = context.clock.now() + UPLOAD_AGE_MS;
     }
     const driven = await store.engine.redrive();
     if (driven.length > 0) {
@@ -30,7 +30,7 @@ export function startSweeper(context: MasterContext): WakeableLoop {
     }
     return SWEEP_MS;
   };
-  return startLoop(round, (error) => {
+  return startLoop(context.clock, round, (error) => {
     log.warn({ err: error }, 'the sweep failed');
     return SWEEP_MS;
   });

@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import type { Random } from '@keelson/core';
 import type { BoundAttempt } from '@keelson/store';
 
 /** What a token says. It is proof only together with the `active` row that has the same nonce. */
@@ -13,8 +13,8 @@ export interface TokenParts {
 }
 
 /** Ids may recur after a restore of the database; a nonce does not. */
-export function newNonce(): string {
-  return randomBytes(9).toString('base64url');
+export function newNonce(random: Random): string {
+  return random.secret(9);
 }
 
 export function tokenOf({

@@ -1,3 +1,5 @@
+import type { Clock } from '@keelson/core';
+
 /**
  * A loop that sleeps until it is woken or until it said it wants to look again. A wake-up that comes while it works is not lost: it
  * works once more.
@@ -14,16 +16,20 @@ const LONGEST_REST_MS = 3000;
  * @param round one look; answers after how many milliseconds to look again, at the latest
  * @param failed told of a round that threw; answers how long to rest, which doubles with each failure in a row
  */
-export function startLoop(round: () => Promise<number>, failed: (error: unknown) => number): WakeableLoop {
+export function startLoop(
+  clock: Clock,
+  round: () => Promise<number>,
+  failed: (error: unknown) => number,
+): WakeableLoop {
   let woken = true;
   let stopped = false;
   let rouse: (() => void) | undefined;
 
   const sleep = (ms: number): Promise<void> =>
     new Promise((resolve) => {
-      const timer = setTimeout(() => rouse?.(), ms);
+      const cancel = clock.after(ms, () => rouse?.());
       rouse = () => {
-        clearTimeout(timer);
+        cancel();
         rouse = undefined;
         resolve();
       };
@@ -40,8 +46,7 @@ export function startLoop(round: () => Promise<number>, failed: (error: unknown)
       } catch (error) {
         const wait = Math.min(failed(error) * 2 ** failures++, LONGEST_REST_MS);
         // Wake-ups do not shorten it: what fails fails for them too.
-        for (const until = performance.now() + wait; !stopped && performance.now() < until;)
-          await sleep(until - performance.now());
+        for (const until = clock.now() + wait; !stopped && clock.now() < until;) await sleep(until - clock.now());
       }
     }
   };

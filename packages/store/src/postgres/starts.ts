@@ -1,3 +1,6 @@
+import { sleep } from '@keelson/core';
+import type { Clock } from '@keelson/core';
+import { systemClock } from '@keelson/core/system';
 import type { StartOutcome, StartRequest, Starts, StopOutcome } from '../starts.ts';
 import { createBatcher } from '../batcher.ts';
 import { outcomeOf } from './errors.ts';
@@ -77,13 +80,19 @@ interface Asked {
   readonly reject: (error: unknown) => void;
 }
 
+interface Starter {
+  readonly runner: Runner;
+  readonly clock: Clock;
+}
+
 /**
  * Starts that come while others are being committed go together in the next statement.
  *
  * @param nextId hands out ids of instances, each once
  */
-export function createStarts(runner: Runner, nextId: () => Promise<string>): Starts {
-  const batcher = createBatcher<Asked>(MOST_AT_ONCE, START_LANES, (batch) => startBatch(runner, batch));
+export function createStarts(runner: Runner, nextId: () => Promise<string>, clock: Clock = systemClock): Starts {
+  const starter: Starter = { runner, clock };
+  const batcher = createBatcher<Asked>(MOST_AT_ONCE, START_LANES, (batch) => startBatch(starter, batch), clock);
   return {
     start: async (request) => {
       const id = await nextId();
@@ -100,26 +109,27 @@ export function createStarts(runner: Runner, nextId: () => Promise<string>): Sta
 }
 
 /** The same operation under the same id until its outcome is certain, or the database refuses it. */
-async function again<T>(operation: () => Promise<T>): Promise<T> {
+async function again<T>(clock: Clock, operation: () => Promise<T>): Promise<T> {
   for (let attempt = 1; ; attempt++) {
     try {
       return await operation();
     } catch (error) {
       if (outcomeOf(error) === 'application' || attempt === START_TRIES) throw error;
-      await new Promise((resolve) => setTimeout(resolve, 50 * 2 ** attempt));
+      await sleep(clock, 50 * 2 ** attempt);
     }
   }
 }
 
 /** Never rejects: each start gets its own answer. */
-async function startBatch(runner: Runner, batch: readonly Asked[]): Promise<void> {
+async function startBatch(starter: Starter, batch: readonly Asked[]): Promise<void> {
+  const { runner, clock } = starter;
   try {
-    const made = await again(() => insertStarts(runner, batch));
+    const made = await again(clock, () => insertStarts(runner, batch));
     await Promise.all(batch.map((asked) => answer(runner, asked, made.has(asked.id))));
   } catch (error) {
     // One that the database refuses must not take the others with it.
     if (batch.length > 1 && outcomeOf(error) === 'application')
-      for (const asked of batch) await startBatch(runner, [asked]);
+      for (const asked of batch) await startBatch(starter, [asked]);
     else for (const { reject } of batch) reject(error);
   }
 }

@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto';
-import type { FastifyRequest } from 'fastify';
 import { ApiError } from '@keelson/protocol';
 import type { MasterContext } from '../context.ts';
 import type { WorkerSession } from '../sessions.ts';
@@ -7,11 +6,6 @@ import { noteReady } from '../line.ts';
 
 export function hashCredential(credential: string): string {
   return createHash('sha256').update(credential).digest('hex');
-}
-
-export function bearer(request: FastifyRequest): string {
-  const header = request.headers.authorization ?? '';
-  return header.startsWith('Bearer ') ? header.slice('Bearer '.length) : '';
 }
 
 /** `<incarnation>.<secret>`: the incarnation is found without a search, the secret proves it. */
@@ -25,21 +19,21 @@ function splitCredential(credential: string): { id: string; secret: string } | u
  *
  * @throws {ApiError} `unknown-incarnation` when it is unknown, dead, out of its lease, or the credential is another one's
  */
-export async function sessionOf(context: MasterContext, request: FastifyRequest): Promise<WorkerSession> {
-  const credential = splitCredential(bearer(request));
+export async function sessionOf(context: MasterContext, bearer: string): Promise<WorkerSession> {
+  const credential = splitCredential(bearer);
   if (credential === undefined)
     throw new ApiError('unknown-incarnation', 'the credential is not one of a live worker incarnation');
   const { id } = credential;
   const hash = hashCredential(credential.secret);
   const known = context.sessions.get(id);
-  if (known !== undefined && known.credentialHash === hash && known.leaseUntil > performance.now()) return known;
+  if (known !== undefined && known.credentialHash === hash && known.leaseUntil > context.clock.now()) return known;
   const incarnation = await context.store.workers.authenticate(id, hash);
   if (incarnation === undefined) {
     context.sessions.remove(id);
     throw new ApiError('unknown-incarnation', 'the credential is not one of a live worker incarnation');
   }
   const session = known ?? context.sessions.add(incarnation, hash);
-  session.leaseUntil = performance.now() + incarnation.leaseMs;
+  session.leaseUntil = context.clock.now() + incarnation.leaseMs;
   // What it holds is read when it next asks for work: nobody waits for that here, least of all a renewal.
   session.stale = true;
   noteReady(context, incarnation.group);

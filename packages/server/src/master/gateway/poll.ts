@@ -1,4 +1,5 @@
 import type { PollRequest, PollResponse } from '@keelson/protocol';
+import type { Clock } from '@keelson/core';
 import { resendUnreceived, takeKills, takeOutbox } from '../sessions.ts';
 import type { WorkerSession } from '../sessions.ts';
 
@@ -9,28 +10,29 @@ import type { WorkerSession } from '../sessions.ts';
  * @param closed aborts when the worker has gone; then nothing is taken out for an answer that nobody reads
  */
 export async function answerPoll(
+  clock: Clock,
   session: WorkerSession,
   { held, waitMs, draining }: PollRequest,
   closed: AbortSignal,
 ): Promise<PollResponse> {
   session.draining = draining || session.incarnation.state === 'draining';
-  resendUnreceived(session, held);
+  resendUnreceived(session, held, clock);
   session.wakePoll?.();
   if (session.outbox.length === 0 && session.kills.size === 0 && waitMs > 0)
-    await somethingToSay(session, waitMs, closed);
+    await somethingToSay(clock, session, waitMs, closed);
   if (closed.aborted) return { assignments: [], kill: [] };
-  return { assignments: takeOutbox(session), kill: takeKills(session) };
+  return { assignments: takeOutbox(session, clock), kill: takeKills(session) };
 }
 
-function somethingToSay(session: WorkerSession, waitMs: number, closed: AbortSignal): Promise<void> {
+function somethingToSay(clock: Clock, session: WorkerSession, waitMs: number, closed: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     const end = (): void => {
-      clearTimeout(timer);
+      cancel();
       closed.removeEventListener('abort', end);
       if (session.wakePoll === end) delete session.wakePoll;
       resolve();
     };
-    const timer = setTimeout(end, waitMs);
+    const cancel = clock.after(waitMs, end);
     closed.addEventListener('abort', end);
     session.wakePoll = end;
   });

@@ -27,7 +27,7 @@ async function readAndBuild(context: MasterContext, session: WorkerSession): Pro
     session.held.set(attempt.attemptId, {
       token: tokenOf(attempt),
       versionId: attempt.versionId,
-      since: performance.now(),
+      since: context.clock.now(),
     });
   }
   for (const { attempt, result } of await buildAssignments(context, lacking)) {
@@ -39,7 +39,7 @@ async function readAndBuild(context: MasterContext, session: WorkerSession): Pro
 
 /** Also forgets what is not active any more; what was bound after the question was asked is not in the answer yet and stays. */
 async function readActive(context: MasterContext, session: WorkerSession): Promise<ActiveOfIncarnation[]> {
-  const asked = performance.now();
+  const asked = context.clock.now();
   const active = await context.store.engine.activeOf([session.incarnation.id]);
   const current = new Set(active.map(({ attemptId }) => attemptId));
   for (const [id, { since }] of session.held) if (!current.has(id) && since < asked) session.held.delete(id);
@@ -66,6 +66,6 @@ export async function compareHeld(
   }
   if (active.some(({ attemptId }) => session.held.get(attemptId)?.assignment === undefined))
     await reconcile(context, session);
-  resendUnreceived(session, heldTokens);
+  resendUnreceived(session, heldTokens, context.clock);
   if (session.kills.size > 0 || session.outbox.length > 0) session.wakePoll?.();
 }

@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import { ApiError } from '@keelson/protocol';
 import type { RegisterRequest, RegisterResponse } from '@keelson/protocol';
 import type { MasterContext } from '../context.ts';
@@ -18,7 +17,7 @@ export async function checkJoinToken({ store }: MasterContext, token: string): P
 
 /** A worker joins: a new incarnation, with a credential of its own. */
 export async function register(context: MasterContext, request: RegisterRequest): Promise<RegisterResponse> {
-  const secret = randomBytes(32).toString('base64url');
+  const secret = context.random.secret(32);
   const { id, leaseMs } = await context.store.workers.register({
     name: request.name,
     group: request.group,

@@ -27,7 +27,7 @@ export async function answerReports(
     else underWay.push(settleEnd(context, reports, session, said));
   }
   await Promise.all(underWay);
-  return { acknowledged, assignments: takeOutbox(session) };
+  return { acknowledged, assignments: takeOutbox(session, context.clock) };
 }
 
 function ownToken(context: MasterContext, session: WorkerSession, token: string): ReturnType<typeof parseToken> {

@@ -1,27 +1,14 @@
-import {
-  blobRef,
-  ApiError,
-  makeProblem,
-  pollRequest,
-  PROBLEM_MEDIA_TYPE,
-  registerRequest,
-  renewRequest,
-  reportRequest,
-} from '@keelson/protocol';
-import type { RenewRequest } from '@keelson/protocol';
+import { blobRef, ApiError, makeProblem, PROBLEM_MEDIA_TYPE } from '@keelson/protocol';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import type { MasterContext } from '../context.ts';
-import { takeKills } from '../sessions.ts';
 import type { WorkerSession } from '../sessions.ts';
 import { parseToken } from '../token.ts';
-import { bearer, sessionOf } from './authenticate.ts';
-import { answerPoll } from './poll.ts';
-import { compareHeld, reconcile } from './reconcile.ts';
-import { checkJoinToken, register } from './register.ts';
-import { answerReports } from './report.ts';
-import { storableText } from './storable.ts';
+import { sessionOf } from './authenticate.ts';
 import type { GatewayDependencies } from './dependencies.ts';
+import { parse } from './parse.ts';
+import { checkJoinToken } from './register.ts';
+import { answerLeave, answerPollCall, answerRegister, answerRenew, answerReportCall } from './talk.ts';
 
 const MEBIBYTE = 1024 * 1024;
 /** Outputs are 64 KiB each and ride on reports; logs go by pieces; only blobs are large, and they are streamed. */
@@ -57,8 +44,13 @@ function authenticateWorkers(app: FastifyInstance, context: MasterContext): void
     const wanted = request.routeOptions.config.gateway;
     if (wanted === 'join-token') return checkJoinToken(context, bearer(request));
     if (wanted !== 'credential') throw new ApiError('forbidden', 'this route is not open to workers');
-    request.workerSession = await sessionOf(context, request);
+    request.workerSession = await sessionOf(context, bearer(request));
   });
+}
+
+function bearer(request: FastifyRequest): string {
+  const header = request.headers.authorization ?? '';
+  return header.startsWith('Bearer ') ? header.slice('Bearer '.length) : '';
 }
 
 function callerOf(request: FastifyRequest): WorkerSession {
@@ -67,77 +59,30 @@ function callerOf(request: FastifyRequest): WorkerSession {
   return request.workerSession;
 }
 
-function talkRoutes(app: FastifyInstance, { context, reports, started, renewals }: GatewayDependencies): void {
+/** JSON calls: see talk.ts for what they do. */
+function talkRoutes(app: FastifyInstance, dependencies: GatewayDependencies): void {
   app.post('/register', { config: { gateway: 'join-token' } }, async (request) =>
-    register(context, parse(registerRequest, request.body)),
+    answerRegister(dependencies, request.body),
   );
 
   app.post('/poll', { config: gateway, bodyLimit: BODY_LIMIT.report }, async (request, reply) => {
-    const session = callerOf(request);
-    const body = parse(pollRequest, request.body);
-    if (session.stale) await reconcile(context, session);
-    if (!context.line.isAllEmpty()) context.wake.claims();
     const closed = new AbortController();
     reply.raw.once('close', () => closed.abort());
-    return answerPoll(session, context.closing() ? { ...body, waitMs: 0 } : body, closed.signal);
+    return answerPollCall(dependencies, callerOf(request), request.body, closed.signal);
   });
 
-  app.post('/report', { config: gateway, bodyLimit: BODY_LIMIT.report }, async (request) => {
-    const session = callerOf(request);
-    return answerReports(context, reports, started, session, parse(reportRequest, request.body));
-  });
+  app.post('/report', { config: gateway, bodyLimit: BODY_LIMIT.report }, async (request) =>
+    answerReportCall(dependencies, callerOf(request), request.body),
+  );
 
-  app.post('/renew', { config: gateway, bodyLimit: BODY_LIMIT.report }, async (request) => {
-    const session = callerOf(request);
-    const { held, progress } = parse(renewRequest, request.body);
-    const asked = performance.now();
-    const leaseMs = await renewals.renew(session.incarnation.id);
-    if (leaseMs === undefined) {
-      context.sessions.remove(session.incarnation.id);
-      throw new ApiError('lease-expired', 'the lease ran out before this renewal came');
-    }
-    session.leaseUntil = asked + leaseMs;
-    // Nothing else may hold up a renewal, or fail it.
-    void noteProgress(context, session, progress ?? []);
-    void compare(context, session, held);
-    return { leaseMs, kill: takeKills(session) };
-  });
+  app.post('/renew', { config: gateway, bodyLimit: BODY_LIMIT.report }, async (request) =>
+    answerRenew(dependencies, callerOf(request), request.body),
+  );
 
   app.post('/leave', { config: gateway }, async (request, reply) => {
-    const { incarnation } = callerOf(request);
-    await context.store.workers.leave(incarnation.id);
-    context.sessions.remove(incarnation.id);
-    context.signals.send('command');
-    context.log.info({ worker: incarnation.name, incarnation: incarnation.id }, 'a worker left');
+    await answerLeave(dependencies, callerOf(request));
     return reply.code(204).send();
   });
-}
-
-async function compare(context: MasterContext, session: WorkerSession, held: readonly string[]): Promise<void> {
-  try {
-    await compareHeld(context, session, held);
-  } catch (error) {
-    context.log.warn({ err: error, worker: session.incarnation.name }, 'what a worker holds could not be compared');
-  }
-}
-
-/** What a processor says of its progress is for people to see: it never costs a worker its lease. */
-async function noteProgress(
-  { store, log }: MasterContext,
-  session: WorkerSession,
-  said: NonNullable<RenewRequest['progress']>,
-): Promise<void> {
-  const notes = said.flatMap(({ token, fraction, message }) => {
-    const parts = parseToken(token);
-    if (parts?.incarnationId !== session.incarnation.id) return [];
-    return [{ ...parts, fraction, ...(message === undefined ? {} : { message: storableText(message) }) }];
-  });
-  if (notes.length === 0) return;
-  await store.workers
-    .noteProgress(notes)
-    .catch((error: unknown) =>
-      log.warn({ err: error, worker: session.incarnation.name }, 'progress could not be noted'),
-    );
 }
 
 const logQuery = z.object({ token: z.string(), offset: z.coerce.number().int().min(0) });
@@ -169,28 +114,6 @@ function byteRoutes(app: FastifyInstance, context: MasterContext): void {
     await store.blobs.put(sha256, bytesOf(request.body));
     return reply.code(204).send();
   });
-}
-
-function parse<T>(schema: z.ZodType<T>, value: unknown): T {
-  const result = safely(() => schema.safeParse(value));
-  if (result.success) return result.data;
-  const errors = result.error.issues.map(({ path, code, message }) => ({
-    path: path.join('.'),
-    code: code.replaceAll('_', '-'),
-    message,
-  }));
-  const detail = errors.map(({ path, message }) => `${path}: ${message}`).join('; ');
-  throw new ApiError('invalid-request', detail.slice(0, 1000), { errors: errors.slice(0, 100) });
-}
-
-/** A value nested without end exhausts the stack of whoever walks it. */
-function safely<T>(walk: () => T): T {
-  try {
-    return walk();
-  } catch (error) {
-    if (error instanceof RangeError) throw new ApiError('invalid-request', 'the body is nested too deeply');
-    throw error;
-  }
 }
 
 function bytesOf(body: unknown): AsyncIterable<Uint8Array> {

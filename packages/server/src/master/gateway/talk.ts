@@ -1,0 +1,96 @@
+/**
+ * The worker protocol without its transport: each call as a function of who calls and what came. HTTP carries it in routes.ts; a
+ * simulated network calls the same functions. All throw {@link ApiError}.
+ */
+import { ApiError, pollRequest, registerRequest, renewRequest, reportRequest } from '@keelson/protocol';
+import type { PollResponse, RegisterResponse, RenewRequest, RenewResponse, ReportResponse } from '@keelson/protocol';
+import type { MasterContext } from '../context.ts';
+import { takeKills } from '../sessions.ts';
+import type { WorkerSession } from '../sessions.ts';
+import { parseToken } from '../token.ts';
+import type { GatewayDependencies } from './dependencies.ts';
+import { parse } from './parse.ts';
+import { answerPoll } from './poll.ts';
+import { compareHeld, reconcile } from './reconcile.ts';
+import { register } from './register.ts';
+import { answerReports } from './report.ts';
+import { storableText } from './storable.ts';
+
+/** A worker joins; its join token has been checked. */
+export function answerRegister({ context }: GatewayDependencies, body: unknown): Promise<RegisterResponse> {
+  return register(context, parse(registerRequest, body));
+}
+
+/** @param closed aborts when the worker has gone */
+export async function answerPollCall(
+  { context }: GatewayDependencies,
+  session: WorkerSession,
+  body: unknown,
+  closed: AbortSignal,
+): Promise<PollResponse> {
+  const request = parse(pollRequest, body);
+  if (session.stale) await reconcile(context, session);
+  if (!context.line.isAllEmpty()) context.wake.claims();
+  return answerPoll(context.clock, session, context.closing() ? { ...request, waitMs: 0 } : request, closed);
+}
+
+export async function answerReportCall(
+  { context, reports, started }: GatewayDependencies,
+  session: WorkerSession,
+  body: unknown,
+): Promise<ReportResponse> {
+  return answerReports(context, reports, started, session, parse(reportRequest, body));
+}
+
+export async function answerRenew(
+  { context, renewals }: GatewayDependencies,
+  session: WorkerSession,
+  body: unknown,
+): Promise<RenewResponse> {
+  const { held, progress } = parse(renewRequest, body);
+  const asked = context.clock.now();
+  const leaseMs = await renewals.renew(session.incarnation.id);
+  if (leaseMs === undefined) {
+    context.sessions.remove(session.incarnation.id);
+    throw new ApiError('lease-expired', 'the lease ran out before this renewal came');
+  }
+  session.leaseUntil = asked + leaseMs;
+  // Nothing else may hold up a renewal, or fail it.
+  void noteProgress(context, session, progress ?? []);
+  void compare(context, session, held);
+  return { leaseMs, kill: takeKills(session) };
+}
+
+export async function answerLeave({ context }: GatewayDependencies, { incarnation }: WorkerSession): Promise<void> {
+  await context.store.workers.leave(incarnation.id);
+  context.sessions.remove(incarnation.id);
+  context.signals.send('command');
+  context.log.info({ worker: incarnation.name, incarnation: incarnation.id }, 'a worker left');
+}
+
+async function compare(context: MasterContext, session: WorkerSession, held: readonly string[]): Promise<void> {
+  try {
+    await compareHeld(context, session, held);
+  } catch (error) {
+    context.log.warn({ err: error, worker: session.incarnation.name }, 'what a worker holds could not be compared');
+  }
+}
+
+/** What a processor says of its progress is for people to see: it never costs a worker its lease. */
+async function noteProgress(
+  { store, log }: MasterContext,
+  session: WorkerSession,
+  said: NonNullable<RenewRequest['progress']>,
+): Promise<void> {
+  const notes = said.flatMap(({ token, fraction, message }) => {
+    const parts = parseToken(token);
+    if (parts?.incarnationId !== session.incarnation.id) return [];
+    return [{ ...parts, fraction, ...(message === undefined ? {} : { message: storableText(message) }) }];
+  });
+  if (notes.length === 0) return;
+  await store.workers
+    .noteProgress(notes)
+    .catch((error: unknown) =>
+      log.warn({ err: error, worker: session.incarnation.name }, 'progress could not be noted'),
+    );
+}
