@@ -48,5 +48,7 @@ export type HistoryEvent =
       readonly reason?: Reason;
     }
   /** Every task that had not ended was ended with the instance. */
-  | { readonly type: 'remaining-ended'; readonly state: 'stopped' }
-  | { readonly type: 'command-parked'; readonly command: string; readonly reason: Reason };
+  | { readonly type: 'remaining-ended'; readonly state: 'stopped'; readonly reason?: Reason }
+  | { readonly type: 'command-parked'; readonly command: string; readonly reason: Reason }
+  /** First in its entry: the doctor or the sweeper mended what `rule` found. What else changed by that follows in the same entry. */
+  | { readonly type: 'repaired'; readonly rule: string; readonly by: string; readonly message: string };

@@ -44,8 +44,9 @@ export const historyEvent = z
       state: z.enum(['succeeded', 'failed', 'skipped', 'stopped', 'lost']),
       reason: reason.optional(),
     }),
-    z.object({ type: z.literal('remaining-ended'), state: z.literal('stopped') }),
+    z.object({ type: z.literal('remaining-ended'), state: z.literal('stopped'), reason: reason.optional() }),
     z.object({ type: z.literal('command-parked'), command: z.string(), reason }),
+    z.object({ type: z.literal('repaired'), rule: z.string(), by: z.string(), message: z.string() }),
   ])
   .meta({ id: 'HistoryEvent' });
 

@@ -1,0 +1,257 @@
+import { endOfAttempt, REMAINING_REASON, violate } from './folded.ts';
+import type { Fold, FoldedAttempt, FoldedTask } from './folded.ts';
+import type { HistoryEvent } from './history.ts';
+import { INSTANCE_TRANSITIONS, TASK_TRANSITIONS } from './states.ts';
+import type { InstanceState, TaskState } from './states.ts';
+
+type EventOf<Type extends HistoryEvent['type']> = Extract<HistoryEvent, { readonly type: Type }>;
+
+/** Applies one event, and notes what forbids it. */
+export function applyEvent(fold: Fold, event: HistoryEvent): void {
+  const { folded } = fold;
+  if (folded.end !== undefined && event.type !== 'repaired')
+    violate(
+      fold,
+      'event-after-end',
+      `${event.type} after the instance has ended`,
+      'task' in event ? event.task : undefined,
+    );
+  if (folded.created === undefined && event.type !== 'instance-created' && event.type !== 'repaired') {
+    violate(fold, 'no-creation', `${event.type} before instance-created`);
+    folded.created = { by: '', version: '' };
+  }
+  switch (event.type) {
+    case 'instance-created':
+      return created(fold, event);
+    case 'instance-started':
+      return started(fold, event);
+    case 'stop-requested':
+      return moveInstance(fold, 'stopping');
+    case 'failure-ends-instance':
+      return failureEnds(fold, event);
+    case 'remaining-ended':
+      return remainingEnded(fold, event);
+    case 'command-parked':
+      folded.parked = event.reason;
+      return undefined;
+    case 'instance-ended':
+      return instanceEnded(fold, event);
+    case 'repaired':
+      return undefined;
+    default:
+      return applyTaskEvent(fold, event);
+  }
+}
+
+type TaskEvent = EventOf<
+  'task-delayed' | 'task-ready' | 'task-dispatched' | 'task-running' | 'timeout-passed' | 'attempt-ended' | 'task-ended'
+>;
+
+function applyTaskEvent(fold: Fold, event: HistoryEvent): void {
+  const task = 'task' in event ? fold.tasks.get(event.task) : undefined;
+  if (task === undefined) {
+    const named = 'task' in event ? event.task : undefined;
+    if (named === undefined) violate(fold, 'unknown-event', `${event.type} is no event that this release knows`);
+    else violate(fold, 'unknown-task', `${event.type} of a task that the version does not have`, named);
+    return;
+  }
+  const known = event as TaskEvent;
+  switch (known.type) {
+    case 'task-delayed':
+    case 'task-ready':
+      return inLine(fold, task, known);
+    case 'task-dispatched':
+      return dispatched(fold, task, known);
+    case 'task-running':
+      if (isActive(fold, task, known)) {
+        moveTask(fold, task, known.task, 'running');
+        task.active.state = 'running';
+      }
+      return undefined;
+    case 'timeout-passed':
+      isActive(fold, task, known);
+      return undefined;
+    case 'attempt-ended':
+      return attemptEnded(fold, task, known);
+    case 'task-ended':
+      return taskEnded(fold, task, known);
+    default:
+      violate(fold, 'unknown-event', `${event.type} is no event that this release knows`);
+  }
+}
+
+function created(fold: Fold, { by, version }: EventOf<'instance-created'>): void {
+  if (fold.folded.created !== undefined) violate(fold, 'created-twice', 'a second instance-created');
+  fold.folded.created = { by, version };
+}
+
+function started(fold: Fold, { tasks }: EventOf<'instance-started'>): void {
+  const { folded } = fold;
+  if (folded.started) violate(fold, 'illegal-transition', 'a second instance-started');
+  if (folded.state !== 'running') violate(fold, 'illegal-transition', `instance-started while it is ${folded.state}`);
+  if (tasks !== fold.tasks.size)
+    violate(fold, 'wrong-count', `started with ${tasks} tasks; its version has ${fold.tasks.size}`);
+  folded.started = true;
+}
+
+function moveInstance(fold: Fold, to: InstanceState): void {
+  const { folded } = fold;
+  // Giving up is allowed from every state that is alive.
+  const givenUp = folded.parked !== undefined && to === 'failed' && folded.end === undefined;
+  if (!givenUp && !INSTANCE_TRANSITIONS[folded.state].includes(to))
+    violate(fold, 'illegal-transition', `instance ${folded.state} → ${to}`);
+  folded.state = to;
+}
+
+function failureEnds(fold: Fold, { task }: EventOf<'failure-ends-instance'>): void {
+  const { folded, definition } = fold;
+  if (definition.onFailure !== 'end') violate(fold, 'illegal-transition', 'its onFailure is not end', task);
+  if (!folded.failures.includes(task)) violate(fold, 'illegal-transition', 'the task has not failed', task);
+  folded.ending = true;
+}
+
+/** Puts a task in line, at once or later: its first attempt, or another one. */
+function inLine(fold: Fold, task: FoldedTask, event: EventOf<'task-delayed' | 'task-ready'>): void {
+  const to = event.type === 'task-ready' ? 'ready' : 'delayed';
+  if (task.active !== undefined)
+    violate(fold, 'second-active-attempt', `${event.type} while attempt ${task.active.attempt} is active`, event.task);
+  const expected = task.state === 'delayed' ? task.attempt : task.attempt + 1;
+  if (event.attempt !== expected)
+    violate(fold, 'wrong-attempt', `${event.type} of attempt ${event.attempt}, expected ${expected}`, event.task);
+  if (task.state === 'waiting') needsMet(fold, event.task);
+  fold.between.delete(event.task);
+  moveTask(fold, task, event.task, to);
+  task.attempt = event.attempt;
+}
+
+/** A task is put in line for the first time: every need has ended as it has to. */
+function needsMet(fold: Fold, id: string): void {
+  if (fold.folded.state !== 'running')
+    violate(fold, 'illegal-transition', `it begins although the instance is ${fold.folded.state}`, id);
+  for (const [need, accepts] of Object.entries(fold.definition.tasks[id]?.needs ?? {})) {
+    const end = fold.tasks.get(need)?.end?.state;
+    if (end === undefined || !accepts.includes(end))
+      violate(
+        fold,
+        'need-not-ended',
+        `it begins, and ${need}, which has to be ${accepts.join(' or ')}, is ${end ?? 'not ended'}`,
+        id,
+      );
+  }
+}
+
+function dispatched(fold: Fold, task: FoldedTask, event: EventOf<'task-dispatched'>): void {
+  const { attempt, attemptId, incarnation } = event;
+  if (task.active !== undefined)
+    violate(
+      fold,
+      'second-active-attempt',
+      `attempt ${attempt} (${attemptId}) is dispatched while ${task.active.attempt} (${task.active.attemptId}) is active`,
+      event.task,
+    );
+  if (attempt !== task.attempt)
+    violate(fold, 'wrong-attempt', `attempt ${attempt} is dispatched, ${task.attempt} was in line`, event.task);
+  const last = task.attempts.at(-1);
+  if (last !== undefined && BigInt(attemptId) <= BigInt(last.attemptId))
+    violate(fold, 'token-not-new', `token ${attemptId} comes after ${last.attemptId} and is not greater`, event.task);
+  moveTask(fold, task, event.task, 'dispatched');
+  task.attempt = attempt;
+  task.active = { attempt, attemptId, incarnation, state: 'dispatched' };
+  task.attempts.push(task.active);
+}
+
+function attemptEnded(fold: Fold, task: FoldedTask, event: EventOf<'attempt-ended'>): void {
+  if (!isActive(fold, task, event)) return;
+  close(task, event.end, event.reason);
+  fold.between.add(event.task);
+}
+
+function taskEnded(fold: Fold, task: FoldedTask, event: EventOf<'task-ended'>): void {
+  const { state, attempt, attemptId, reason } = event;
+  fold.between.delete(event.task);
+  if (attemptId !== undefined) {
+    if (isActive(fold, task, { ...event, attemptId })) close(task, endOfAttempt(state), reason);
+  } else {
+    if (attempt !== 0)
+      violate(fold, 'wrong-attempt', `ended with attempt ${attempt} and without its token`, event.task);
+    if (task.active !== undefined)
+      violate(fold, 'ended-too-early', `it ended while attempt ${task.active.attempt} is active`, event.task);
+  }
+  moveTask(fold, task, event.task, state);
+  endTask(fold, task, event.task, event);
+}
+
+function endTask(
+  fold: Fold,
+  task: FoldedTask,
+  id: string,
+  { state, attempt, attemptId, reason }: Pick<EventOf<'task-ended'>, 'state' | 'attempt' | 'attemptId' | 'reason'>,
+): void {
+  if (task.end === undefined) {
+    fold.folded.unfinished--;
+    if (state === 'failed' && fold.definition.tasks[id]?.allowFailure !== true) fold.folded.failures.push(id);
+  }
+  task.end = {
+    state,
+    attempt,
+    ...(attemptId === undefined ? {} : { attemptId }),
+    ...(reason === undefined ? {} : { reason }),
+  };
+}
+
+function remainingEnded(fold: Fold, event: EventOf<'remaining-ended'>): void {
+  const { folded } = fold;
+  if (folded.state !== 'stopping' && folded.parked === undefined)
+    violate(fold, 'illegal-transition', `remaining-ended while the instance is ${folded.state}`);
+  for (const [id, task] of fold.tasks) {
+    if (task.end !== undefined) continue;
+    if (task.active !== undefined)
+      violate(fold, 'ended-too-early', `it ended with the instance while attempt ${task.active.attempt} is active`, id);
+    task.state = event.state;
+    endTask(fold, task, id, { state: event.state, attempt: 0, reason: event.reason ?? REMAINING_REASON });
+  }
+}
+
+function instanceEnded(fold: Fold, { state, reason }: EventOf<'instance-ended'>): void {
+  const { folded } = fold;
+  moveInstance(fold, state);
+  if (folded.unfinished > 0)
+    violate(fold, 'ended-too-early', `the instance ended ${state} with ${folded.unfinished} tasks that have not ended`);
+  const failed = folded.failures.length > 0;
+  if ((state === 'succeeded' && failed) || (state === 'failed' && !failed && folded.parked === undefined))
+    violate(fold, 'wrong-count', `the instance ended ${state} with ${folded.failures.length} failed tasks`);
+  folded.end ??= { state, reason: reason ?? null };
+}
+
+/** Whether the event speaks of the attempt that is active. */
+function isActive(
+  fold: Fold,
+  task: FoldedTask,
+  event: { readonly type: string; readonly task: string; readonly attempt: number; readonly attemptId: string },
+): task is FoldedTask & { active: FoldedAttempt } {
+  const { active } = task;
+  if (active?.attemptId === event.attemptId && active.attempt === event.attempt) return true;
+  const ended = task.attempts.some(({ attemptId }) => attemptId === event.attemptId && attemptId !== active?.attemptId);
+  violate(
+    fold,
+    ended ? 'attempt-ended-twice' : 'wrong-attempt',
+    `${event.type} of attempt ${event.attempt} (${event.attemptId}), active is ${active === undefined ? 'none' : `${active.attempt} (${active.attemptId})`}`,
+    event.task,
+  );
+  return false;
+}
+
+function close(
+  task: FoldedTask & { active: FoldedAttempt },
+  end: FoldedAttempt['state'],
+  reason: FoldedAttempt['reason'],
+): void {
+  task.active.state = end;
+  if (reason !== undefined) task.active.reason = reason;
+  Reflect.deleteProperty(task, 'active');
+}
+
+function moveTask(fold: Fold, task: FoldedTask, id: string, to: TaskState): void {
+  if (!TASK_TRANSITIONS[task.state].includes(to)) violate(fold, 'illegal-transition', `task ${task.state} → ${to}`, id);
+  task.state = to;
+}
