@@ -32,6 +32,8 @@ export { canonicalJson } from './definition/canonical-json.ts';
 export { definitionJsonSchema } from './definition/json-schema.ts';
 export type { DefinitionIssue } from './definition/issue.ts';
 export type {
+  BroadcastDefinition,
+  BroadcastStep,
   ConcurrencyPolicy,
   FailureStrategy,
   ParamDefinition,
@@ -48,8 +50,8 @@ export { resolveParams } from './definition/params.ts';
 export type { DefinitionResult, ParseOptions } from './definition/parse.ts';
 export { definitionFromObject, parseDefinition } from './definition/parse.ts';
 export type { DefinitionOptions } from './definition/read-context.ts';
-export type { TaskPlan, WorkflowPlan } from './definition/plan.ts';
-export { compileWorkflow } from './definition/plan.ts';
+export type { TaskAction, TaskPlan, WorkflowPlan } from './definition/plan.ts';
+export { actionsOf, compileWorkflow } from './definition/plan.ts';
 export type { TaskTypeLike, TaskTypes } from './definition/task-type-like.ts';
 
 export type {
@@ -78,7 +80,7 @@ export { foldHistory } from './engine/fold.ts';
 export { REMAINING_REASON } from './engine/folded.ts';
 export type { HistoryEvent } from './engine/history.ts';
 export type { Reason } from './engine/reason.ts';
-export { MAX_LOSSES, retryDelayMs } from './engine/retry.ts';
+export { DEFAULT_LOSSES, retryDelayMs } from './engine/retry.ts';
 export type {
   AttemptEnd,
   AttemptState,

@@ -76,6 +76,8 @@ export interface TaskDefaults {
   /** From -100 to 100; higher starts first. */
   readonly priority?: number;
   readonly env?: Readonly<Record<string, PlainText>>;
+  /** What follows when an attempt is lost with its worker: another (`retry`: three times), or the task's failure. */
+  readonly onLost?: 'retry' | 'fail' | { readonly retry: number };
 }
 
 export interface RetrySource {
@@ -87,14 +89,37 @@ export interface RetrySource {
 }
 
 export type TaskSource<Ids extends string = string> = TaskCommon<Ids> &
-  (
-    | { readonly run: string; readonly uses?: 'shell'; readonly with?: JsonObject }
-    | {
-        readonly uses: 'shell' | 'python' | 'node' | 'http' | 'sql' | 'processor';
-        readonly with: JsonObject;
-        readonly run?: never;
-      }
-  );
+  (ActionSource<TaskTypeName> | (ActionSource<BroadcastTypeName> & BroadcastMode));
+
+type TaskTypeName = 'shell' | 'python' | 'node' | 'http' | 'sql' | 'processor';
+type BroadcastTypeName = Exclude<TaskTypeName, 'http' | 'sql'>;
+
+type ActionSource<Uses extends TaskTypeName> =
+  | { readonly run: string; readonly uses?: 'shell'; readonly with?: JsonObject }
+  | { readonly uses: Uses; readonly with: JsonObject; readonly run?: never };
+
+/** The task runs on every worker of its group, one subtask each. */
+export interface BroadcastMode {
+  readonly mode: 'broadcast';
+  readonly broadcast?: BroadcastSource;
+}
+
+export interface BroadcastSource {
+  /** Runs once, on one worker, before the subtasks. */
+  readonly before?: BroadcastStepSource;
+  /** Runs once, on one worker, when every subtask has ended; it sees their results. */
+  readonly after?: BroadcastStepSource;
+  /** Subtasks under way at once; default: all. */
+  readonly parallel?: number;
+  /** Subtasks that may end failed or lost without the task failing; default: 0. */
+  readonly maxFailed?: number;
+}
+
+/** `with` alone is the input of the task's own type. */
+export type BroadcastStepSource = { readonly env?: Readonly<Record<string, PlainText>> } & (
+  | ActionSource<TaskTypeName>
+  | { readonly with: JsonObject; readonly uses?: never; readonly run?: never }
+);
 
 export interface TaskCommon<Ids extends string> extends TaskDefaults, Documented {
   /** A list accepts only `succeeded`; a map says which ends of each task are accepted. */

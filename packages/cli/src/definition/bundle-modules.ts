@@ -1,5 +1,6 @@
 import { stat } from 'node:fs/promises';
 import { isAbsolute, join, relative } from 'node:path';
+import { actionsOf } from '@keelson/core';
 import type { JsonValue, WorkflowDefinition } from '@keelson/core';
 import type { RestDefinitionIssue } from '@keelson/protocol';
 import type { TaskType } from '@keelson/tasks';
@@ -45,12 +46,14 @@ interface NamedModule {
 }
 
 function modulesOf(definition: WorkflowDefinition, taskTypes: ReadonlyMap<string, TaskType>): NamedModule[] {
-  return Object.values(definition.tasks).flatMap((task) =>
-    (taskTypes.get(task.uses)?.moduleFields ?? []).flatMap((field) => {
-      const module = inputAt(task.with, field);
-      return typeof module === 'string' ? [{ module, path: `tasks.${task.id}.with.${field}` }] : [];
-    }),
-  );
+  return Object.values(definition.tasks)
+    .flatMap(actionsOf)
+    .flatMap(({ uses, with: input, path }) =>
+      (taskTypes.get(uses)?.moduleFields ?? []).flatMap((field) => {
+        const module = inputAt(input, field);
+        return typeof module === 'string' ? [{ module, path: `${path}.with.${field}` }] : [];
+      }),
+    );
 }
 
 function inputAt(input: JsonValue, dottedPath: string): JsonValue | undefined {

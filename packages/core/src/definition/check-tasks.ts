@@ -1,18 +1,16 @@
 import type { ValuePath } from '../expression/evaluate.ts';
-import { templatesIn } from '../expression/evaluate.ts';
 import { didYouMean } from '../suggest.ts';
 import { parseDuration } from '../time/duration.ts';
-import type { ExpressionAccess } from './check-expressions.ts';
-import { checkCondition, checkTemplate } from './check-expressions.ts';
+import type { AccessOf } from './check-action.ts';
+import { checkAction } from './check-action.ts';
+import { checkBroadcast } from './check-broadcast.ts';
+import { checkCondition } from './check-expressions.ts';
 import type { IndirectRef } from './check-graph.ts';
 import type { TaskFile } from './file-schema.ts';
-import type { ParamDefinition } from './model.ts';
-import { taskInput } from './normalise.ts';
-import type { Report } from './report.ts';
 import { shown } from './issue-wording.ts';
-import { readBySchema } from './schema-issues.ts';
-import type { TaskTypeLike, TaskTypes } from './task-type-like.ts';
-import { pathMatches } from './task-type-like.ts';
+import type { ParamDefinition } from './model.ts';
+import type { Report } from './report.ts';
+import type { TaskTypes } from './task-type-like.ts';
 
 export interface TaskChecks {
   readonly ids: ReadonlySet<string>;
@@ -29,21 +27,14 @@ export function checkTask(id: string, file: TaskFile, checks: TaskChecks): void 
   const path = ['tasks', id];
   checkNeeds(id, file, checks);
   checkDurations(file, path, checks.report);
-  checkEnv(file.env, [...path, 'env'], checks);
-  const taskType = findTaskType(file, path, checks);
-  if (taskType !== undefined) checkInput(id, file, taskType, checks);
   const access = accessOf(id, file, checks);
-  for (const { text, path: inner } of templatesIn(file.env ?? {}))
-    checkTemplate(text, [...path, 'env', ...inner], { ...access('env'), secrets: true }, checks.report);
+  checkAction(file, path, access, checks);
+  checkBroadcast(file, path, access, checks);
   if (typeof file.if === 'string') checkCondition(file.if, [...path, 'if'], access('if'), checks.report);
 }
 
 /** How the expressions of one task may refer to others. */
-function accessOf(
-  id: string,
-  file: TaskFile,
-  { ids, params, report, indirect }: TaskChecks,
-): (subject: string) => ExpressionAccess {
+function accessOf(id: string, file: TaskFile, { ids, params, report, indirect }: TaskChecks): AccessOf {
   const direct = new Set(needIds(file));
   const tasks = (target: string, path: ValuePath): void => {
     if (target === id)
@@ -116,115 +107,4 @@ export function checkDurations(
       message: 'a timeout must be longer than nothing',
       suggestion: 'leave it out for no timeout',
     });
-}
-
-/** Also for `defaults.env`. */
-export function checkEnv(
-  env: TaskFile['env'],
-  path: ValuePath,
-  { writtenAt, report }: Pick<TaskChecks, 'writtenAt' | 'report'>,
-): void {
-  for (const [name, value] of Object.entries(env ?? {})) {
-    const here = [...path, name];
-    if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name))
-      report.add({
-        code: 'bad-env-name',
-        path: here,
-        atKey: true,
-        message: `${JSON.stringify(name)} cannot name an environment variable: letters, digits and "_" only, no digit first`,
-      });
-    else if (name.startsWith('KEELSON_'))
-      report.add({
-        code: 'reserved-env-name',
-        path: here,
-        atKey: true,
-        message: `${name} is reserved: Keelson sets the variables that start with KEELSON_`,
-      });
-    if (typeof value === 'string' && value.includes('\0'))
-      report.add({ code: 'bad-value', path: here, message: 'an environment variable cannot hold a NUL character' });
-    const written = typeof value === 'string' ? undefined : writtenAt(here);
-    if (written !== undefined && written !== String(value))
-      report.add({
-        code: 'ambiguous-text',
-        path: here,
-        message: `${written} is read as ${String(value)}`,
-        suggestion: `put it in quotes: "${written}"`,
-      });
-  }
-}
-
-function findTaskType(file: TaskFile, path: ValuePath, { taskTypes, report }: TaskChecks): TaskTypeLike | undefined {
-  if (file.run !== undefined && file.uses !== undefined) {
-    report.add({
-      code: 'run-and-uses',
-      path: [...path, 'uses'],
-      atKey: true,
-      message: '"run" is short for "uses: shell": a task has one of the two',
-      suggestion: file.uses === 'shell' ? 'leave "uses" out' : 'leave "run" out',
-    });
-    return undefined;
-  }
-  if (file.run === undefined && file.uses === undefined) {
-    report.add({
-      code: 'no-action',
-      path,
-      atKey: true,
-      message: 'the task does nothing: it has neither "run" nor "uses"',
-      suggestion: 'run: echo hello',
-    });
-    return undefined;
-  }
-  const name = file.uses ?? 'shell';
-  const found = taskTypes.get(name);
-  if (found === undefined)
-    report.add({
-      code: 'unknown-task-type',
-      path: [...path, file.uses === undefined ? 'run' : 'uses'],
-      message: `there is no task type ${JSON.stringify(name)}`,
-      suggestion: didYouMean(name, taskTypes.keys()) ?? `the task types are ${[...taskTypes.keys()].join(', ')}`,
-    });
-  return found;
-}
-
-/** Checks `with` against the task type, and the expressions in it. */
-function checkInput(id: string, file: TaskFile, taskType: TaskTypeLike, checks: TaskChecks): void {
-  const path = ['tasks', id, 'with'];
-  const { report } = checks;
-  if (file.run !== undefined && file.with !== undefined && Object.hasOwn(file.with, 'run'))
-    report.add({
-      code: 'run-twice',
-      path: [...path, 'run'],
-      atKey: true,
-      message: 'the script stands both in "run" and in "with.run"',
-    });
-  const input = taskInput(file);
-  // The script of the short form does not stand under `with`.
-  const placeOf = (inner: ValuePath): ValuePath =>
-    file.run !== undefined && inner[0] === 'run' ? ['tasks', id, ...inner] : [...path, ...inner];
-  readBySchema(taskType.input, input, path, report);
-  const access = accessOf(id, file, checks);
-  for (const { text, path: inner } of templatesIn(input)) {
-    const field = inner.join('.');
-    const code = taskType.code.find((one) => pathMatches(one.path, inner));
-    if (code !== undefined)
-      report.add({
-        code: 'expression-in-code',
-        path: placeOf(inner),
-        message: `"\${{ }}" cannot stand in ${field}, which is executed: a value could change what it does`,
-        suggestion: code.instead,
-      });
-    else if (taskType.moduleFields.some((one) => pathMatches(one, inner)))
-      report.add({
-        code: 'expression-not-allowed',
-        path: placeOf(inner),
-        message: `${field} names a file that is bundled when the definition is applied: "\${{ }}" has no value then`,
-      });
-    else
-      checkTemplate(
-        text,
-        placeOf(inner),
-        { ...access(`with.${field}`), secrets: taskType.secretFields.some((one) => pathMatches(one, inner)) },
-        report,
-      );
-  }
 }

@@ -2,6 +2,7 @@ import { z } from 'zod';
 
 import { TASK_END_STATES } from '../engine/states.ts';
 import { DURATION_PATTERN } from '../time/duration.ts';
+import { MAX_ALLOWED_LOSSES, MAX_SUBTASKS } from './limits.ts';
 
 /** The definition as it is written in a file: short forms, defaults left out. The model is what comes out of it. */
 
@@ -78,8 +79,16 @@ const retry = z.union([
   }),
 ]);
 
+const onLost = z.union([
+  z.enum(['retry', 'fail']),
+  keys({ retry: z.int().min(0).max(MAX_ALLOWED_LOSSES).describe('Losses that are followed by another attempt') }),
+]);
+
 const perTask = {
   retry: retry.optional().describe('A number of retries, or { max, delay, backoff, maxDelay }'),
+  onLost: onLost
+    .optional()
+    .describe('What follows when an attempt is lost with its worker: retry (three times), fail, or { retry: N }'),
   timeout: duration.optional().describe('Per attempt'),
   onTimeout: z.enum(['fail', 'warn']).optional(),
   workerGroup: z.string().regex(GROUP_PATTERN).optional(),
@@ -89,11 +98,31 @@ const perTask = {
 
 export const defaultsSchema = keys({ ...perTask });
 
-export const taskSchema = keys({
-  ...words,
+const action = {
   run: z.string().min(1).optional().describe('A shell script: short for uses: shell and with: { run: … }'),
   uses: z.string().optional().describe('The task type'),
   with: z.record(z.string(), z.json()).optional(),
+};
+
+const broadcastStep = keys({ ...action, env: perTask.env });
+
+const broadcast = keys({
+  before: broadcastStep.optional().describe('Runs once, on one worker, before the subtasks'),
+  after: broadcastStep
+    .optional()
+    .describe('Runs once, on one worker, when every subtask has ended, however; it sees their results'),
+  parallel: z.int().min(1).max(MAX_SUBTASKS).optional().describe('Subtasks under way at once; default: all'),
+  maxFailed: z
+    .int()
+    .min(0)
+    .max(MAX_SUBTASKS)
+    .optional()
+    .describe('Subtasks that may end failed or lost without the task failing; default: 0'),
+});
+
+export const taskSchema = keys({
+  ...words,
+  ...action,
   needs: z
     .union([z.array(z.string()), z.record(z.string(), z.union([endState, z.array(endState).min(1)]))])
     .optional()
@@ -102,6 +131,11 @@ export const taskSchema = keys({
   ...perTask,
   delay: duration.optional().describe('Wait between the moment the needs are met and the first attempt'),
   allowFailure: z.boolean().optional(),
+  mode: z
+    .enum(['single', 'broadcast'])
+    .optional()
+    .describe('single (default): one worker runs it. broadcast: every worker of the group does, once each'),
+  broadcast: broadcast.optional().describe('Of a task with mode: broadcast'),
 });
 
 const sectionShape = {
@@ -140,3 +174,6 @@ export type ParamFile = z.infer<typeof paramSchema>;
 export type TriggerFile = z.infer<typeof triggerSchema>;
 export type DefaultsFile = z.infer<typeof defaultsSchema>;
 export type TaskFile = z.infer<typeof taskSchema>;
+/** What a task or a step of a broadcast does. */
+export type ActionFile = Pick<TaskFile, 'run' | 'uses' | 'with'>;
+export type BroadcastStepFile = z.infer<typeof broadcastStep>;

@@ -113,6 +113,8 @@ const DURATION_KEYS: readonly unknown[] = ['timeout', 'delay', 'maxDelay'];
 
 function typeHint(expected: string, value: unknown, key: PropertyKey | undefined): string | undefined {
   if (typeof value === 'number' && DURATION_KEYS.includes(key)) return `say the unit: ${value}s`;
+  if (key === 'maxFailed' && typeof value === 'string' && value.trim().endsWith('%'))
+    return 'say how many subtasks: how many there are is only known when the broadcast starts';
   if (expected === 'boolean' && typeof value === 'string')
     return { yes: 'write true', on: 'write true', no: 'write false', off: 'write false' }[value.toLowerCase()];
   if (expected === 'string' && (typeof value === 'number' || typeof value === 'boolean'))

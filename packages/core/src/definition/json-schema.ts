@@ -16,8 +16,10 @@ export function definitionJsonSchema(taskTypes: TaskTypes): JsonSchema {
     },
   }) as JsonSchema;
   const task = descend(schema, ['properties', 'tasks', 'additionalProperties']);
-  const uses = descend(task, ['properties', 'uses']);
-  uses.enum = [...taskTypes.keys()];
+  const steps = ['before', 'after'].map((step) =>
+    descend(task, ['properties', 'broadcast', 'properties', step, 'properties', 'uses']),
+  );
+  for (const uses of [descend(task, ['properties', 'uses']), ...steps]) uses.enum = [...taskTypes.keys()];
   task.oneOf = [{ required: ['run'] }, { required: ['uses'] }];
   task.allOf = [...taskTypes.values()].map(({ name }) => ({
     if: { properties: { uses: { const: name } }, required: ['uses'] },

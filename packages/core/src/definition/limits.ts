@@ -6,5 +6,11 @@ export const MAX_DEFINITION_BYTES = 16 * 1024 * 1024;
 export const MAX_DEPTH = 100;
 /** Values in a definition, aliases counted as often as they are used. */
 export const MAX_VALUES = 5_000_000;
+/** Losses that `onLost` may allow. */
+export const MAX_ALLOWED_LOSSES = 1000;
+/** Subtasks that `broadcast.parallel` and `broadcast.maxFailed` may name. */
+export const MAX_SUBTASKS = 100_000;
+/** The task types that may be broadcast: those that do something with the worker that they run on. */
+export const BROADCAST_TYPES: readonly string[] = ['shell', 'python', 'node', 'processor'];
 /** Further issues of one definition are only counted. */
 export const MAX_ISSUES = 500;

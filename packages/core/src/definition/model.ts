@@ -71,6 +71,29 @@ export interface TaskDefinition {
   readonly priority: number;
   readonly workerGroup: string;
   readonly allowFailure: boolean;
+  /** Losses with a worker after which the task gets another attempt; absent: `DEFAULT_LOSSES`. */
+  readonly onLost?: { readonly retries: number };
+  /** Present: the task runs on every worker of its group, one subtask each. */
+  readonly broadcast?: BroadcastDefinition;
+}
+
+export interface BroadcastDefinition {
+  /** Runs once, on one worker, before the workers are looked at. */
+  readonly before?: BroadcastStep;
+  /** Runs once, on one worker, when every subtask has ended; it sees their results. */
+  readonly after?: BroadcastStep;
+  /** Subtasks under way at once; absent: all of them. */
+  readonly parallel?: number;
+  /** Subtasks that may end failed or lost without the task failing. */
+  readonly maxFailed: number;
+}
+
+/** What a step does. Retry, timeout and worker group are the task's. */
+export interface BroadcastStep {
+  readonly uses: string;
+  readonly with: JsonObject;
+  /** The task's, and on top of it the step's own. */
+  readonly env: Readonly<Record<string, string>>;
 }
 
 export interface RetryPolicy {

@@ -1,8 +1,9 @@
 import type { JsonObject } from '../json.ts';
 import { parseDuration } from '../time/duration.ts';
 import type { TaskEndState } from '../engine/states.ts';
-import type { DefaultsFile, TaskFile } from './file-schema.ts';
-import type { RetryPolicy, TaskDefinition } from './model.ts';
+import { DEFAULT_LOSSES } from '../engine/retry.ts';
+import type { ActionFile, BroadcastStepFile, DefaultsFile, TaskFile } from './file-schema.ts';
+import type { BroadcastDefinition, BroadcastStep, RetryPolicy, TaskDefinition } from './model.ts';
 
 const DEFAULT_RETRY_DELAY_MS = 10_000;
 const DEFAULT_MAX_RETRY_DELAY_MS = 3_600_000;
@@ -10,6 +11,8 @@ const DEFAULT_MAX_RETRY_DELAY_MS = 3_600_000;
 /** A task with its short forms expanded and the workflow's defaults folded in. Takes what passed the schema. */
 export function normaliseTask(id: string, file: TaskFile, defaults: DefaultsFile): TaskDefinition {
   const timeout = file.timeout ?? defaults.timeout;
+  const losses = lossesOf(file.onLost ?? defaults.onLost);
+  const env = { ...textValues(defaults.env), ...textValues(file.env) };
   return {
     id,
     ...(file.title !== undefined && { title: file.title }),
@@ -20,7 +23,7 @@ export function normaliseTask(id: string, file: TaskFile, defaults: DefaultsFile
     with: taskInput(file),
     needs: normaliseNeeds(file.needs),
     ...(file.if !== undefined && { if: String(file.if) }),
-    env: { ...textValues(defaults.env), ...textValues(file.env) },
+    env,
     retry: normaliseRetry(file.retry, defaults.retry),
     ...(timeout !== undefined && {
       timeout: { afterMs: milliseconds(timeout), action: file.onTimeout ?? defaults.onTimeout ?? 'fail' },
@@ -29,11 +32,34 @@ export function normaliseTask(id: string, file: TaskFile, defaults: DefaultsFile
     priority: file.priority ?? defaults.priority ?? 0,
     workerGroup: file.workerGroup ?? defaults.workerGroup ?? 'default',
     allowFailure: file.allowFailure ?? false,
+    // Left out where it says what holds anyway: the hash of a definition does not depend on how much it spells out.
+    ...(losses !== DEFAULT_LOSSES && { onLost: { retries: losses } }),
+    ...(file.mode === 'broadcast' && { broadcast: normaliseBroadcast(file, env) }),
+  };
+}
+
+function lossesOf(policy: TaskFile['onLost']): number {
+  if (policy === 'fail') return 0;
+  return policy === undefined || policy === 'retry' ? DEFAULT_LOSSES : policy.retry;
+}
+
+function normaliseBroadcast(file: TaskFile, env: Readonly<Record<string, string>>): BroadcastDefinition {
+  const { before, after, parallel, maxFailed = 0 } = file.broadcast ?? {};
+  const step = (own: BroadcastStepFile): BroadcastStep => ({
+    uses: own.uses ?? (own.run !== undefined ? 'shell' : (file.uses ?? 'shell')),
+    with: taskInput(own),
+    env: { ...env, ...textValues(own.env) },
+  });
+  return {
+    ...(before !== undefined && { before: step(before) }),
+    ...(after !== undefined && { after: step(after) }),
+    ...(parallel !== undefined && { parallel }),
+    maxFailed,
   };
 }
 
 /** `with`, with the script of the `run` short form in it. */
-export function taskInput(file: TaskFile): JsonObject {
+export function taskInput(file: ActionFile): JsonObject {
   const given = (file.with ?? {}) as JsonObject;
   return file.run === undefined ? given : { ...given, run: file.run };
 }

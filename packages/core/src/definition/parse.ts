@@ -1,7 +1,8 @@
 import { checkTemplate } from './check-expressions.ts';
 import { templatesIn } from '../expression/evaluate.ts';
 import { readParams } from './check-params.ts';
-import { checkDurations, checkEnv } from './check-tasks.ts';
+import { checkEnv } from './check-action.ts';
+import { checkDurations } from './check-tasks.ts';
 import { readTriggers } from './check-triggers.ts';
 import { withoutExtensionsIn } from './extensions.ts';
 import type { DefaultsFile, RootFile } from './file-schema.ts';
@@ -124,7 +125,12 @@ function readDefaults(
   params: ReadonlyMap<string, ParamDefinition>,
   { report, writtenAt }: ReadContext,
 ): DefaultsFile {
-  const defaults = readBySchema(defaultsSchema, withoutExtensionsIn(section, ['retry']), ['defaults'], report);
+  const defaults = readBySchema(
+    defaultsSchema,
+    withoutExtensionsIn(section, ['retry', 'onLost']),
+    ['defaults'],
+    report,
+  );
   if (defaults === undefined) return {};
   checkDurations(defaults, ['defaults'], report);
   checkEnv(defaults.env, ['defaults', 'env'], { writtenAt, report });

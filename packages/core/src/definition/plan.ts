@@ -14,9 +14,9 @@ export interface TaskPlan {
   readonly condition?: CompiledExpression;
   /** Ids of the tasks that `if` reads. */
   readonly conditionRefs: readonly string[];
-  /** Ids of the tasks that `with` and `env` read. */
+  /** Ids of the tasks that `with` and `env` read, those of a broadcast's steps included. */
   readonly inputRefs: readonly string[];
-  /** Names of the secrets that `with` and `env` read. */
+  /** Names of the secrets that `with` and `env` read, likewise. */
   readonly secretRefs: readonly string[];
 }
 
@@ -27,6 +27,8 @@ export interface WorkflowPlan {
   /** Ids of the tasks that need nothing. */
   readonly roots: readonly string[];
   readonly taskCount: number;
+  /** Some task is a broadcast. */
+  readonly broadcasts: boolean;
 }
 
 /** Derives the graph from a definition that is known to be valid, in time linear in its size. Throws an ExpressionError or an Error for an invalid one. */
@@ -42,14 +44,30 @@ export function compileWorkflow(definition: WorkflowDefinition): WorkflowPlan {
   }
   const tasks = new Map(entries.map(([id, task]) => [id, compileTask(task, successors.get(id) ?? [])]));
   const roots = entries.filter(([, task]) => Object.keys(task.needs).length === 0).map(([id]) => id);
-  return { definition, tasks, roots, taskCount: entries.length };
+  const broadcasts = entries.some(([, { broadcast }]) => broadcast !== undefined);
+  return { definition, tasks, roots, taskCount: entries.length, broadcasts };
+}
+
+/** Something that a task does on a worker, and where in the definition it stands. */
+export interface TaskAction extends Pick<TaskDefinition, 'uses' | 'with' | 'env'> {
+  readonly path: string;
+}
+
+/** What a task does: itself, and the steps of a broadcast. */
+export function actionsOf({ id, uses, with: input, env, broadcast }: TaskDefinition): TaskAction[] {
+  const actions: TaskAction[] = [{ path: `tasks.${id}`, uses, with: input, env }];
+  for (const step of ['before', 'after'] as const) {
+    const found = broadcast?.[step];
+    if (found !== undefined) actions.push({ path: `tasks.${id}.broadcast.${step}`, ...found });
+  }
+  return actions;
 }
 
 function compileTask(definition: TaskDefinition, successors: readonly string[]): TaskPlan {
   const inputRefs = new Set<string>();
   const secretRefs = new Set<string>();
-  for (const value of [definition.with, { ...definition.env }]) {
-    for (const text of expressionsIn(value)) {
+  for (const { with: input, env } of actionsOf(definition)) {
+    for (const text of expressionsIn([input, { ...env }])) {
       const { refs } = compileExpression(text);
       for (const task of refs.tasks) inputRefs.add(task);
       for (const secret of refs.secrets) secretRefs.add(secret);

@@ -45,13 +45,19 @@ export function readTasks(
   for (const [id, raw] of entries) {
     const path = ['tasks', id];
     checkIdentifier(id, 'a task', path, report);
-    const file = readBySchema(taskSchema, withoutExtensionsIn(raw, ['retry']), path, report);
+    const file = readBySchema(taskSchema, withoutAnyExtensions(raw), path, report);
     if (file === undefined) continue;
     tasks.set(id, file);
     checkTask(id, file, checks);
   }
   checkGraph(tasks, indirect, report);
   return tasks;
+}
+
+function withoutAnyExtensions(raw: unknown): unknown {
+  const task = withoutExtensionsIn(raw, ['retry', 'onLost', 'broadcast']);
+  if (task === null || typeof task !== 'object' || !('broadcast' in task)) return task;
+  return { ...task, broadcast: withoutExtensionsIn(task.broadcast, ['before', 'after']) };
 }
 
 function checkGraph(tasks: ReadonlyMap<string, TaskFile>, indirect: readonly IndirectRef[], report: Report): void {

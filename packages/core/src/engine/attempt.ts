@@ -3,7 +3,7 @@ import { planned } from './draft.ts';
 import type { Draft } from './draft.ts';
 import { endTask } from './progress.ts';
 import type { Reason } from './reason.ts';
-import { MAX_LOSSES, retryDelayMs } from './retry.ts';
+import { DEFAULT_LOSSES, retryDelayMs } from './retry.ts';
 import { assertTaskTransition } from './states.ts';
 import type { AttemptEnded } from './view.ts';
 
@@ -51,7 +51,8 @@ function verdict(draft: Draft, { attempt, end }: AttemptEnded): Verdict {
     return attempt.attempt - attempt.losses <= retry.max ? 'retry' : 'failed';
   }
   // Lost with its worker, or stopped by a worker that shuts down: not the task's fault, so not counted as its failure.
-  return attempt.losses < MAX_LOSSES ? 'replace' : 'failed';
+  const { onLost } = planned(draft, attempt.task).definition;
+  return attempt.losses < (onLost?.retries ?? DEFAULT_LOSSES) ? 'replace' : 'failed';
 }
 
 function again(draft: Draft, event: AttemptEnded, delayMs: number): void {
@@ -90,7 +91,8 @@ function failureOf({ attempt, end, reason }: AttemptEnded): Reason {
     return { code: 'timeout', message: 'ran longer than its timeout' };
   if (end === 'lost') {
     const why = reason === undefined ? '' : `: ${reason.message}`;
-    return { code: 'worker-lost', message: `lost with its worker ${attempt.losses + 1} times${why}` };
+    const times = attempt.losses === 0 ? '' : ` ${attempt.losses + 1} times`;
+    return { code: 'worker-lost', message: `lost with its worker${times}${why}` };
   }
   return reason ?? { code: 'failed', message: 'the task failed and gave no reason' };
 }

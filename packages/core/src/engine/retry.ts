@@ -1,7 +1,7 @@
 import type { RetryPolicy } from '../definition/model.ts';
 
-/** Attempts of one task that may be lost with their workers before the task fails. */
-export const MAX_LOSSES = 3;
+/** Losses of one task with its workers that are followed by another attempt, where `onLost` says nothing else. */
+export const DEFAULT_LOSSES = 3;
 
 /** A retry's delay is lengthened by up to this share, so that tasks that failed together do not return together. */
 const JITTER_SHARE = 0.1;

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { canonicalJson, parseDefinition } from '@keelson/core';
+import { actionsOf, canonicalJson, parseDefinition } from '@keelson/core';
 import type { DefinitionIssue, JsonObject, WorkflowDefinition } from '@keelson/core';
 import { ApiError } from '@keelson/protocol';
 import type { RestDefinitionIssue, VersionFile } from '@keelson/protocol';
@@ -76,11 +76,13 @@ export function draftOf(
 
 /** Dotted paths of the task inputs that name a module, which is bundled where the file is applied. */
 export function modulesOf(definition: WorkflowDefinition, taskTypes: ReadonlyMap<string, TaskType>): string[] {
-  return Object.values(definition.tasks).flatMap((task) =>
-    (taskTypes.get(task.uses)?.moduleFields ?? [])
-      .filter((field) => inputAt(task.with, field) !== undefined)
-      .map((field) => `tasks.${task.id}.with.${field}`),
-  );
+  return Object.values(definition.tasks)
+    .flatMap(actionsOf)
+    .flatMap(({ uses, with: input, path }) =>
+      (taskTypes.get(uses)?.moduleFields ?? [])
+        .filter((field) => inputAt(input, field) !== undefined)
+        .map((field) => `${path}.with.${field}`),
+    );
 }
 
 function inputAt(input: JsonObject, dottedPath: string): unknown {

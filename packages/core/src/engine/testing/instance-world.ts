@@ -28,6 +28,7 @@ const taskSpec = fc.record({
   condition: fc.constantFrom(undefined, 'true', 'false', 'params.none == 1'),
   fates: fc.array(fc.constantFrom<Fate>('succeeded', 'failed', 'lost'), { minLength: 6, maxLength: 6 }),
   retries: fc.integer({ min: 0, max: 2 }),
+  lossesAllowed: fc.constantFrom(undefined, 0, 1, 2),
   delayed: fc.boolean(),
   allowFailure: fc.boolean(),
 });
@@ -51,6 +52,7 @@ export function definitionOf(specs: readonly TaskSpec[], onFailure: 'continue' |
       retry: { max: spec.retries, delayMs: spec.delayed ? 10 : 0, backoff: 'exponential', maxDelayMs: 100 },
       delayMs: spec.delayed ? 5 : 0,
       allowFailure: spec.allowFailure,
+      ...(spec.lossesAllowed === undefined ? {} : { onLost: { retries: spec.lossesAllowed } }),
       ...(spec.condition === undefined ? {} : { if: spec.condition }),
     });
   });

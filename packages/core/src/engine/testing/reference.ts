@@ -13,14 +13,13 @@ export type Fate = 'succeeded' | 'failed' | 'lost';
 export function referenceEnds(
   definition: WorkflowDefinition,
   fates: (task: string) => readonly Fate[],
-  mostLosses: number,
 ): { tasks: Map<string, TaskEndState>; instance: 'succeeded' | 'failed' } {
   const tasks = new Map<string, TaskEndState>();
   for (const task of Object.values(definition.tasks)) {
     const met = Object.entries(task.needs).every(([need, accepts]) => accepts.includes(tasks.get(need) ?? 'lost'));
     if (!met || task.if === 'false') tasks.set(task.id, 'skipped');
     else if (task.if !== undefined && task.if !== 'true') tasks.set(task.id, 'failed');
-    else tasks.set(task.id, endOfAttempts(fates(task.id), task.retry.max, mostLosses));
+    else tasks.set(task.id, endOfAttempts(fates(task.id), task.retry.max, task.onLost?.retries ?? 3));
   }
   const failed = [...tasks].some(([id, end]) => end === 'failed' && definition.tasks[id]?.allowFailure !== true);
   return { tasks, instance: failed ? 'failed' : 'succeeded' };
