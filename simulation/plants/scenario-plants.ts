@@ -1,0 +1,132 @@
+import type { Plant } from './plant.ts';
+
+const STARTS = 'packages/store/src/postgres/starts.ts';
+const WORKERS = 'packages/store/src/postgres/workers.ts';
+const COMMANDS = 'packages/server/src/master/commands.ts';
+const STEP = 'packages/store/src/postgres/step/step.ts';
+
+/** The bugs that the scenarios F1 to F5 must report. */
+export const SCENARIO_PLANTS: readonly Plant[] = [
+  {
+    name: 'first-error-fails-the-instance',
+    breaks: 'F1: an error of the database while a command is applied throws the whole instance away',
+    runsOn: 'postgres',
+    patches: [
+      { file: COMMANDS, find: 'const MOST_TRIES = 5;', replace: 'const MOST_TRIES = 1;' },
+      {
+        file: COMMANDS,
+        find: "if (outcomeOf(error) !== 'application') throw error;\n    metrics.stepFailures++;",
+        replace: 'metrics.stepFailures++;',
+      },
+      {
+        file: COMMANDS,
+        find: "if (outcomeOf(error) !== 'application') throw error;\n      context.log.warn(",
+        replace: 'context.log.warn(',
+      },
+    ],
+  },
+  {
+    name: 'command-deleted-before-the-apply',
+    breaks: 'F1: the command is deleted in a transaction of its own, before the one that applies it',
+    runsOn: 'postgres',
+    patches: [
+      {
+        file: STEP,
+        find: '    return await decideAndWrite(bench);',
+        replace: `    if (bench.commandIds.length > 0) {
+      const text = 'delete from command where id = any($1::bigint[])';
+      await transaction.commit([{ statement: { name: 'planted-delete', text }, values: [bench.commandIds.splice(0)] }]);
+      bench.transaction = session.begin();
+    }
+    return await decideAndWrite(bench);`,
+      },
+    ],
+  },
+  {
+    name: 'start-answered-before-its-commit',
+    breaks: 'F2: a start is acknowledged before it is stored',
+    runsOn: 'postgres',
+    patches: [
+      {
+        file: STARTS,
+        find: '    const made = await again(',
+        replace:
+          "    for (const { id, resolve } of batch) resolve({ kind: 'created', instanceId: id });\n    const made = await again(",
+      },
+    ],
+  },
+  {
+    name: 'unknown-commit-repeated-blindly',
+    breaks: 'F2: a start whose commit has an unknown outcome is run again under another id',
+    runsOn: 'postgres',
+    patches: [
+      { file: STARTS, find: 'const START_TRIES = 5;', replace: 'const START_TRIES = 1;' },
+      {
+        file: STARTS,
+        find: `      const id = await nextId();
+      return new Promise((resolve, reject) => batcher.add({ id, request, resolve, reject }));`,
+        replace: `      for (;;) {
+        const id = await nextId();
+        try {
+          return await new Promise((resolve, reject) => batcher.add({ id, request, resolve, reject }));
+        } catch (error) {
+          if (outcomeOf(error) === 'application') throw error;
+        }
+      }`,
+      },
+    ],
+  },
+  {
+    name: 'failover-set-first-and-handled-later',
+    breaks: 'F3: a worker is marked dead in one transaction and its attempts are lost in another',
+    runsOn: 'postgres',
+    patches: [
+      {
+        file: WORKERS,
+        find: `      const [rows = []] = await transaction.flight([call(EXPIRE, certainForMs)]);
+      if (rows.length === 0) {
+        await transaction.rollback();
+        return [];
+      }
+      await transaction.commit([`,
+        replace: `      const [rows = []] = await transaction.commit([call(EXPIRE, certainForMs)]);
+      if (rows.length === 0) return [];
+      await lifecycle.begin().commit([`,
+      },
+    ],
+  },
+  {
+    name: 'lease-ended-early',
+    breaks: 'F4: a worker counts as dead, and its tasks are handed to others, before its lease has ended',
+    runsOn: 'postgres',
+    patches: [
+      {
+        file: WORKERS,
+        find: "where state <> 'dead' and lease_until < clock_timestamp()\n",
+        replace: "where state <> 'dead' and lease_until < clock_timestamp() + lease_ms * interval '0.5 millisecond'\n",
+      },
+      {
+        file: WORKERS,
+        find: 'where w.id = over.id and w.lease_until < clock_timestamp() returning',
+        replace: 'where w.id = over.id returning',
+      },
+    ],
+  },
+  {
+    name: 'token-accepted-twice',
+    breaks: 'F4: a worker forgets which tokens it has taken, and runs one that is sent again',
+    runsOn: 'postgres',
+    patches: [
+      {
+        file: 'packages/worker/src/runtime/tokens.ts',
+        find: 'isDone: (token) => done.has(token),',
+        replace: 'isDone: () => false,',
+      },
+      {
+        file: 'packages/worker/src/runtime/tokens.ts',
+        find: 'isHeld: (token) => held.has(token),',
+        replace: 'isHeld: () => false,',
+      },
+    ],
+  },
+];

@@ -1,0 +1,5 @@
+import type { Plant } from './plant.ts';
+import { SCENARIO_PLANTS } from './scenario-plants.ts';
+
+/** Every planted bug, by groups; a name is there once. */
+export const PLANTS: readonly Plant[] = [...SCENARIO_PLANTS];
