@@ -2,7 +2,6 @@ export { createWorker, RegistrationRefused, type Worker } from './runtime/worker
 export type { WorkerOptions } from './runtime/options.ts';
 export type { WorkerEventMap, WorkerEvents } from './runtime/events.ts';
 export { stderrLog, type LogLevel, type WorkerLog } from './runtime/worker-log.ts';
-export type { Clock } from './runtime/clock.ts';
 export { DataDirInUse } from './data-dir/lock.ts';
 export { DEFAULT_OUTPUT_LIMITS, type OutputLimits } from './log/output-limit.ts';
 export { DEFAULT_ENV_ALLOWLIST } from './attempt/environment.ts';

@@ -6,7 +6,8 @@ import { isEmptyDirectory } from './workspace-places.ts';
 import type { BlobRef } from '@keelson/protocol';
 import type { TaskLog } from '@keelson/tasks';
 import type { Outcome } from '../gateway/call.ts';
-import { backoffMs, sleep, type Clock } from '../runtime/clock.ts';
+import { backoffMs, sleep, type Clock } from '@keelson/core';
+import { systemRandom } from '@keelson/core/system';
 import { AttemptFailure, storageFailure } from './attempt-failure.ts';
 import { safeRelativePath } from './safe-path.ts';
 
@@ -88,7 +89,7 @@ async function upload(
         `the artifact ${path} (${blob.size} bytes) could not be uploaded: ${outcome.message}`,
       );
     }
-    await sleep(clock, backoffMs(failures, 200, 5000), signal);
+    await sleep(clock, backoffMs(failures, 200, 5000, systemRandom), signal);
   }
 }
 

@@ -4,7 +4,7 @@ import type { IncarnationGateway } from '../gateway/client.ts';
 import { LauncherDied, type LaunchedProcess, type Launcher } from '../launcher/client.ts';
 import type { AttemptLog, LogTail } from '../log/attempt-log.ts';
 import type { LogShipper } from '../log/shipper.ts';
-import type { Clock } from '../runtime/clock.ts';
+import type { Clock } from '@keelson/core';
 import type { WorkerLog } from '../runtime/worker-log.ts';
 import { uploadArtifacts } from './artifacts.ts';
 import { AttemptFailure } from './attempt-failure.ts';

@@ -6,7 +6,8 @@ import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { BlobRef } from '@keelson/protocol';
 import type { Outcome } from '../gateway/call.ts';
-import { backoffMs, sleep, type Clock } from '../runtime/clock.ts';
+import { backoffMs, sleep, type Clock } from '@keelson/core';
+import { systemRandom } from '@keelson/core/system';
 import { AttemptFailure, storageFailure } from './attempt-failure.ts';
 
 export type FetchBlob = (sha256: string, save: (body: Readable) => Promise<void>) => Promise<Outcome<void>>;
@@ -124,7 +125,7 @@ async function fetchVerified(
         `the file ${blob.path} could not be fetched in ${failures + 1} tries: ${why}`,
       );
     }
-    await sleep(clock, backoffMs(failures, 200, 5000), signal);
+    await sleep(clock, backoffMs(failures, 200, 5000, systemRandom), signal);
   }
 }
 

@@ -3,7 +3,7 @@ import { lstatSync, mkdirSync, readdirSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Workspace } from '@keelson/tasks';
-import type { Clock } from '../runtime/clock.ts';
+import type { Clock } from '@keelson/core';
 
 /** Where one attempt's directories lie. */
 export interface WorkspacePlace {

@@ -1,7 +1,7 @@
 import type { Readable } from 'node:stream';
 import type { Dispatcher } from 'undici';
 import type { z } from 'zod';
-import type { Clock } from '../runtime/clock.ts';
+import type { Clock } from '@keelson/core';
 import type { Server, Servers } from './servers.ts';
 
 /** What became of a call. `refused`: repeating it as it is makes no sense. `failed`: it does, at another server perhaps. */

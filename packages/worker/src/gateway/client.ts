@@ -14,7 +14,7 @@ import {
   type ReportResponse,
 } from '@keelson/protocol';
 import type { SendOutcome } from '../log/attempt-log.ts';
-import type { Clock } from '../runtime/clock.ts';
+import type { Clock } from '@keelson/core';
 import { makeCall, postJson, type Call, type Outcome } from './call.ts';
 import { openServers, type Servers } from './servers.ts';
 

@@ -1,5 +1,6 @@
 import type { OutputSink } from '../launcher/client.ts';
-import { backoffMs, type Clock } from '../runtime/clock.ts';
+import { backoffMs, type Clock } from '@keelson/core';
+import { systemRandom } from '@keelson/core/system';
 import { openLogStream, type LogBudget, type LogStream } from './log-stream.ts';
 import { leftOutMark, type OutputLimits } from './output-limit.ts';
 
@@ -87,7 +88,7 @@ export class AttemptLog implements OutputSink {
     if (this.#sending === undefined) return;
     const now = this.#shared.clock.now();
     if (outcome === 'try-again') {
-      this.#retryAt = now + backoffMs(this.#failures++, 200, 5000);
+      this.#retryAt = now + backoffMs(this.#failures++, 200, 5000, systemRandom);
       return;
     }
     if (outcome === 'refused') this.#stream.lose(this.#sending.length);

@@ -1,4 +1,4 @@
-import type { Clock } from '../runtime/clock.ts';
+import type { Clock } from '@keelson/core';
 import { AttemptLog, type LogShared, type SendOutcome } from './attempt-log.ts';
 import type { OutputLimits } from './output-limit.ts';
 

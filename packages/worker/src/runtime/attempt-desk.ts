@@ -1,6 +1,8 @@
+import type { Clock } from '@keelson/core';
 import type { Assignment, KillOrder } from '@keelson/protocol';
-import { runAttempt, type AttemptEnd, type AttemptHost, type RunningAttempt } from '../attempt/attempt.ts';
+import type { AttemptEnd, RunningAttempt } from '../attempt/attempt.ts';
 import type { AbortCause } from '../attempt/end.ts';
+import type { AttemptEvents, AttemptRunner } from './attempt-runner.ts';
 import type { WorkerEvents } from './events.ts';
 import type { Reporter } from './reporter.ts';
 import type { TokenTable } from './tokens.ts';
@@ -21,7 +23,10 @@ export interface AttemptDesk {
 }
 
 export interface AttemptDeskOptions {
-  readonly host: AttemptHost;
+  readonly clock: Clock;
+  readonly run: AttemptRunner;
+  readonly progress: AttemptEvents['progress'];
+  readonly killGraceMs: number;
   readonly tokens: TokenTable<Held>;
   readonly reporter: Pick<Reporter, 'started' | 'ended' | 'isPending'>;
   readonly events: WorkerEvents;
@@ -35,7 +40,8 @@ const CAUSES: Readonly<Record<KillOrder['reason'], AbortCause>> = {
   revoked: 'revoked',
 };
 
-export function openAttemptDesk({ host, tokens, reporter, events, onEnd }: AttemptDeskOptions): AttemptDesk {
+export function openAttemptDesk(options: AttemptDeskOptions): AttemptDesk {
+  const { clock, tokens, reporter, events, progress, killGraceMs, onEnd } = options;
   let running = 0;
   let closed = false;
 
@@ -46,7 +52,7 @@ export function openAttemptDesk({ host, tokens, reporter, events, onEnd }: Attem
       return reportLost(token, 'already-ended', 'this worker has reported the end of this attempt before');
     }
     if (closed) return reportLost(token, 'worker-shutdown', 'the worker was shutting down and did not start it');
-    const run = runAttempt(assignment, host, (end) => ended(held, end));
+    const run = options.run(assignment, { progress, ended: (end) => ended(held, end) });
     const held: Held = { run, running: true };
     running += 1;
     tokens.hold(token, held);
@@ -64,7 +70,7 @@ export function openAttemptDesk({ host, tokens, reporter, events, onEnd }: Attem
 
   /** An attempt that does not run here, and now never will. */
   function reportLost(token: string, code: string, message: string): void {
-    const now = host.clock.now();
+    const now = clock.now();
     reporter.ended(token, now, { end: 'lost', reason: { code, message }, endedAt: now });
   }
 
@@ -76,7 +82,7 @@ export function openAttemptDesk({ host, tokens, reporter, events, onEnd }: Attem
     kill(orders) {
       for (const { token, reason } of orders) {
         const held = tokens.get(token);
-        if (held?.running === true) held.run.abort(CAUSES[reason], host.killGraceMs);
+        if (held?.running === true) held.run.abort(CAUSES[reason], killGraceMs);
         else if (!reporter.isPending(token)) {
           // The dispatch may still be under way: a token that is done is never started.
           tokens.done(token);

@@ -1,15 +1,17 @@
+import { sleep, within, type Clock, type Random } from '@keelson/core';
 import type { Assignment, RegisterResponse } from '@keelson/protocol';
-import type { AttemptHost, RunningAttempt } from '../attempt/attempt.ts';
+import type { RunningAttempt } from '../attempt/attempt.ts';
 import type { Outcome } from '../gateway/call.ts';
 import type { IncarnationGateway } from '../gateway/client.ts';
 import { openAttemptDesk, type AttemptDesk, type Held } from './attempt-desk.ts';
-import { sleep, within } from './clock.ts';
+import type { AttemptRunner } from './attempt-runner.ts';
 import type { Contact } from './contact.ts';
 import type { WorkerEvents } from './events.ts';
-import { watchLease, type Lease } from './lease.ts';
+import { watchLease, type Deadline, type Lease } from './lease.ts';
 import { renewLoop, startPolling, type LoopContext, type Polling, type Progress } from './loops.ts';
 import { Reporter } from './reporter.ts';
 import type { TokenTable } from './tokens.ts';
+import type { WorkerLog } from './worker-log.ts';
 
 export interface IncarnationOptions {
   readonly registered: RegisterResponse;
@@ -18,7 +20,13 @@ export interface IncarnationOptions {
   readonly gateway: IncarnationGateway;
   /** Ends with the incarnation; the gateway's calls hang on it. */
   readonly controller: AbortController;
-  readonly host: Omit<AttemptHost, 'progress'>;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: WorkerLog;
+  readonly deadline: Deadline;
+  readonly run: AttemptRunner;
+  /** Between SIGTERM and SIGKILL. */
+  readonly killGraceMs: number;
   readonly tokens: TokenTable<Held>;
   readonly contact: Contact;
   readonly events: WorkerEvents;
@@ -41,11 +49,10 @@ export class Incarnation {
   #whenQuiet: (() => void) | undefined;
 
   constructor(options: IncarnationOptions) {
-    const { gateway, tokens, contact, registered, sentAt, host } = options;
-    const { clock, launcher } = host;
+    const { clock, random, gateway, tokens, contact, registered, sentAt, deadline, killGraceMs } = options;
     this.#options = options;
     this.#signal = options.controller.signal;
-    this.#lease = watchLease(clock, launcher, host.killGraceMs, sentAt, registered.leaseMs, () =>
+    this.#lease = watchLease(clock, deadline, killGraceMs, sentAt, registered.leaseMs, () =>
       this.#lose('no renewal was acknowledged in time', this.#lease.graceMs),
     );
     this.#reporter = this.#openReporter();
@@ -53,6 +60,7 @@ export class Incarnation {
     this.#desk = this.#openDesk(progress);
     const context: LoopContext = {
       clock,
+      random,
       gateway,
       tokens,
       contact,
@@ -84,8 +92,7 @@ export class Incarnation {
   /** Ends what runs, waits until the ends are reported (for a while), says goodbye. */
   async leave(): Promise<void> {
     if (this.#signal.aborted) return;
-    const { gateway, host } = this.#options;
-    const { clock, killGraceMs, log } = host;
+    const { gateway, clock, killGraceMs, log } = this.#options;
     const ending = this.#desk.close('worker-shutdown', killGraceMs);
     const settled = new Promise<void>((resolve) => (this.#whenQuiet = resolve));
     this.#quiet();
@@ -102,10 +109,11 @@ export class Incarnation {
   }
 
   #openReporter(): Reporter {
-    const { gateway, tokens, contact, host } = this.#options;
+    const { clock, random, log, gateway, tokens, contact } = this.#options;
     return new Reporter({
-      clock: host.clock,
-      log: host.log,
+      clock,
+      random,
+      log,
       send: gateway.report,
       onAssignments: (assignments) => this.#accept(assignments),
       onTrouble: (outcome) => this.#troubled(outcome),
@@ -118,11 +126,14 @@ export class Incarnation {
   }
 
   #openDesk(progress: Map<string, Progress>): AttemptDesk {
-    const { tokens, events, host } = this.#options;
+    const { clock, run, killGraceMs, tokens, events } = this.#options;
     const note = (token: string, fraction: number, message: string | undefined): void =>
       void progress.set(token, message === undefined ? { token, fraction } : { token, fraction, message });
     return openAttemptDesk({
-      host: { ...host, progress: note },
+      clock,
+      run,
+      killGraceMs,
+      progress: note,
       tokens,
       reporter: this.#reporter,
       events,
@@ -154,8 +165,8 @@ export class Incarnation {
   #lose(why: string, graceMs: number): void {
     if (this.#signal.aborted) return;
     this.#endLoops();
-    const { tokens, host, events } = this.#options;
-    host.log('error', `the lease is lost: ${why}; ending ${this.runningCount} running attempts and registering anew`);
+    const { tokens, log, events } = this.#options;
+    log('error', `the lease is lost: ${why}; ending ${this.runningCount} running attempts and registering anew`);
     const ending = this.#desk.close('lease-lost', Math.max(0, Math.min(graceMs, this.#lease.untilEndMs() - 50)));
     for (const token of tokens.heldTokens()) tokens.done(token);
     void this.#endWithoutReport(ending);
@@ -163,7 +174,7 @@ export class Incarnation {
   }
 
   async #endWithoutReport(ending: readonly RunningAttempt[]): Promise<void> {
-    await endUnderLease(this.#options.host, this.#lease, ending);
+    await endUnderLease(this.#options, this.#lease, ending);
     this.#lease.release();
     this.#over.resolve('lease-lost');
   }
@@ -185,7 +196,7 @@ export class Incarnation {
  * process does not end in time, the launcher ends the process, for nothing else can.
  */
 async function endUnderLease(
-  { clock, log }: IncarnationOptions['host'],
+  { clock, log }: IncarnationOptions,
   lease: Lease,
   ending: readonly RunningAttempt[],
 ): Promise<void> {

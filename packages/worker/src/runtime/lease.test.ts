@@ -9,7 +9,7 @@ function setup(leaseMs: number, killGraceMs: number) {
   let lostAt: number | undefined;
   const lease = watchLease(
     clock,
-    { setDeadline: (at) => void deadlines.push(at) },
+    { now: () => clock.now(), set: (at) => void deadlines.push(at) },
     killGraceMs,
     clock.now(),
     leaseMs,

@@ -1,6 +1,12 @@
-import type { Launcher } from '../launcher/client.ts';
-import { machineNow } from '../launcher/messages.ts';
-import type { Clock } from './clock.ts';
+import type { Clock } from '@keelson/core';
+
+/** What kills all that runs, and this process, at a moment that is put off with every renewal; it does not depend on this process. */
+export interface Deadline {
+  /** Milliseconds of a clock that it shares with this process. */
+  now(): number;
+  /** When everything must be dead, by that clock; undefined: no lease is held, nothing runs. */
+  set(at: number | undefined): void;
+}
 
 /** The right to run attempts, up to a moment that every acknowledged renewal moves on. */
 export interface Lease {
@@ -19,7 +25,7 @@ export interface Lease {
 /** Watches a lease; `onRunningOut` is called once, a kill grace and some slack before its end. */
 export function watchLease(
   clock: Clock,
-  launcher: Pick<Launcher, 'setDeadline'>,
+  deadline: Deadline,
   killGraceMs: number,
   sentAt: number,
   leaseMs: number,
@@ -42,19 +48,19 @@ export function watchLease(
   }
 
   /** In this order a pause of this process between the two clocks makes the deadline earlier, never later. */
-  function tellLauncher(): void {
-    const machine = machineNow();
-    launcher.setDeadline(machine + (endsAt - slackMs() / 2 - clock.now()));
+  function moveDeadline(): void {
+    const machine = deadline.now();
+    deadline.set(machine + (endsAt - slackMs() / 2 - clock.now()));
   }
 
-  tellLauncher();
+  moveDeadline();
   cancel = clock.after(Math.max(0, leftMs()), watch);
   return {
     renewed(at, ms) {
       length = ms;
       if (at + ms <= endsAt) return;
       endsAt = at + ms;
-      tellLauncher();
+      moveDeadline();
     },
     leftMs,
     untilEndMs: () => endsAt - clock.now(),
@@ -64,7 +70,7 @@ export function watchLease(
     release() {
       released = true;
       cancel?.();
-      launcher.setDeadline(undefined);
+      deadline.set(undefined);
     },
   };
 }

@@ -1,8 +1,8 @@
+import { backoffMs, sleep, type Clock, type Random } from '@keelson/core';
 import type { RenewRequest } from '@keelson/protocol';
 import type { Outcome } from '../gateway/call.ts';
 import type { IncarnationGateway } from '../gateway/client.ts';
 import type { AttemptDesk, Held } from './attempt-desk.ts';
-import { backoffMs, sleep, type Clock } from './clock.ts';
 import type { Contact } from './contact.ts';
 import type { Lease } from './lease.ts';
 import type { TokenTable } from './tokens.ts';
@@ -12,6 +12,7 @@ export type Progress = NonNullable<RenewRequest['progress']>[number];
 /** What the loops of an incarnation share. They end when `signal` aborts. */
 export interface LoopContext {
   readonly clock: Clock;
+  readonly random: Random;
   readonly gateway: IncarnationGateway;
   readonly tokens: TokenTable<Held>;
   readonly desk: AttemptDesk;
@@ -28,7 +29,7 @@ export async function renewLoop(
   renewEveryMs: number,
   progress: Map<string, Progress>,
 ): Promise<void> {
-  const { clock, gateway, tokens, desk, lease, contact, signal } = context;
+  const { clock, random, gateway, tokens, desk, lease, contact, signal } = context;
   let waitMs = renewEveryMs;
   for (let failures = 0; ;) {
     await sleep(clock, waitMs, signal);
@@ -52,7 +53,7 @@ export async function renewLoop(
         if (!progress.has(item.token) && tokens.get(item.token)?.running === true) progress.set(item.token, item);
       }
       if (context.troubled(outcome)) return;
-      waitMs = backoffMs(failures++, Math.min(100, renewEveryMs / 4), renewEveryMs);
+      waitMs = backoffMs(failures++, Math.min(100, renewEveryMs / 4), renewEveryMs, random);
     }
   }
 }
@@ -73,7 +74,7 @@ export function startPolling(
   drainingFromStart: boolean,
   accept: AttemptDesk['take'],
 ): Polling {
-  const { clock, gateway, tokens, desk, contact, signal } = context;
+  const { clock, random, gateway, tokens, desk, contact, signal } = context;
   let draining = drainingFromStart;
   let stopped = false;
   let controller = new AbortController();
@@ -94,7 +95,7 @@ export function startPolling(
         if (assignments.length === 0 && clock.now() - sentAt < IDLE_POLL_MS) await sleep(clock, IDLE_POLL_MS, signal);
       } else if (!open.signal.aborted) {
         if (context.troubled(outcome)) return;
-        await sleep(clock, backoffMs(failures++, 100, 5000), open.signal);
+        await sleep(clock, backoffMs(failures++, 100, 5000, random), open.signal);
       }
     }
   }

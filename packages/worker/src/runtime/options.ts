@@ -4,7 +4,7 @@ import type { Processor, TaskRun } from '@keelson/tasks';
 import { processorRun, taskRuns } from '@keelson/tasks/run';
 import manifest from '../../package.json' with { type: 'json' };
 import type { OutputLimits } from '../log/output-limit.ts';
-import type { Clock } from './clock.ts';
+import type { Clock } from '@keelson/core';
 import type { WorkerLog } from './worker-log.ts';
 
 export interface WorkerOptions {
@@ -40,6 +40,8 @@ export interface WorkerOptions {
   readonly log?: WorkerLog;
   readonly clock?: Clock;
 }
+
+export const DEFAULT_KILL_GRACE_MS = 5000;
 
 /** How to run each task type that the worker offers. Throws on a type that does not exist. */
 export function offeredRuns(options: WorkerOptions): ReadonlyMap<string, TaskRun> {

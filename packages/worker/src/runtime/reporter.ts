@@ -1,12 +1,13 @@
+import { backoffMs, sleep, type Clock, type Random } from '@keelson/core';
 import type { Assignment, ReportResponse } from '@keelson/protocol';
 import type { AttemptEnd } from '../attempt/attempt.ts';
 import type { Outcome } from '../gateway/call.ts';
-import { backoffMs, sleep, type Clock } from './clock.ts';
 import { START_WAIT_MS, createReportQueue, type Batch } from './report-queue.ts';
 import type { WorkerLog } from './worker-log.ts';
 
 export interface ReporterOptions {
   readonly clock: Clock;
+  readonly random: Random;
   readonly log: WorkerLog;
   send(body: string): Promise<Outcome<ReportResponse>>;
   onSettled(token: string): void;
@@ -63,7 +64,7 @@ export class Reporter {
   #schedule(): void {
     if (this.#scheduled || this.#pumping) return;
     this.#scheduled = true;
-    setImmediate(() => {
+    this.#options.clock.soon(() => {
       this.#scheduled = false;
       void this.#pump();
     });
@@ -81,14 +82,14 @@ export class Reporter {
   async #pump(): Promise<void> {
     if (this.#pumping) return;
     this.#pumping = true;
-    const { clock, send } = this.#options;
+    const { clock, random, send } = this.#options;
     const { signal } = this.#stopping;
     while (!signal.aborted) {
       const batch = this.#queue.takeBatch(clock.now());
       if (batch === undefined) break;
       const outcome = await send(batch.body);
       if (signal.aborted || !this.#handle(batch, outcome)) break;
-      if (this.#failures > 0) await sleep(clock, backoffMs(this.#failures - 1, 100, 5000), signal);
+      if (this.#failures > 0) await sleep(clock, backoffMs(this.#failures - 1, 100, 5000, random), signal);
     }
     this.#pumping = false;
     this.#armStartTimer();

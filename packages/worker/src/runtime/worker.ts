@@ -1,15 +1,14 @@
-import type { RegisterResponse } from '@keelson/protocol';
-import { DEFAULT_ENV_ALLOWLIST, allowedEnvironment } from '../attempt/environment.ts';
-import { DEFAULT_OUTPUT_LIMITS } from '../log/output-limit.ts';
-import { DEFAULT_LOG_BUFFER_BYTES, createLogShipper } from '../log/shipper.ts';
+import { backoffMs, sleep, type Clock, type Random } from '@keelson/core';
+import { systemClock, systemRandom } from '@keelson/core/system';
+import type { RegisterRequest, RegisterResponse } from '@keelson/protocol';
 import type { Held } from './attempt-desk.ts';
-import { backoffMs, sleep, systemClock } from './clock.ts';
+import { createContact, type Contact } from './contact.ts';
 import { createEvents, type WorkerEvents } from './events.ts';
 import { openHouse, type House } from './house.ts';
 import { Incarnation } from './incarnation.ts';
-import { offeredRuns, registration, type WorkerOptions } from './options.ts';
+import { DEFAULT_KILL_GRACE_MS, offeredRuns, registration, type WorkerOptions } from './options.ts';
 import { createTokenTable } from './tokens.ts';
-import { stderrLog } from './worker-log.ts';
+import { stderrLog, type WorkerLog } from './worker-log.ts';
 
 export interface Worker {
   /** Settles with the first registration. Waits for a server that is not there yet; throws when it refuses the worker. */
@@ -35,17 +34,49 @@ interface Registered {
 }
 
 const DEFAULT_DRAIN_MS = 30_000;
+const DEFAULT_POLL_WAIT_MS = 30_000;
 const DRAIN_LOOK_MS = 20;
 /** A server that forgets its workers at once must not be asked without a pause. */
 const SHORT_LIFE_MS = 1000;
 const REFUSALS_AT_START: readonly number[] = [400, 401, 403, 404, 422, 426];
 
+/** Everything that a worker needs of the world around it. */
+export interface Surroundings {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: WorkerLog;
+  /** The join token. */
+  readonly token: string;
+  /** What it says of itself. */
+  readonly registration: RegisterRequest;
+  /** Between SIGTERM and SIGKILL; at most a quarter of the lease when that is lost. */
+  readonly killGraceMs: number;
+  readonly pollWaitMs: number;
+  /** Called once, at the start. */
+  openHouse(): Promise<House>;
+}
+
 /** Makes a worker; `start` brings it to life. Throws on an option that cannot work. */
 export function createWorker(options: WorkerOptions): Worker {
-  const clock = options.clock ?? systemClock;
-  const log = options.log ?? stderrLog;
+  const { clock = systemClock, log = stderrLog } = options;
+  return createWorkerIn({
+    clock,
+    random: systemRandom,
+    log,
+    token: options.token,
+    registration: registration(options, [...offeredRuns(options).keys()]),
+    killGraceMs: options.killGraceMs ?? DEFAULT_KILL_GRACE_MS,
+    pollWaitMs: options.pollWaitMs ?? DEFAULT_POLL_WAIT_MS,
+    openHouse: () => openHouse(options, clock, log),
+  });
+}
+
+/** The same, in surroundings of the caller's choice. */
+export function createWorkerIn(surroundings: Surroundings): Worker {
+  const { clock, random, log, registration } = surroundings;
   const events = createEvents();
-  const beginIncarnation = incarnationMaker(options, events);
+  const contact = createContact(log);
+  const beginIncarnation = incarnationMaker(surroundings, contact, events);
   const stopping = new AbortController();
   let draining = false;
   let house: House | undefined;
@@ -62,14 +93,14 @@ export function createWorker(options: WorkerOptions): Worker {
       if (stopping.signal.aborted) void incarnation.leave();
       if ((await incarnation.over) === 'left') return;
       if (clock.now() - bornAt < SHORT_LIFE_MS)
-        await sleep(clock, backoffMs(0, SHORT_LIFE_MS, SHORT_LIFE_MS), stopping.signal);
-      next = await register(options, current, stopping.signal, false);
+        await sleep(clock, backoffMs(0, SHORT_LIFE_MS, SHORT_LIFE_MS, random), stopping.signal);
+      next = await register(surroundings, contact, current, stopping.signal, false);
     }
   }
 
   async function begin(): Promise<void> {
-    house = await openHouse(options, clock, log);
-    const first = await register(options, house, stopping.signal, true);
+    house = await surroundings.openHouse();
+    const first = await register(surroundings, contact, house, stopping.signal, true);
     if (first !== undefined) life = live(house, first);
   }
 
@@ -101,7 +132,7 @@ export function createWorker(options: WorkerOptions): Worker {
     await Promise.allSettled([started, incarnation?.leave()]);
     await life;
     await house?.close();
-    if (house !== undefined) log('info', 'stopped', { name: options.name });
+    if (house !== undefined) log('info', 'stopped', { name: registration.name });
     events.emit('left');
   }
 
@@ -111,70 +142,52 @@ export function createWorker(options: WorkerOptions): Worker {
 
 /** Tries until it is registered or the worker is stopped (undefined). At the start a refusal is final. */
 async function register(
-  options: WorkerOptions,
-  house: House,
+  { clock, random, token, registration }: Surroundings,
+  contact: Contact,
+  { gateway }: House,
   signal: AbortSignal,
   atStart: boolean,
 ): Promise<Registered | undefined> {
-  const clock = options.clock ?? systemClock;
-  const request = registration(options, [...offeredRuns(options).keys()]);
   for (let failures = 0; !signal.aborted; failures += 1) {
     const sentAt = clock.now();
-    const outcome = await house.gateway.register(options.token, request, signal);
+    const outcome = await gateway.register(token, registration, signal);
     if (outcome.kind === 'ok') {
-      house.contact.made();
+      contact.made();
       return { answer: outcome.value, sentAt };
     }
     if (outcome.kind === 'refused' && atStart && REFUSALS_AT_START.includes(outcome.status))
       throw new RegistrationRefused(outcome.message);
-    if (!signal.aborted) house.contact.lost(outcome.message);
-    await sleep(clock, backoffMs(failures, 200, 10_000), signal);
+    if (!signal.aborted) contact.lost(outcome.message);
+    await sleep(clock, backoffMs(failures, 200, 10_000, random), signal);
   }
   return undefined;
 }
 
 /** Makes the incarnations of one worker; they share the table of tokens. */
 function incarnationMaker(
-  options: WorkerOptions,
+  { clock, random, log, registration, killGraceMs, pollWaitMs }: Surroundings,
+  contact: Contact,
   events: WorkerEvents,
 ): (house: House, registered: Registered, draining: boolean) => Incarnation {
-  const clock = options.clock ?? systemClock;
-  const log = options.log ?? stderrLog;
-  const runs = offeredRuns(options);
   const tokens = createTokenTable<Held>();
-  const allowedEnv = allowedEnvironment(options.envAllowlist ?? DEFAULT_ENV_ALLOWLIST);
-  return ({ launcher, gateway, contact, cache, places }, { answer, sentAt }, draining) => {
+  return (house, { answer, sentAt }, draining) => {
     const controller = new AbortController();
-    const own = gateway.as(answer.credential, controller.signal);
-    const limits = options.outputLimits ?? DEFAULT_OUTPUT_LIMITS;
-    const logs = createLogShipper({
-      clock,
-      limits,
-      bufferBytes: options.logBufferBytes ?? DEFAULT_LOG_BUFFER_BYTES,
-      send: own.log,
-    });
-    const host = {
-      clock,
-      runs,
-      launcher,
-      gateway: own,
-      cache,
-      logs,
-      places,
-      allowedEnv,
-      killGraceMs: options.killGraceMs ?? 5000,
-      log,
-    };
-    const pollWaitMs = options.pollWaitMs ?? 30_000;
+    const gateway = house.gateway.as(answer.credential, controller.signal);
     const { incarnation, leaseMs } = answer;
-    log('info', 'registered', { name: options.name, group: options.group, slots: options.slots, incarnation, leaseMs });
+    const { name, group, slots } = registration;
+    log('info', 'registered', { name, group, slots, incarnation, leaseMs });
     events.emit('registered', { incarnation, leaseMs });
     return new Incarnation({
       registered: answer,
       sentAt,
-      gateway: own,
+      clock,
+      random,
+      log,
+      deadline: house.deadline,
+      run: house.runner(gateway),
+      killGraceMs,
+      gateway,
       controller,
-      host,
       tokens,
       contact,
       events,

@@ -1,4 +1,4 @@
-import type { Clock } from '../runtime/clock.ts';
+import type { Clock } from '@keelson/core';
 
 /** A clock that moves only when told to. */
 export interface ManualClock extends Clock {
@@ -16,6 +16,7 @@ export function manualClock(): ManualClock {
       timers.add(timer);
       return () => void timers.delete(timer);
     },
+    soon: (callback) => void setImmediate(callback),
     async advance(ms) {
       const until = time + ms;
       for (;;) {
