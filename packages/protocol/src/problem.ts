@@ -193,6 +193,11 @@ export const PROBLEMS = {
     advice: 'See what is named here; try again later.',
   },
   'not-ready': { status: 503, title: 'The server is not ready', advice: 'Wait; the reason is named here.' },
+  draining: {
+    status: 503,
+    title: 'The server takes no new work',
+    advice: 'It is about to end: call another server, or the same again in a moment.',
+  },
   'lease-expired': {
     status: 409,
     title: 'The lease of this worker incarnation has run out',
@@ -206,7 +211,7 @@ export const PROBLEMS = {
   'unsupported-protocol': {
     status: 422,
     title: 'The worker speaks a protocol version that this server does not',
-    advice: "Use a worker of the server's release.",
+    advice: "Use a worker of the server's release; upgrade the servers before the workers.",
   },
 } as const satisfies Record<string, CatalogueEntry>;
 

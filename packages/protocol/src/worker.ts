@@ -15,6 +15,23 @@
 import { z } from 'zod';
 
 export const WORKER_PROTOCOL_VERSION = 1;
+/** What a server of this release takes; it says so in every answer. */
+export const SPOKEN_PROTOCOLS: readonly number[] = [WORKER_PROTOCOL_VERSION];
+
+/**
+ * What was added after the first release and may be ignored travels in headers, because bodies are checked strictly on both sides: an
+ * older worker and an older server do not notice.
+ */
+export const WORKER_HEADERS = {
+  /** Of every answer: the protocol versions that the server speaks, `1` or `1,2`. */
+  protocols: 'keelson-protocols',
+  /** Of the answers to `register` and `renew`: base URLs of the servers that the worker may call as well, comma separated. */
+  servers: 'keelson-servers',
+  /** Of the answer to `renew`, where it is so: a newer worker of the same name has joined, and this one is given nothing more. */
+  superseded: 'keelson-superseded',
+  /** Of `renew`: the load average of the worker's machine per core, as `0.25`; for people to see. */
+  load: 'keelson-load',
+} as const;
 
 const jsonValue = z.json();
 const jsonObject = z.record(z.string(), jsonValue);

@@ -1,5 +1,3 @@
-import { randomUUID } from 'node:crypto';
-import { hostname } from 'node:os';
 import { checkSchema, openStore, parseSecretKey } from '@keelson/store';
 import type { Store } from '@keelson/store';
 import { taskTypes } from '@keelson/tasks';
@@ -9,9 +7,12 @@ import type { Logger } from 'pino';
 import { Registry } from 'prom-client';
 import { startAlert } from './alert/start.ts';
 import { answerClientError, answerFrameworkError } from './api/problems.ts';
-import { apiRoutes } from './api/routes.ts';
+import { apiRoutes, watchRoutes } from './api/routes.ts';
+import { endWithin } from './end-within.ts';
 import { startMaster } from './master/master.ts';
+import type { Master } from './master/master.ts';
 import { registerMasterMetrics } from './master-metrics.ts';
+import { announce } from './presence.ts';
 import { VERSION } from './version.ts';
 
 export const ROLES = ['api', 'master', 'alert'] as const;
@@ -22,6 +23,8 @@ export interface ServerOptions {
   readonly databaseUrl: string;
   /** Port 0 takes a free one. */
   readonly listen: { readonly host: string; readonly port: number };
+  /** Where others reach this server: shown, and told to workers as one of the servers that they may call. True: as it listens. */
+  readonly advertise?: string | true;
   /** `file:///folder` or `s3://bucket/prefix`; absent: PostgreSQL. */
   readonly blobs?: string;
   /** 32 bytes as base64 or hex. */
@@ -34,17 +37,19 @@ export interface ServerOptions {
 export interface RunningServer {
   readonly url: string;
   readonly store: Store;
-  /** Answers what is under way, then ends. Any number of calls. */
-  stop(): Promise<void>;
+  /**
+   * Drains: it says that it is not ready, takes and hands out no new work, sends its workers elsewhere, commits what is under way, then
+   * ends. What is not done within `graceMs` (default 5 s) is cut off, which is safe. Any number of calls.
+   */
+  stop(graceMs?: number): Promise<void>;
 }
 
-const HEARTBEAT_MS = 3000;
-const SILENT_MS = 10_000;
+const DEFAULT_GRACE_MS = 5000;
 
 /**
  * The roles of one process over one store and one listener. Roles meet here, and only here.
  *
- * @throws {SchemaError} when the schema is not this release's
+ * @throws {SchemaError} when the schema is not this release's, and none that is compatible with it
  * @throws when the address cannot be listened on
  */
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
@@ -56,7 +61,44 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     secretKey: parseSecretKey(options.secretKey),
     log: (message, error) => log.warn({ err: error }, message),
   });
-  const app = Fastify({
+  const app = openListener();
+  const running: Running = { draining: false, stops: [] };
+  try {
+    await startRoles(app, store, options, running);
+    await app.listen(listen);
+  } catch (error) {
+    await app.close();
+    for (const stop of running.stops) await stop();
+    await store.close();
+    throw error;
+  }
+  const url = urlOf(app, listen.host);
+  const advertise = options.advertise === true ? url : options.advertise;
+  const presence = announce(store, { roles, url: advertise ?? url, advertise, ...aboutMaster(running.master) }, log);
+  let stopping: Promise<void> | undefined;
+  const stop = async (graceMs: number): Promise<void> => {
+    running.draining = true;
+    const said = presence.draining();
+    await endWithin(graceMs, log, app, [
+      // First the roles: a master ends the open polls, which the listener waits for.
+      async () => void (await Promise.all(running.stops.map((stopRole) => stopRole()))),
+      () => app.close(),
+      () => said,
+      () => presence.forget(),
+      () => store.close(),
+    ]);
+  };
+  return { url, store, stop: (graceMs = DEFAULT_GRACE_MS) => (stopping ??= stop(graceMs)) };
+}
+
+interface Running {
+  draining: boolean;
+  master?: Master;
+  readonly stops: (() => Promise<void>)[];
+}
+
+function openListener(): FastifyInstance {
+  return Fastify({
     logger: false,
     frameworkErrors: answerFrameworkError,
     clientErrorHandler: answerClientError,
@@ -65,73 +107,41 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     onConstructorPoisoning: 'ignore',
     routerOptions: { maxParamLength: 300 },
   });
-  const stops: (() => Promise<void>)[] = [];
-  try {
-    await startRoles(app, store, options, stops);
-    await app.listen(listen);
-  } catch (error) {
-    await app.close();
-    for (const stop of stops) await stop();
-    await store.close();
-    throw error;
-  }
-  const url = urlOf(app, listen.host);
-  const forget = announce(store, roles, url, log);
-  let stopping: Promise<void> | undefined;
-  const stop = async (): Promise<void> => {
-    // First the roles: a master ends the open polls, which the listener waits for.
-    for (const stopRole of stops) await stopRole();
-    await app.close();
-    await forget();
-    await store.close();
-  };
-  return { url, store, stop: () => (stopping ??= stop()) };
 }
 
-async function startRoles(
-  app: FastifyInstance,
-  store: Store,
-  options: ServerOptions,
-  stops: (() => Promise<void>)[],
-): Promise<void> {
+async function startRoles(app: FastifyInstance, store: Store, options: ServerOptions, running: Running): Promise<void> {
   const { roles, databaseUrl, log, webhooks = [] } = options;
   const { signals } = store;
   const metrics = new Registry();
   if (roles.includes('master')) {
-    const master = startMaster({ store, signals, log: log.child({ role: 'master' }) });
-    stops.push(master.stop);
+    const master = (running.master = startMaster({ store, signals, log: log.child({ role: 'master' }) }));
+    running.stops.push(master.stop);
     registerMasterMetrics(metrics, master.metrics);
     await app.register(master.routes, { prefix: '/worker/v1' });
   }
   if (roles.includes('alert')) {
     const alert = startAlert({ store, log: log.child({ role: 'alert' }), webhooks });
-    stops.push(alert.stop);
+    running.stops.push(alert.stop);
   }
-  if (roles.includes('api')) {
-    const wake = { command: () => signals.send('command') };
-    const checkReady = (): Promise<void> => checkSchema(databaseUrl);
-    await apiRoutes(app, {
-      store,
-      log: log.child({ role: 'api' }),
-      wake,
-      version: VERSION,
-      taskTypes,
-      checkReady,
-      metrics,
-    });
-  }
+  // Without the api there still is something to watch.
+  await (roles.includes('api') ? apiRoutes : watchRoutes)(app, {
+    store,
+    log: log.child({ role: roles.includes('api') ? 'api' : roles.join(',') }),
+    wake: { command: () => signals.send('command') },
+    version: VERSION,
+    taskTypes,
+    checkReady: async () => void (await checkSchema(databaseUrl)),
+    draining: () => running.draining,
+    metrics,
+  });
 }
 
-/** Says that this process is there, now and then; nothing is decided on it. */
-function announce(store: Store, roles: readonly ServerRole[], url: string, log: Logger): () => Promise<void> {
-  const node = { id: randomUUID(), roles, host: hostname(), pid: process.pid, url, version: VERSION };
-  const say = (): void =>
-    void store.nodes.seen(node, SILENT_MS).catch((error: unknown) => log.warn({ err: error }, 'the heartbeat failed'));
-  say();
-  const timer = setInterval(say, HEARTBEAT_MS);
-  return async () => {
-    clearInterval(timer);
-    await store.nodes.remove(node.id).catch(() => undefined);
+function aboutMaster(master: Master | undefined) {
+  if (master === undefined) return {};
+  return {
+    steps: () => master.metrics.steps,
+    contacts: () => master.contacts(),
+    gatewaysSeen: (urls: readonly string[]) => master.tellGateways(urls),
   };
 }
 

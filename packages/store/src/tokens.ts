@@ -28,6 +28,14 @@ export interface Tokens {
   verify(token: string): Promise<TokenHolder | undefined>;
   /** Newest first; expired and revoked ones too. */
   list(): Promise<TokenInfo[]>;
-  /** False when there is no such token or it is revoked already. */
-  revoke(id: string): Promise<boolean>;
+  /**
+   * Undefined when there is no such token or it is revoked already. Workers that joined with it are given nothing more and cannot renew:
+   * each kills what it runs at its next call, and its attempts are lost when its lease has run out, since only then nothing can run.
+   */
+  revoke(id: string): Promise<Revocation | undefined>;
+}
+
+export interface Revocation {
+  /** Names of the workers that it ends. */
+  readonly workers: readonly string[];
 }

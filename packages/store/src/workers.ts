@@ -1,6 +1,10 @@
 /** Worker incarnations and their leases, all on the database's clock. */
 export interface Workers {
-  /** Makes a new incarnation; a live one of the same name drains from now on. */
+  /**
+   * Makes a new incarnation; a live one of the same name drains from now on.
+   *
+   * @throws {StoreError} `token-revoked`
+   */
   register(worker: WorkerRegistration): Promise<RegisteredIncarnation>;
   /** Extends the leases of those that still have one. Who is not in the answer has lost its lease for good. */
   renew(incarnationIds: readonly string[]): Promise<RenewedLease[]>;
@@ -27,6 +31,10 @@ export interface WorkerRegistration {
   readonly host: string;
   readonly pid: number;
   readonly version: string;
+  /** Version of the worker protocol that it speaks; default 1. */
+  readonly protocol?: number;
+  /** The token that it joins with: revoking that ends the incarnation. Absent: nothing does but its lease. */
+  readonly tokenId?: string;
 }
 
 export interface RegisteredIncarnation {

@@ -48,6 +48,12 @@ export type TaskTypeInfo = z.infer<typeof taskTypeInfo>;
 
 /** `GET /api/v1`: who asks, and what answers. */
 export const serverInfo = z
-  .object({ name: z.literal('keelson'), version: z.string(), token: z.object({ name: z.string(), role: z.string() }) })
+  .object({
+    name: z.literal('keelson'),
+    version: z.string(),
+    /** What else it speaks and knows: a client or a worker of another release finds out here whether it is understood. */
+    speaks: z.object({ rest: z.array(z.int()), worker: z.array(z.int()), schema: z.int() }),
+    token: z.object({ name: z.string(), role: z.string() }),
+  })
   .meta({ id: 'ServerInfo' });
 export type ServerInfo = z.infer<typeof serverInfo>;

@@ -16,6 +16,8 @@ export interface ApiDeps {
   readonly taskTypes: ReadonlyMap<string, TaskType>;
   /** Throws unless this process can serve; default: the database answers. */
   checkReady?(): Promise<void>;
+  /** True: it takes no new work and is about to end; default: never. */
+  draining?(): boolean;
   /** Where the roles of this process put their figures; default: a registry of the api's own. */
   readonly metrics?: Registry;
 }

@@ -7,7 +7,10 @@ const answer = z.object({ status: z.literal('ok') });
 const KEEP_MS = 500;
 
 /** The only routes that answer without a token; they tell nothing but their status. */
-export function healthRoutes(api: Api, { store, log, checkReady = () => store.ping() }: ApiDeps): void {
+export function healthRoutes(
+  api: Api,
+  { store, log, draining = () => false, checkReady = () => store.ping() }: ApiDeps,
+): void {
   let last: { readonly at: number; readonly ready: Promise<void> } | undefined;
   const ready = (): Promise<void> => {
     if (last === undefined || performance.now() - last.at > KEEP_MS)
@@ -26,6 +29,7 @@ export function healthRoutes(api: Api, { store, log, checkReady = () => store.pi
       schema: { summary: 'The database answers and its schema is the right one', response: { 200: answer } },
     },
     async () => {
+      if (draining()) throw new ApiError('not-ready', 'the server is draining: it is about to end');
       await ready().catch((error: unknown) => {
         log.warn({ err: error }, 'not ready');
         throw new ApiError(

@@ -1,10 +1,12 @@
-import { alert, alertListQuery, doctorReport, node, pageOf, serverInfo } from '@keelson/protocol';
+import { alert, alertListQuery, doctorReport, node, pageOf, serverInfo, SPOKEN_PROTOCOLS } from '@keelson/protocol';
 import type { Node } from '@keelson/protocol';
+import { knownSchemaVersion } from '@keelson/store';
 import type { ServerNode, WorkerNode } from '@keelson/store';
 import type { Api, ApiDeps } from './deps.ts';
 import { restPage } from './rest-page.ts';
 
 export function operationRoutes(api: Api, { store, version }: ApiDeps): void {
+  const schema = knownSchemaVersion();
   api.get(
     '/api/v1',
     {
@@ -14,6 +16,7 @@ export function operationRoutes(api: Api, { store, version }: ApiDeps): void {
     async ({ caller }) => ({
       name: 'keelson' as const,
       version,
+      speaks: { rest: [1], worker: [...SPOKEN_PROTOCOLS], schema: await schema },
       token: { name: caller?.name ?? '', role: caller?.role ?? '' },
     }),
   );

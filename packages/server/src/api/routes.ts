@@ -26,6 +26,7 @@ import { startRoutes } from './starts.ts';
 import { taskInstanceRoutes } from './task-instances.ts';
 import { taskLogRoutes } from './task-log.ts';
 import { tokenRoutes } from './tokens.ts';
+import { workerGroupRoutes } from './worker-groups.ts';
 import { workflowPutRoute } from './workflow-put.ts';
 import { workflowDeleteRoute, workflowReadRoutes } from './workflows.ts';
 
@@ -65,6 +66,17 @@ export async function apiRoutes(app: FastifyInstance, deps: ApiDeps): Promise<vo
     secretRoutes(api, deps);
     datasourceRoutes(api, deps);
     tokenRoutes(api, deps);
+    workerGroupRoutes(api, deps);
+  });
+}
+
+/** `/healthz`, `/readyz` and `/metrics` alone, for a process without the api. */
+export async function watchRoutes(app: FastifyInstance, deps: ApiDeps): Promise<void> {
+  await app.register(async (scope) => {
+    const api: Api = scope.withTypeProvider<ZodTypeProvider>();
+    prepare(api, deps);
+    healthRoutes(api, deps);
+    metricRoutes(api, deps);
   });
 }
 

@@ -1,8 +1,14 @@
+import { Counter } from 'prom-client';
 import { z } from 'zod';
 import { ApiError, createdToken, createTokenRequest, pageOf, scalar, token } from '@keelson/protocol';
 import type { Api, ApiDeps } from './deps.ts';
 
-export function tokenRoutes(api: Api, { store }: ApiDeps): void {
+export function tokenRoutes(api: Api, { store, log, metrics }: ApiDeps): void {
+  const ended = new Counter({
+    name: 'keelson_workers_revoked_total',
+    help: 'Workers ended because the token that they joined with was revoked',
+    registers: metrics === undefined ? [] : [metrics],
+  });
   api.get(
     '/api/v1/tokens',
     {
@@ -31,14 +37,20 @@ export function tokenRoutes(api: Api, { store }: ApiDeps): void {
     {
       config: { permission: 'tokens:write' },
       schema: {
-        summary: 'Revoke a token; it counts within 5 s',
+        summary: 'Revoke a token; it counts within 5 s, and workers that joined with it end',
         params: z.object({ id: scalar.id }),
         response: { 204: z.undefined() },
       },
     },
     async ({ params }, reply) => {
-      if (!(await store.tokens.revoke(params.id)))
+      const revoked = await store.tokens.revoke(params.id);
+      if (revoked === undefined)
         throw new ApiError('unknown-token', `there is no token ${JSON.stringify(params.id)} that is not revoked`);
+      const { workers } = revoked;
+      if (workers.length > 0) {
+        ended.inc(workers.length);
+        log.warn({ token: params.id, workers }, 'a token was revoked, and the workers that joined with it end');
+      }
       return reply.code(204).send();
     },
   );

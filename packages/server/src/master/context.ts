@@ -23,6 +23,8 @@ export interface MasterContext {
   isEnding(attemptId: string): boolean;
   /** This master is about to stop: nobody is to wait for it. */
   closing(): boolean;
+  /** Servers that workers are told they may call, as far as any are advertised. */
+  gateways: readonly string[];
   /** Loops of this master that have something to do now. */
   readonly wake: { claims(): void; due(): void };
 }

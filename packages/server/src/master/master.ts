@@ -1,7 +1,7 @@
 import { within } from '@keelson/core';
 import type { Clock, Random } from '@keelson/core';
 import { systemClock, systemRandom } from '@keelson/core/system';
-import type { Signals, StartedAttempt, Store } from '@keelson/store';
+import type { Signals, StartedAttempt, Store, WorkerContact } from '@keelson/store';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import { createBatcher } from '@keelson/store';
@@ -40,7 +40,11 @@ export interface Master {
   /** Registers the gateway on an app; call it once, before the app listens. */
   routes(app: FastifyInstance): Promise<void>;
   readonly metrics: MasterMetrics;
-  /** Ends open polls, finishes the batches under way, and stops. Nothing has to be handed over. */
+  /** The workers whose leases are kept through this gateway. */
+  contacts(): Map<string, WorkerContact>;
+  /** The gateways that workers are told they may call. */
+  tellGateways(urls: readonly string[]): void;
+  /** Takes no new work, sends workers elsewhere, finishes the batches under way, and stops. Nothing has to be handed over. */
   stop(): Promise<void>;
 }
 
@@ -62,6 +66,7 @@ export function startMaster(dependencies: MasterDependencies): Master {
     metrics: newMasterMetrics(),
     wake: { claims: () => parts.claims?.wake(), due: () => parts.due?.wake() },
     closing: () => closing,
+    gateways: [],
     isEnding: (attemptId) => parts.reports?.isPending(attemptId) ?? false,
     refuse: (attempt, reason) => void parts.reports?.submit(failedBeforeStart(attempt, reason)),
   };
@@ -93,8 +98,11 @@ export function startMaster(dependencies: MasterDependencies): Master {
     gateway,
     routes: (app) => gatewayRoutes(app, gateway),
     metrics: context.metrics,
+    contacts: () => contactsOf(context),
+    tellGateways: (urls) => void (context.gateways = urls),
     stop: async () => {
       closing = true;
+      sessions.close();
       for (const stopListening of deaf) stopListening();
       await Promise.all([commands.stop(), claims.stop(), due.stop(), kills.stop(), sweeper.stop()]);
       for (const { wakePoll } of sessions.all()) wakePoll?.();
@@ -102,6 +110,16 @@ export function startMaster(dependencies: MasterDependencies): Master {
       await within(clock, STOP_WITHIN_MS, Promise.all([reports.idle(), started.idle()]));
     },
   };
+}
+
+function contactsOf({ sessions, clock }: MasterContext): Map<string, WorkerContact> {
+  const now = clock.now();
+  const contacts = new Map<string, WorkerContact>();
+  for (const { incarnation, leaseUntil, calledAt, load } of sessions.all()) {
+    if (leaseUntil <= now) continue;
+    contacts.set(incarnation.id, { agoMs: Math.round(now - calledAt), ...(load === undefined ? {} : { load }) });
+  }
+  return contacts;
 }
 
 async function noteStarted({ store, wake, log }: MasterContext, batch: readonly StartedAttempt[]): Promise<void> {

@@ -26,6 +26,10 @@ export interface WorkerSession {
   stale: boolean;
   /** Monotonic milliseconds. */
   leaseUntil: number;
+  /** When it last called, in monotonic milliseconds. */
+  calledAt: number;
+  /** Load average of its machine, per core, if it says. */
+  load?: number;
   /** Attempt id → what was handed out and has not ended. */
   readonly held: Map<string, Held>;
   /** Slots promised to a decision that is being written. */
@@ -59,6 +63,8 @@ export interface Sessions {
   release(incarnationId: string, attemptId: string): void;
   deliver(incarnationId: string, attemptId: string, assignment: Assignment): void;
   kill(incarnationId: string, order: KillOrder): void;
+  /** From now on no slot is promised any more: this master is about to end. */
+  close(): void;
 }
 
 /** Slots of workers of one group that announce the same capabilities. */
@@ -78,11 +84,19 @@ function newSession(incarnation: LiveIncarnation, credentialHash: string, now: n
     superseded: false,
     stale: false,
     leaseUntil: now + incarnation.leaseMs,
+    calledAt: now,
     held: new Map(),
     reserved: 0,
     outbox: [],
     kills: new Map(),
   };
+}
+
+/** Of two incarnations of one name the older gets nothing new, as in the database; it may be the later to come to this gateway. */
+function supersede(one: WorkerSession, other: WorkerSession): void {
+  if (one.incarnation.name !== other.incarnation.name || one.incarnation.id === other.incarnation.id) return;
+  const older = BigInt(one.incarnation.id) < BigInt(other.incarnation.id) ? one : other;
+  older.superseded = true;
 }
 
 const PRUNE_AFTER_MS = 60_000;
@@ -91,18 +105,18 @@ export function createSessions(clock: Clock, random: Random): Sessions {
   const sessions = new Map<string, WorkerSession>();
   /** Offers go round the workers, so that load spreads. */
   let turn = 0;
+  let closed = false;
 
   const free = (session: WorkerSession): number =>
-    session.draining || session.superseded || session.leaseUntil < clock.now()
+    closed || session.draining || session.superseded || session.leaseUntil < clock.now()
       ? 0
       : session.incarnation.slots - session.held.size - session.reserved;
 
   return {
     get: (id) => sessions.get(id),
     add: (incarnation, credentialHash) => {
-      // A newer incarnation of the same name: the older one gets nothing new, as in the database.
-      for (const older of sessions.values()) if (older.incarnation.name === incarnation.name) older.superseded = true;
       const session = newSession(incarnation, credentialHash, clock.now());
+      for (const other of sessions.values()) supersede(session, other);
       sessions.set(incarnation.id, session);
       return session;
     },
@@ -157,6 +171,7 @@ export function createSessions(clock: Clock, random: Random): Sessions {
       session?.kills.set(order.token, order);
       session?.wakePoll?.();
     },
+    close: () => void (closed = true),
   };
 }
 

@@ -14,6 +14,10 @@ test('servers are seen for as long as they promised, and forgotten after a day o
     pid: 7,
     url: `http://h/${id}`,
     version: '1.0',
+    schemaVersion: 3,
+    draining: false,
+    load: { eventLoop: 0.1 },
+    workers: new Map(),
   });
   await nodes.seen(node('a'), 10_000);
   await nodes.seen(node('b'), -1000);

@@ -10,7 +10,7 @@ import { createDoctor } from './doctor.ts';
 import { createEngine } from './engine.ts';
 import { createInstances } from './instances.ts';
 import { createLogs } from './logs.ts';
-import { checkSchema } from './migrate.ts';
+import { checkSchema } from './schema-check.ts';
 import { createNodes } from './nodes.ts';
 import { ensurePartition, instanceIds } from './partitions.ts';
 import { createProjects } from './projects.ts';
@@ -43,9 +43,9 @@ const POOL_SIZE = 8;
 const BLOB_CONNECTIONS = 3;
 
 /**
- * Opens the store on a database with the schema of this release. Connections are opened as they are needed.
+ * Opens the store on a database with the schema of this release, or a newer one that says it is compatible. Connections are opened as they are needed.
  *
- * @throws {SchemaError} when the schema is missing, too old or too new
+ * @throws {SchemaError} when the schema is missing, too old, or newer and not compatible with this release
  * @throws {StoreError} `invalid-blob-url`
  */
 export async function openStore(settings: StoreSettings): Promise<Store> {
@@ -83,7 +83,7 @@ export async function openStore(settings: StoreSettings): Promise<Store> {
     tokens: createTokens(pool),
     nodes: createNodes(pool),
     alerts: createAlerts(pool),
-    doctor: createDoctor(pool),
+    doctor: createDoctor(pool, open),
     ping: async () => void (await pool.query('select 1')),
     close: async () => {
       await Promise.all([engine.close(), workers.close(), timers.close(), signals.close(), logs.close()]);

@@ -31,14 +31,14 @@ test('a revoked or expired token is nobody', async (t) => {
   const expired = await tokens.create({ name: 'expired', role: 'viewer', expiresAt: '2020-01-01T00:00:00Z' });
   const revoked = await tokens.create({ name: 'revoked', role: 'worker' });
   assert.ok(await tokens.verify(revoked.token));
-  assert.equal(await tokens.revoke(revoked.info.id), true);
+  assert.deepEqual(await tokens.revoke(revoked.info.id), { workers: [] });
   assert.equal(await tokens.verify(revoked.token), undefined, 'at once where it was revoked');
   assert.equal(await createTokens(pool).verify(revoked.token), undefined);
   assert.equal(await tokens.verify(expired.token), undefined);
   assert.ok(await tokens.verify(kept.token));
   assert.deepEqual(
     [await tokens.revoke(revoked.info.id), await tokens.revoke('12345'), await tokens.revoke('x')],
-    [false, false, false],
+    [undefined, undefined, undefined],
   );
   const listed = await tokens.list();
   assert.deepEqual(

@@ -5,6 +5,7 @@ import { StoreError } from '../store-error.ts';
 import { TOKEN_ROLES } from '../tokens.ts';
 import type { TokenHolder, TokenInfo, TokenRole, Tokens } from '../tokens.ts';
 import { isId, iso, isoOrNull } from './rows.ts';
+import { inTransaction } from './transaction.ts';
 
 const PREFIX = 'kls_';
 const TOKEN = /^kls_[A-Za-z0-9_-]{43}$/;
@@ -28,6 +29,12 @@ const VERIFY = {
   text: `select id, name, role from api_token
           where hash = $1 and revoked_at is null and (expires_at is null or expires_at > clock_timestamp())`,
 };
+
+const REVOKE = 'update api_token set revoked_at = now() where id = $1 and revoked_at is null returning hash';
+/** A statement of its own: it must see those who joined while the one before waited for their hold on the token. */
+const END_WORKERS = `
+  update worker_incarnation set revoked_at = clock_timestamp(), state = 'draining'
+   where token_id = $1 and state <> 'dead' and revoked_at is null returning name`;
 
 /** @param clock monotonic milliseconds */
 export function createTokens(pool: pg.Pool, clock: { now(): number } = performance): Tokens {
@@ -65,13 +72,14 @@ export function createTokens(pool: pg.Pool, clock: { now(): number } = performan
       return rows.map(infoFrom);
     },
     revoke: async (id) => {
-      if (!isId(id)) return false;
-      const { rows } = await pool.query<{ hash: string }>(
-        'update api_token set revoked_at = now() where id = $1 and revoked_at is null returning hash',
-        [id],
-      );
-      for (const { hash } of rows) known.delete(hash);
-      return rows.length === 1;
+      if (!isId(id)) return undefined;
+      return inTransaction(pool, async (client) => {
+        const [revoked] = (await client.query<{ hash: string }>(REVOKE, [id])).rows;
+        if (revoked === undefined) return undefined;
+        known.delete(revoked.hash);
+        const { rows } = await client.query<{ name: string }>(END_WORKERS, [id]);
+        return { workers: rows.map(({ name }) => name) };
+      });
     },
   };
 }

@@ -1,5 +1,6 @@
 import { call } from './session.ts';
-import type { Call, OpenSession } from './session.ts';
+import type { Call, OpenSession, Transaction } from './session.ts';
+import { StoreError } from '../store-error.ts';
 import type { LiveIncarnation, ProgressNote, Workers } from '../workers.ts';
 
 const DRAIN_NAMESAKE = {
@@ -12,20 +13,27 @@ const ENSURE_GROUP = {
 };
 const REGISTER = {
   name: 'worker-register',
-  text: `insert into worker_incarnation (name, worker_group, slots, capabilities, credential_hash, host, pid, version, lease_ms, lease_until)
-         select $1, g.name, $3, $4, $5, $6, $7, $8, g.lease_ms, clock_timestamp() + g.lease_ms * interval '1 millisecond'
+  text: `insert into worker_incarnation
+           (name, worker_group, slots, capabilities, credential_hash, host, pid, version, protocol, token_id, lease_ms, lease_until)
+         select $1, g.name, $3, $4, $5, $6, $7, $8, $9, $10, g.lease_ms, clock_timestamp() + g.lease_ms * interval '1 millisecond'
            from worker_group g where g.name = $2
          returning id, lease_ms`,
+};
+/** Locks: the token FOR SHARE, so that a revocation either is seen here or sees the incarnation that is made behind it. */
+const TOKEN_HOLDS = {
+  name: 'worker-join-token',
+  text: 'select id from api_token where id = $1 and revoked_at is null for share',
 };
 const RENEW = {
   name: 'worker-renew',
   text: `update worker_incarnation set lease_until = clock_timestamp() + lease_ms * interval '1 millisecond'
-          where id = any($1::bigint[]) and state <> 'dead' and lease_until > clock_timestamp() returning id, lease_ms`,
+          where id = any($1::bigint[]) and state <> 'dead' and revoked_at is null and lease_until > clock_timestamp()
+         returning id, lease_ms`,
 };
 const AUTHENTICATE = {
   name: 'worker-authenticate',
   text: `select id, name, worker_group, slots, capabilities, state, lease_ms from worker_incarnation
-          where id = $1 and credential_hash = $2 and state <> 'dead' and lease_until > clock_timestamp()`,
+          where id = $1 and credential_hash = $2 and state <> 'dead' and revoked_at is null and lease_until > clock_timestamp()`,
 };
 const DRAIN = {
   name: 'worker-drain',
@@ -87,12 +95,13 @@ export function createWorkers(open: OpenSession): Workers & { close(): Promise<v
   const notes = open();
   return {
     register: async (worker) => {
-      const { name, group, slots, capabilities, credentialHash, host, pid, version } = worker;
+      const { name, group, slots, capabilities, credentialHash, host, pid, version, protocol = 1, tokenId } = worker;
       const transaction = lifecycle.begin();
+      if (tokenId !== undefined) await holdToken(transaction, tokenId);
       const rows = await transaction.commit([
         call(ENSURE_GROUP, group),
         call(DRAIN_NAMESAKE, name),
-        call(REGISTER, name, group, slots, capabilities, credentialHash, host, pid, version),
+        call(REGISTER, name, group, slots, capabilities, credentialHash, host, pid, version, protocol, tokenId ?? null),
       ]);
       const made = rows[2]?.[0];
       if (made === undefined) throw new Error(`worker group ${group} vanished`);
@@ -141,6 +150,13 @@ export function createWorkers(open: OpenSession): Workers & { close(): Promise<v
       await Promise.all([renewals.close(), lifecycle.close(), notes.close()]);
     },
   };
+}
+
+async function holdToken(transaction: Transaction, tokenId: string): Promise<void> {
+  const [rows = []] = await transaction.flight([call(TOKEN_HOLDS, tokenId)]);
+  if (rows.length > 0) return;
+  await transaction.rollback();
+  throw new StoreError('conflict', 'token-revoked', 'the join token has been revoked');
 }
 
 function progressCall(said: readonly ProgressNote[]): Call {

@@ -26,7 +26,8 @@ export async function sessionOf(context: MasterContext, bearer: string): Promise
   const { id } = credential;
   const hash = hashCredential(credential.secret);
   const known = context.sessions.get(id);
-  if (known !== undefined && known.credentialHash === hash && known.leaseUntil > context.clock.now()) return known;
+  if (known !== undefined && known.credentialHash === hash && known.leaseUntil > context.clock.now())
+    return calling(context, known);
   const incarnation = await context.store.workers.authenticate(id, hash);
   if (incarnation === undefined) {
     context.sessions.remove(id);
@@ -38,5 +39,10 @@ export async function sessionOf(context: MasterContext, bearer: string): Promise
   session.stale = true;
   noteReady(context, incarnation.group);
   context.wake.claims();
+  return calling(context, session);
+}
+
+function calling({ clock }: MasterContext, session: WorkerSession): WorkerSession {
+  session.calledAt = clock.now();
   return session;
 }

@@ -1,4 +1,11 @@
-import { blobRef, ApiError, makeProblem, PROBLEM_MEDIA_TYPE } from '@keelson/protocol';
+import {
+  blobRef,
+  ApiError,
+  makeProblem,
+  PROBLEM_MEDIA_TYPE,
+  SPOKEN_PROTOCOLS,
+  WORKER_HEADERS,
+} from '@keelson/protocol';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import type { MasterContext } from '../context.ts';
@@ -32,6 +39,8 @@ declare module 'fastify' {
   }
   interface FastifyRequest {
     workerSession: WorkerSession | null;
+    /** Id of the token that a worker wants to join with. */
+    joinToken: string | null;
   }
 }
 
@@ -40,9 +49,11 @@ const gateway = { gateway: 'credential' } as const;
 /** Before anything of the body is read. A route that does not say who may call it answers nobody. */
 function authenticateWorkers(app: FastifyInstance, context: MasterContext): void {
   app.decorateRequest('workerSession', null);
-  app.addHook('onRequest', async (request) => {
+  app.decorateRequest('joinToken', null);
+  app.addHook('onRequest', async (request, reply) => {
+    reply.header(WORKER_HEADERS.protocols, SPOKEN_PROTOCOLS.join(','));
     const wanted = request.routeOptions.config.gateway;
-    if (wanted === 'join-token') return checkJoinToken(context, bearer(request));
+    if (wanted === 'join-token') return void (request.joinToken = await checkJoinToken(context, bearer(request)));
     if (wanted !== 'credential') throw new ApiError('forbidden', 'this route is not open to workers');
     request.workerSession = await sessionOf(context, bearer(request));
   });
@@ -61,9 +72,11 @@ function callerOf(request: FastifyRequest): WorkerSession {
 
 /** JSON calls: see talk.ts for what they do. */
 function talkRoutes(app: FastifyInstance, dependencies: GatewayDependencies): void {
-  app.post('/register', { config: { gateway: 'join-token' } }, async (request) =>
-    answerRegister(dependencies, request.body),
-  );
+  const { context } = dependencies;
+  app.post('/register', { config: { gateway: 'join-token' } }, async (request, reply) => {
+    tellServers(context, reply);
+    return answerRegister(dependencies, request.body, request.joinToken ?? undefined);
+  });
 
   app.post('/poll', { config: gateway, bodyLimit: BODY_LIMIT.report }, async (request, reply) => {
     const closed = new AbortController();
@@ -75,14 +88,27 @@ function talkRoutes(app: FastifyInstance, dependencies: GatewayDependencies): vo
     answerReportCall(dependencies, callerOf(request), request.body),
   );
 
-  app.post('/renew', { config: gateway, bodyLimit: BODY_LIMIT.report }, async (request) =>
-    answerRenew(dependencies, callerOf(request), request.body),
-  );
+  app.post('/renew', { config: gateway, bodyLimit: BODY_LIMIT.report }, async (request, reply) => {
+    const session = callerOf(request);
+    noteLoad(session, request.headers[WORKER_HEADERS.load]);
+    tellServers(context, reply);
+    if (session.superseded) reply.header(WORKER_HEADERS.superseded, '1');
+    return answerRenew(dependencies, session, request.body);
+  });
 
   app.post('/leave', { config: gateway }, async (request, reply) => {
     await answerLeave(dependencies, callerOf(request));
     return reply.code(204).send();
   });
+}
+
+function tellServers({ gateways }: MasterContext, reply: FastifyReply): void {
+  if (gateways.length > 0) reply.header(WORKER_HEADERS.servers, gateways.join(','));
+}
+
+/** For people to see: what is no number is nothing. */
+function noteLoad(session: WorkerSession, said: unknown): void {
+  if (typeof said === 'string' && /^\d{1,6}(\.\d{1,3})?$/.test(said)) session.load = Number(said);
 }
 
 const logQuery = z.object({ token: z.string(), offset: z.coerce.number().int().min(0) });

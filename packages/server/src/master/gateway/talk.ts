@@ -12,13 +12,24 @@ import type { GatewayDependencies } from './dependencies.ts';
 import { parse } from './parse.ts';
 import { answerPoll } from './poll.ts';
 import { compareHeld, reconcile } from './reconcile.ts';
-import { register } from './register.ts';
+import { checkProtocol, register } from './register.ts';
 import { answerReports } from './report.ts';
 import { storableText } from './storable.ts';
 
-/** A worker joins; its join token has been checked. */
-export function answerRegister({ context }: GatewayDependencies, body: unknown): Promise<RegisterResponse> {
-  return register(context, parse(registerRequest, body));
+/** A worker joins; its join token has been checked, and `tokenId` is what it is known by. */
+export async function answerRegister(
+  { context }: GatewayDependencies,
+  body: unknown,
+  tokenId?: string,
+): Promise<RegisterResponse> {
+  refuseWhenClosing(context);
+  checkProtocol(body);
+  return register(context, parse(registerRequest, body), tokenId);
+}
+
+/** Whoever asks for work is sent elsewhere; reports and renewals are still taken. */
+function refuseWhenClosing({ closing }: MasterContext): void {
+  if (closing()) throw new ApiError('draining', 'this server is about to end: call another one');
 }
 
 /** @param closed aborts when the worker has gone */
@@ -29,9 +40,21 @@ export async function answerPollCall(
   closed: AbortSignal,
 ): Promise<PollResponse> {
   const request = parse(pollRequest, body);
+  refuseWhenClosing(context);
   if (session.stale) await reconcile(context, session);
   if (!context.line.isAllEmpty()) context.wake.claims();
-  return answerPoll(context.clock, session, context.closing() ? { ...request, waitMs: 0 } : request, closed);
+  if (request.draining && !session.draining) noteDraining(context, session);
+  const answer = await answerPoll(context.clock, session, request, closed);
+  if (answer.assignments.length === 0 && answer.kill.length === 0) refuseWhenClosing(context);
+  return answer;
+}
+
+/** Other masters and people are to know it, too. A note that fails is made good by the lease: a worker that drains leaves soon. */
+function noteDraining({ store, log }: MasterContext, { incarnation }: WorkerSession): void {
+  log.info({ worker: incarnation.name, incarnation: incarnation.id }, 'a worker drains');
+  store.workers
+    .drain(incarnation.id)
+    .catch((error: unknown) => log.warn({ err: error, worker: incarnation.name }, 'its draining could not be noted'));
 }
 
 export async function answerReportCall(
