@@ -41,3 +41,15 @@ export interface Store {
   ping(): Promise<void>;
   close(): Promise<void>;
 }
+
+/** The part of the store that a master and its gateway use. */
+export interface MasterStore extends Pick<
+  Store,
+  'engine' | 'starts' | 'workers' | 'timers' | 'signals' | 'blobs' | 'close'
+> {
+  readonly definitions: Pick<Definitions, 'versionById'>;
+  readonly logs: Pick<Logs, 'append'>;
+  readonly secrets: Pick<Secrets, 'reveal'>;
+  readonly datasources: Pick<Datasources, 'reveal'>;
+  readonly tokens: Pick<Tokens, 'verify'>;
+}

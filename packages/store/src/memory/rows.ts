@@ -1,0 +1,185 @@
+/**
+ * The rows of the tables that masters live on, column by column as in the migrations. bigint is text, timestamptz milliseconds, jsonb the
+ * parsed and frozen value.
+ */
+export interface InstanceRow {
+  readonly id: string;
+  readonly workflow_id: string;
+  readonly version_id: string;
+  readonly params: unknown;
+  readonly run_time: number;
+  readonly trigger: string;
+  readonly priority: number;
+  readonly created_by: string;
+  readonly created_at: number;
+}
+
+export interface LiveRow {
+  readonly id: string;
+  readonly workflow_id: string;
+  readonly version_id: string;
+  readonly generation: number;
+  readonly revision: number;
+  readonly state: string;
+  readonly unfinished: number;
+  readonly failed: number;
+  readonly ending: boolean;
+  readonly has_artifacts: boolean;
+  readonly failure: unknown;
+  readonly priority: number;
+}
+
+export interface EndRow {
+  readonly instance_id: string;
+  readonly generation: number;
+  readonly state: string;
+  readonly reason: unknown;
+  readonly ended_at: number;
+}
+
+export interface StartKeyRow {
+  readonly workflow_id: string;
+  readonly key: string;
+  readonly body_hash: string;
+  readonly instance_id: string;
+  readonly created_at: number;
+}
+
+export interface CommandRow {
+  readonly id: string;
+  readonly instance_id: string;
+  readonly kind: string;
+  readonly payload: unknown;
+  readonly tries: number;
+  readonly last_error: string | null;
+  readonly not_before: number;
+  readonly created_at: number;
+}
+
+export interface CommandErrorRow {
+  readonly id: string;
+  readonly command_id: string;
+  readonly instance_id: string;
+  readonly kind: string;
+  readonly payload: unknown;
+  readonly tries: number;
+  readonly error: string;
+  readonly parked_at: number;
+}
+
+export interface CounterRow {
+  readonly instance_id: string;
+  readonly task: string;
+  readonly met: number;
+}
+
+/** What a task in line and a delayed one have in common. */
+export interface LineRow {
+  readonly instance_id: string;
+  readonly task: string;
+  readonly generation: number;
+  readonly attempt: number;
+  readonly losses: number;
+  readonly worker_group: string;
+  readonly capability: string;
+  readonly priority: number;
+}
+
+export interface DelayedRow extends LineRow {
+  readonly cause: string;
+  readonly due_at: number;
+}
+
+export interface ReadyRow extends LineRow {
+  readonly seq: string;
+  readonly ready_at: number;
+}
+
+export interface ActiveRow {
+  readonly id: string;
+  readonly instance_id: string;
+  readonly task: string;
+  readonly generation: number;
+  readonly attempt: number;
+  readonly losses: number;
+  readonly incarnation_id: string;
+  readonly nonce: string;
+  readonly state: string;
+  readonly ready_at: number;
+  readonly dispatched_at: number;
+  readonly started_at: number | null;
+  readonly timeout_at: number | null;
+  readonly timeout_action: string | null;
+  readonly kill_reason: string | null;
+  readonly progress: unknown;
+}
+
+export interface FinishedRow {
+  readonly instance_id: string;
+  readonly generation: number;
+  readonly task: string;
+  readonly state: string;
+  readonly attempt: number;
+  readonly attempt_id: string | null;
+  readonly incarnation_id: string | null;
+  readonly ready_at: number | null;
+  readonly dispatched_at: number | null;
+  readonly started_at: number | null;
+  readonly ended_at: number;
+  readonly reason: unknown;
+  readonly outputs: unknown;
+  readonly artifacts: unknown;
+}
+
+export interface EarlierRow {
+  readonly instance_id: string;
+  readonly generation: number;
+  readonly task: string;
+  readonly attempt: number;
+  readonly attempt_id: string;
+  readonly incarnation_id: string;
+  readonly state: string;
+  readonly ready_at: number;
+  readonly dispatched_at: number;
+  readonly started_at: number | null;
+  readonly ended_at: number;
+  readonly reason: unknown;
+}
+
+export interface HistoryRow {
+  readonly id: string;
+  readonly instance_id: string;
+  readonly at: number;
+  readonly events: readonly unknown[];
+}
+
+export interface AlertRow {
+  readonly id: string;
+  readonly kind: string;
+  readonly instance_id: string | null;
+  readonly payload: unknown;
+  readonly created_at: number;
+}
+
+export interface GroupRow {
+  readonly name: string;
+  readonly lease_ms: number;
+}
+
+export interface IncarnationRow {
+  readonly id: string;
+  readonly name: string;
+  readonly worker_group: string;
+  readonly slots: number;
+  readonly capabilities: readonly string[];
+  readonly credential_hash: string;
+  readonly host: string;
+  readonly pid: number;
+  readonly version: string;
+  readonly state: string;
+  readonly lease_ms: number;
+  readonly lease_until: number;
+  readonly registered_at: number;
+  readonly ended_at: number | null;
+  readonly end_reason: string | null;
+}

@@ -1,0 +1,177 @@
+import type {
+  ActiveRow,
+  AlertRow,
+  CommandErrorRow,
+  CommandRow,
+  CounterRow,
+  DelayedRow,
+  EarlierRow,
+  EndRow,
+  FinishedRow,
+  GroupRow,
+  HistoryRow,
+  IncarnationRow,
+  InstanceRow,
+  LiveRow,
+  ReadyRow,
+  StartKeyRow,
+} from './rows.ts';
+import { newTable } from './table.ts';
+import type { Table, TableSpec } from './table.ts';
+
+/** The tables of the migrations that masters write and read. */
+export interface Tables {
+  readonly workflow_instance: Table<InstanceRow>;
+  readonly live_instance: Table<LiveRow>;
+  readonly instance_end: Table<EndRow>;
+  readonly start_key: Table<StartKeyRow>;
+  readonly command: Table<CommandRow>;
+  readonly command_error: Table<CommandErrorRow>;
+  readonly need_counter: Table<CounterRow>;
+  readonly delayed: Table<DelayedRow>;
+  readonly ready: Table<ReadyRow>;
+  readonly active: Table<ActiveRow>;
+  readonly finished_task: Table<FinishedRow>;
+  readonly earlier_attempt: Table<EarlierRow>;
+  readonly history: Table<HistoryRow>;
+  readonly alert: Table<AlertRow>;
+  readonly worker_group: Table<GroupRow>;
+  readonly worker_incarnation: Table<IncarnationRow>;
+}
+
+/** The text of a key of several columns. */
+export const keyOf = (...parts: readonly (string | number)[]): string => parts.join('/');
+
+type Rules<Row> = Pick<TableSpec<Row>, 'checks'> & { readonly more?: TableSpec<Row>['uniques'] };
+
+function table<Row>(
+  name: string,
+  primaryKey: (row: Row) => string,
+  { checks, more = [] }: Rules<Row> = { checks: [] },
+  appendOnly = false,
+): Table<Row> {
+  return newTable({ name, uniques: [{ name: `${name}_pkey`, of: primaryKey }, ...more], checks, appendOnly });
+}
+
+/** A check as the migrations write it at a column, with the name that PostgreSQL gives it. */
+function among<Row>(name: string, of: (row: Row) => string | null, values: readonly string[]): Check<Row> {
+  return {
+    name,
+    holds: (row) => {
+      const value = of(row);
+      return value === null || values.includes(value);
+    },
+  };
+}
+
+type Check<Row> = TableSpec<Row>['checks'][number];
+
+const byTask = (row: { readonly instance_id: string; readonly task: string }): string =>
+  keyOf(row.instance_id, row.task);
+const byGeneration = (row: {
+  readonly instance_id: string;
+  readonly task: string;
+  readonly generation: number;
+}): string => keyOf(row.instance_id, row.task, row.generation);
+
+export function newTables(): Tables {
+  return {
+    ...instanceTables(),
+    ...lineTables(),
+    active: activeTable(),
+    ...endTables(),
+    worker_group: table('worker_group', ({ name }) => name),
+    worker_incarnation: table<IncarnationRow>('worker_incarnation', ({ id }) => id, {
+      checks: [
+        among('worker_incarnation_state_check', ({ state }) => state, ['live', 'draining', 'dead']),
+        { name: 'worker_incarnation_slots_check', holds: ({ slots }) => slots >= 1 },
+      ],
+      more: [{ name: 'worker_incarnation_live_name', of: (row) => (row.state === 'live' ? row.name : undefined) }],
+    }),
+  };
+}
+
+function instanceTables() {
+  const states = ['queued', 'running', 'pausing', 'paused', 'stopping'];
+  const kinds = ['start', 'stop', 'withdrawn', 'settle', 'attempt-ended'];
+  return {
+    workflow_instance: table<InstanceRow>('workflow_instance', ({ id }) => id, undefined, true),
+    live_instance: table<LiveRow>('live_instance', ({ id }) => id, {
+      checks: [
+        among('live_instance_state_check', ({ state }) => state, states),
+        { name: 'live_instance_generation_check', holds: ({ generation }) => generation >= 1 },
+        { name: 'live_instance_unfinished_check', holds: ({ unfinished }) => unfinished >= 0 },
+        { name: 'live_instance_failed_check', holds: ({ failed }) => failed >= 0 },
+      ],
+    }),
+    instance_end: table<EndRow>(
+      'instance_end',
+      (row) => keyOf(row.instance_id, row.generation),
+      { checks: [among('instance_end_state_check', ({ state }) => state, ['stopped', 'failed', 'succeeded'])] },
+      true,
+    ),
+    start_key: table<StartKeyRow>('start_key', (row) => keyOf(row.workflow_id, row.key)),
+    command: table<CommandRow>('command', ({ id }) => id, {
+      checks: [among('command_kind_check', ({ kind }) => kind, kinds)],
+    }),
+    command_error: table<CommandErrorRow>('command_error', ({ id }) => id, {
+      checks: [],
+      more: [{ name: 'command_error_command_id_key', of: (row) => row.command_id }],
+    }),
+  };
+}
+
+function lineTables() {
+  return {
+    need_counter: table<CounterRow>('need_counter', byTask, {
+      checks: [{ name: 'need_counter_met_check', holds: ({ met }) => met >= 0 }],
+    }),
+    delayed: table<DelayedRow>('delayed', byTask, {
+      checks: [
+        among('delayed_cause_check', ({ cause }) => cause, ['delay', 'retry']),
+        { name: 'delayed_attempt_check', holds: ({ attempt }) => attempt >= 1 },
+      ],
+    }),
+    ready: table<ReadyRow>('ready', byTask, {
+      checks: [{ name: 'ready_attempt_check', holds: ({ attempt }) => attempt >= 1 }],
+    }),
+  };
+}
+
+function activeTable() {
+  return table<ActiveRow>('active', ({ id }) => id, {
+    checks: [
+      among('active_state_check', ({ state }) => state, ['dispatched', 'running']),
+      among('active_timeout_action_check', (row) => row.timeout_action, ['fail', 'warn']),
+      among('active_kill_reason_check', (row) => row.kill_reason, ['stop', 'timeout']),
+      { name: 'active_attempt_check', holds: ({ attempt }) => attempt >= 1 },
+    ],
+    more: [{ name: 'active_instance_id_task_key', of: byTask }],
+  });
+}
+
+function endTables() {
+  const ends = ['succeeded', 'failed', 'skipped', 'stopped', 'lost'];
+  return {
+    finished_task: table<FinishedRow>(
+      'finished_task',
+      byGeneration,
+      {
+        checks: [
+          among('finished_task_state_check', ({ state }) => state, ends),
+          { name: 'finished_task_attempt_check', holds: ({ attempt }) => attempt >= 0 },
+          { name: 'finished_task_check', holds: (row) => (row.attempt === 0) === (row.attempt_id === null) },
+        ],
+      },
+      true,
+    ),
+    earlier_attempt: table<EarlierRow>(
+      'earlier_attempt',
+      (row) => keyOf(row.instance_id, row.task, row.generation, row.attempt),
+      { checks: [among('earlier_attempt_state_check', ({ state }) => state, ['failed', 'stopped', 'lost'])] },
+      true,
+    ),
+    history: table<HistoryRow>('history', (row) => keyOf(row.instance_id, row.id), undefined, true),
+    alert: table<AlertRow>('alert', ({ id }) => id),
+  };
+}

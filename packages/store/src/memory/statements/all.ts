@@ -1,0 +1,35 @@
+import { CLAIM } from './claim.ts';
+import type { Emulation, Emulations } from './emulation.ts';
+import { QUARANTINE, REDRIVE } from './quarantine.ts';
+import { STARTS } from './starts.ts';
+import { STEP_LINE } from './step-line.ts';
+import { STEP_READ } from './step-read.ts';
+import { STEP_WRITE } from './step-write.ts';
+import { TIMERS } from './timers.ts';
+import { WORKERS } from './workers.ts';
+
+const ALL: Emulations = {
+  ...STEP_READ,
+  ...STEP_WRITE,
+  ...STEP_LINE,
+  ...CLAIM,
+  ...STARTS,
+  ...WORKERS,
+  ...TIMERS,
+  ...QUARANTINE,
+  ...REDRIVE,
+};
+
+/** Names of the statements that the memory knows. */
+export const emulated: ReadonlySet<string> = new Set(Object.keys(ALL));
+
+/**
+ * What the statement of this name does.
+ *
+ * @throws when nobody has written that down: a statement that is new in postgres/ needs an emulation here
+ */
+export function emulationOf(name: string): Emulation {
+  const emulation = Object.hasOwn(ALL, name) ? ALL[name] : undefined;
+  if (emulation === undefined) throw new Error(`the statement ${name} has no emulation in memory/statements/`);
+  return emulation;
+}

@@ -1,0 +1,105 @@
+import type { Execution, Steps } from '../execution.ts';
+import { keyOf } from '../schema.ts';
+import type { Tables } from '../schema.ts';
+import { byNumber, id, json, number, orNull, text, time, unnest } from '../values.ts';
+import { command, note } from './emulation.ts';
+import type { Emulations } from './emulation.ts';
+
+interface Asked {
+  readonly id: string;
+  readonly workflow_id: string;
+  readonly version_id: string;
+  readonly task_count: number;
+  readonly params: unknown;
+  readonly run_time: number;
+  readonly priority: number;
+  readonly created_by: string;
+  readonly key: string | null;
+  readonly body_hash: string | null;
+}
+
+const KEY_AGE_MS = 7 * 24 * 60 * 60 * 1000;
+const FORGET_AT_ONCE = 1000;
+
+/** Starts and stops: see postgres/starts.ts. */
+export const STARTS: Emulations = {
+  'instance-ids': (it, _tables, [count]) =>
+    Array.from({ length: number(count) }, () => ({ id: it.next('instance_id') })),
+
+  *start(it, tables, values) {
+    const asked = unnest<Asked>(values, {
+      ...{ id, workflow_id: id, version_id: id, task_count: number, params: json, run_time: time, priority: number },
+      ...{ created_by: text, key: orNull(text), body_hash: orNull(text) },
+    });
+    const claimed = yield* claimKeys(it, tables, asked);
+    const made: Asked[] = [];
+    for (const one of asked)
+      if ((one.key === null || claimed.has(one.id)) && (yield* insertInstance(it, tables, one))) made.push(one);
+    for (const { id, workflow_id, version_id, task_count, priority } of made)
+      yield* it.insert(tables.live_instance, {
+        ...{ id, workflow_id, version_id, generation: 1, revision: 0, state: 'running', unfinished: task_count },
+        ...{ failed: 0, ending: false, has_artifacts: false, failure: null, priority },
+      });
+    for (const one of made.toSorted((a, b) => byNumber(a.id, b.id))) yield* command(it, tables, one.id, 'start');
+    for (const { id, created_by: by, version_id: version } of made)
+      yield* note(it, tables, id, [{ type: 'instance-created', by, version }]);
+    return made.map(({ id }) => ({ id }));
+  },
+
+  'start-key': (it, { start_key }, [workflow, key]) => {
+    const row = it.byKey(start_key, keyOf(id(workflow), text(key)))?.row;
+    return row === undefined ? [] : [{ instance_id: row.instance_id, body_hash: row.body_hash }];
+  },
+
+  'instance-exists': (it, { workflow_instance }, [instance]) => {
+    const row = it.byKey(workflow_instance, id(instance))?.row;
+    return row === undefined ? [] : [{ id: row.id }];
+  },
+
+  *stop(it, tables, [instance, by]) {
+    const key = id(instance);
+    const found = it.byKey(tables.live_instance, key);
+    const live = found === undefined ? undefined : yield* it.lock(found, 'key share');
+    const stops = it.all(tables.command, (row) => row.instance_id === key && row.kind === 'stop');
+    const asked = live !== undefined && live.row.state !== 'stopping' && stops.length === 0;
+    if (asked) yield* command(it, tables, key, 'stop', { by: text(by) });
+    const known = it.byKey(tables.workflow_instance, key) !== undefined;
+    return [{ state: live?.row.state ?? null, asked, known }];
+  },
+
+  *'forget-keys'(it, { start_key }) {
+    const old = it
+      .all(start_key, (row) => row.created_at < it.startedAt - KEY_AGE_MS)
+      .toSorted((one, other) => one.row.created_at - other.row.created_at);
+    const gone = [];
+    for (const found of old) {
+      if (gone.length >= FORGET_AT_ONCE) break;
+      if ((yield* it.lock(found, 'update', 'skip')) === undefined) continue;
+      const row = yield* it.remove(found);
+      if (row !== undefined) gone.push({ key: row.key });
+    }
+    return gone;
+  },
+};
+
+/** In the order of the keys, so that two batches wait for each other instead of deadlocking. */
+function* claimKeys(it: Execution, { start_key }: Tables, asked: readonly Asked[]): Steps<Set<string>> {
+  const claimed = new Set<string>();
+  const wanted = asked.flatMap(({ id, workflow_id, key, body_hash }) =>
+    key === null ? [] : [{ workflow_id, key, body_hash: text(body_hash), instance_id: id }],
+  );
+  for (const one of wanted.toSorted((a, b) => byNumber(a.workflow_id, b.workflow_id) || (a.key < b.key ? -1 : 1))) {
+    const row = yield* it.insert(start_key, { ...one, created_at: it.startedAt }, 'start_key_pkey');
+    if (row !== undefined) claimed.add(row.instance_id);
+  }
+  return claimed;
+}
+
+function* insertInstance(it: Execution, { workflow_instance }: Tables, asked: Asked): Steps<boolean> {
+  const { id, workflow_id, version_id, params, run_time, priority, created_by } = asked;
+  const row = {
+    ...{ id, workflow_id, version_id, params, run_time, trigger: 'manual', priority, created_by },
+    created_at: it.clock.now(),
+  };
+  return (yield* it.insert(workflow_instance, row, 'workflow_instance_pkey')) !== undefined;
+}
