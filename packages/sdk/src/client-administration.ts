@@ -2,6 +2,7 @@ import type {
   CreateTokenRequest,
   CreatedToken,
   Datasource,
+  DoctorRepairs,
   DoctorReport,
   Node,
   Page,
@@ -61,5 +62,7 @@ export function administrationCalls(send: Send) {
       await send('DELETE', `api/v1/tokens/${encodeURIComponent(id)}`);
     },
     getDoctorReport: () => get<DoctorReport>('api/v1/doctor'),
+    /** Repairs what can be repaired safely, and answers what is left. */
+    repairByDoctor: async () => readJson<DoctorRepairs>(await send('POST', 'api/v1/doctor/repair', { json: {} })),
   };
 }

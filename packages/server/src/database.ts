@@ -1,5 +1,5 @@
 import { migrate, openStore } from '@keelson/store';
-import type { Finding, Store, TokenRole } from '@keelson/store';
+import type { Finding, Repair, Store, TokenRole } from '@keelson/store';
 
 /** What an operator does straight on the database, when there is no server yet. */
 async function withStore<T>(databaseUrl: string, use: (store: Store) => Promise<T>): Promise<T> {
@@ -32,4 +32,20 @@ export function createToken({
 /** The invariants over the live database. */
 export function checkDatabase(databaseUrl: string): Promise<readonly Finding[]> {
   return withStore(databaseUrl, (store) => store.doctor.check());
+}
+
+/**
+ * Repairs what the doctor can repair safely, and looks again.
+ *
+ * @param by who asked, for the history of each instance
+ */
+export function repairDatabase(
+  databaseUrl: string,
+  by: string,
+): Promise<{ repairs: readonly Repair[]; findings: readonly Finding[] }> {
+  return withStore(databaseUrl, async (store) => {
+    const repairs = await store.doctor.repair(by);
+    if (repairs.length > 0) store.signals.send('command');
+    return { repairs, findings: await store.doctor.check() };
+  });
 }

@@ -1,8 +1,11 @@
 import { Counter } from 'prom-client';
 import type { Registry } from 'prom-client';
+import { INVARIANTS } from '@keelson/store';
 import type { MasterMetrics } from './master/metrics.ts';
 
-const HELP: Readonly<Record<keyof MasterMetrics, [name: string, help: string]>> = {
+type ByRule = 'sweeperRedrives' | 'sweeperFindings';
+
+const HELP: Readonly<Record<Exclude<keyof MasterMetrics, ByRule>, [name: string, help: string]>> = {
   steps: ['keelson_steps_total', 'Decision transactions committed'],
   stepRetries: ['keelson_step_retries_total', 'Decision transactions that were run again'],
   stepFailures: ['keelson_step_failures_total', 'Decisions that could not be applied'],
@@ -12,12 +15,22 @@ const HELP: Readonly<Record<keyof MasterMetrics, [name: string, help: string]>> 
   reportsSettled: ['keelson_reports_settled_total', 'Reports that were of no consequence: repeated, or overtaken'],
   reportsRefused: ['keelson_reports_refused_total', 'Reports under a token of another worker'],
   leasesExpired: ['keelson_leases_expired_total', 'Worker incarnations that lost their lease'],
-  sweeperRedrives: ['keelson_sweeper_redrives_total', 'Rows without a driver that were driven again; should stay 0'],
+};
+
+const BY_RULE: Readonly<Record<ByRule, [name: string, help: string]>> = {
+  sweeperRedrives: [
+    'keelson_sweeper_redrives_total',
+    'Broken invariants that the sweeper repaired, by rule; should stay 0',
+  ],
+  sweeperFindings: [
+    'keelson_sweeper_findings_total',
+    'Broken invariants that the sweeper cannot repair, by rule; should stay 0',
+  ],
 };
 
 /** Shows a master's counters in the metrics of its process. */
 export function registerMasterMetrics(registry: Registry, metrics: MasterMetrics): void {
-  for (const [key, [name, help]] of Object.entries(HELP) as [keyof MasterMetrics, [string, string]][]) {
+  for (const [key, [name, help]] of Object.entries(HELP) as [keyof typeof HELP, [string, string]][]) {
     const counter: Counter = new Counter({
       name,
       help,
@@ -25,6 +38,19 @@ export function registerMasterMetrics(registry: Registry, metrics: MasterMetrics
       collect() {
         this.reset();
         this.inc(metrics[key]);
+      },
+    });
+    registry.registerMetric(counter);
+  }
+  for (const [key, [name, help]] of Object.entries(BY_RULE) as [ByRule, [string, string]][]) {
+    const counter = new Counter({
+      name,
+      help,
+      labelNames: ['rule'],
+      registers: [],
+      collect() {
+        this.reset();
+        for (const rule of INVARIANTS) this.inc({ rule: rule.name }, metrics[key][rule.name] ?? 0);
       },
     });
     registry.registerMetric(counter);

@@ -11,6 +11,7 @@ import type {
   TaskEndState,
   TaskRecord,
 } from '@keelson/core';
+import type { Pace, Swept } from './doctor.ts';
 
 /** Decisions and what follows from them: the part of the store that the masters live on. */
 export interface Engine {
@@ -37,8 +38,8 @@ export interface Engine {
   putOff(commandIds: readonly string[], delayMs: number, error: string): Promise<void>;
   /** Gives up: parks the instance's due commands and fails the instance with that reason. */
   park(instanceId: string, reason: Reason): Promise<boolean>;
-  /** Gives a driver to rows that have none; answers the instances that needed it. */
-  redrive(): Promise<string[]>;
+  /** Looks by the doctor's rules of this pace and mends what can be mended safely. Undefined: another master is at it. */
+  sweep(pace: Pace): Promise<Swept | undefined>;
   /** Makes reports durable as commands, for reports that could not be applied at once. */
   deferReports(reports: readonly ReportedEnd[], error: string): Promise<void>;
 }

@@ -167,6 +167,32 @@ test('doctor: rows that break an invariant are a failure', async (context) => {
   assert.deepEqual([bad.code, bad.out], [1, '✖ no-driver: a row that nothing drives\n    {"instance_id":"7"}\n']);
 });
 
+test('doctor --fix: what was repaired, what is left and what to do about it', async (context) => {
+  const left = {
+    name: 'command-overdue',
+    explanation: 'a command is applied',
+    why: 'masters look',
+    meaning: 'no master runs',
+    repair: null,
+    byHand: 'start one',
+  };
+  const answer = (rows: Record<string, unknown>[]) => ({
+    'POST doctor/repair': () => ({
+      repairs: [{ rule: 'instance-without-driver', instanceId: '7', message: 'command start given' }],
+      left: { healthy: rows.length === 0, findings: [{ ...left, rows }] },
+    }),
+  });
+  const mended = '✎ instance-without-driver: instance 7: command start given\n';
+  const good = await keelson(context, ['doctor', '--fix'], answer([]));
+  assert.deepEqual([good.code, good.out], [0, `${mended}✔ healthy: no row breaks any of 1 invariant\n`]);
+  const bad = await keelson(context, ['doctor', '--fix'], answer([{ instanceId: '8' }]));
+  const advice = '    never, because masters look\n    means: no master runs\n    by hand: start one\n';
+  assert.deepEqual(
+    [bad.code, bad.out],
+    [1, `${mended}✖ command-overdue: a command is applied\n    {"instanceId":"8"}\n${advice}`],
+  );
+});
+
 test('nodes: servers and workers', async (context) => {
   const time = '2026-01-01T00:00:00Z';
   const { code, out } = await keelson(context, ['nodes'], {

@@ -10,6 +10,13 @@ export const doctorReport = z
       z.object({
         name: z.string(),
         explanation: z.string(),
+        /** Why it can never be otherwise. */
+        why: z.string().optional(),
+        /** What a finding would mean. */
+        meaning: z.string().optional(),
+        /** What `POST doctor/repair` does about it; null: only a person can mend it. */
+        repair: z.string().nullable().optional(),
+        byHand: z.string().nullable().optional(),
         /** Rows that break the rule, at most 100. */
         rows: z.array(z.record(z.string(), z.unknown())),
       }),
@@ -17,6 +24,15 @@ export const doctorReport = z
   })
   .meta({ id: 'DoctorReport' });
 export type DoctorReport = z.infer<typeof doctorReport>;
+
+/** `POST doctor/repair`: what was mended, each in the history of its instance too, and what is left. */
+export const doctorRepairs = z
+  .object({
+    repairs: z.array(z.object({ rule: z.string(), instanceId: id.nullable(), message: z.string() })),
+    left: doctorReport,
+  })
+  .meta({ id: 'DoctorRepairs' });
+export type DoctorRepairs = z.infer<typeof doctorRepairs>;
 
 /** `GET instances/{id}/command-errors`: commands that could not be applied. The instance failed with the same reason. */
 export const commandError = z

@@ -1,7 +1,16 @@
-import { alert, alertListQuery, doctorReport, node, pageOf, serverInfo, SPOKEN_PROTOCOLS } from '@keelson/protocol';
-import type { Node } from '@keelson/protocol';
+import {
+  alert,
+  alertListQuery,
+  doctorRepairs,
+  doctorReport,
+  node,
+  pageOf,
+  serverInfo,
+  SPOKEN_PROTOCOLS,
+} from '@keelson/protocol';
+import type { DoctorReport, Node } from '@keelson/protocol';
 import { knownSchemaVersion } from '@keelson/store';
-import type { ServerNode, WorkerNode } from '@keelson/store';
+import type { ServerNode, Store, WorkerNode } from '@keelson/store';
 import type { Api, ApiDeps } from './deps.ts';
 import { restPage } from './rest-page.ts';
 
@@ -37,12 +46,18 @@ export function operationRoutes(api: Api, { store, version }: ApiDeps): void {
       config: { permission: 'doctor:read' },
       schema: { summary: 'Look for rows that break a rule or that nothing drives', response: { 200: doctorReport } },
     },
-    async () => {
-      const findings = await store.doctor.check();
-      return {
-        healthy: findings.every(({ rows }) => rows.length === 0),
-        findings: findings.map((finding) => ({ ...finding, rows: [...finding.rows] })),
-      };
+    () => doctorReportOf(store),
+  );
+  api.post(
+    '/api/v1/doctor/repair',
+    {
+      config: { permission: 'doctor:repair' },
+      schema: { summary: 'Repair what the doctor can repair safely', response: { 200: doctorRepairs } },
+    },
+    async ({ caller }) => {
+      const repairs = await store.doctor.repair(`doctor (${caller?.name ?? ''})`);
+      if (repairs.length > 0) store.signals.send('command');
+      return { repairs, left: await doctorReportOf(store) };
     },
   );
   api.get(
@@ -54,6 +69,14 @@ export function operationRoutes(api: Api, { store, version }: ApiDeps): void {
     async ({ query: { undelivered, ...page } }) =>
       restPage(await store.alerts.list(undelivered === undefined ? {} : { undelivered }, page), (item) => item),
   );
+}
+
+async function doctorReportOf({ doctor }: Pick<Store, 'doctor'>): Promise<DoctorReport> {
+  const findings = await doctor.check();
+  return {
+    healthy: findings.every(({ rows }) => rows.length === 0),
+    findings: findings.map(({ pace: _pace, ...finding }) => ({ ...finding, rows: [...finding.rows] })),
+  };
 }
 
 function restServer({ roles, ...server }: ServerNode): Node {

@@ -24,7 +24,7 @@ const OPERATE = [
   'datasources:write',
   'datasources:test',
 ] as const;
-const ADMINISTER = ['tokens:read', 'tokens:write', 'nodes:write'] as const;
+const ADMINISTER = ['tokens:read', 'tokens:write', 'nodes:write', 'doctor:repair'] as const;
 
 export type Permission = (typeof READ)[number] | (typeof OPERATE)[number] | (typeof ADMINISTER)[number];
 

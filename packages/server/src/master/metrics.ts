@@ -9,7 +9,10 @@ export interface MasterMetrics {
   reportsSettled: number;
   reportsRefused: number;
   leasesExpired: number;
-  sweeperRedrives: number;
+  /** By rule: what was mended. */
+  readonly sweeperRedrives: Record<string, number>;
+  /** By rule: what only a person can mend. */
+  readonly sweeperFindings: Record<string, number>;
 }
 
 export function newMasterMetrics(): MasterMetrics {
@@ -23,6 +26,7 @@ export function newMasterMetrics(): MasterMetrics {
     reportsSettled: 0,
     reportsRefused: 0,
     leasesExpired: 0,
-    sweeperRedrives: 0,
+    sweeperRedrives: {},
+    sweeperFindings: {},
   };
 }

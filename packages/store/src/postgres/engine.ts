@@ -5,7 +5,7 @@ import { factsCache } from './step/facts.ts';
 import { factsFrom, instanceFacts } from './step/read.ts';
 import { runStep } from './step/step.ts';
 import { sessionLanes } from './lanes.ts';
-import { REDRIVE } from './redrive.ts';
+import { sweep } from './doctor-sweep.ts';
 import { countTry, parkInstance, putOff } from './quarantine.ts';
 
 const DUE_INSTANCES = {
@@ -37,6 +37,8 @@ const DEFER = {
 export function createEngine(open: OpenSession, lanes = 2): Engine & { close(): Promise<void> } {
   const steps = sessionLanes(open, lanes);
   const notes = open();
+  // A look over all that is alive must hold nobody up.
+  const sweeper = open();
   const facts = factsCache();
   const first = (rows: Rows[]): Rows => rows[0] ?? [];
   return {
@@ -71,10 +73,7 @@ export function createEngine(open: OpenSession, lanes = 2): Engine & { close(): 
     countTry: (instanceIds) => countTry(notes, instanceIds),
     putOff: (commandIds, delayMs, error) => putOff(notes, commandIds, delayMs, error),
     park: (instanceId, reason) => steps.use((session) => parkInstance(session, instanceId, reason)),
-    redrive: async () => {
-      const rows = await notes.run(REDRIVE.map((statement) => ({ statement, values: [] })));
-      return rows.flat().map((row) => row.instance_id);
-    },
+    sweep: (pace) => sweep(sweeper, pace),
     deferReports: async (reports, error) => {
       const values = [
         reports.map(({ instanceId }) => instanceId),
@@ -84,7 +83,7 @@ export function createEngine(open: OpenSession, lanes = 2): Engine & { close(): 
       await notes.run([{ statement: DEFER, values }]);
     },
     close: async () => {
-      await Promise.all([steps.close(), notes.close()]);
+      await Promise.all([steps.close(), notes.close(), sweeper.close()]);
     },
   };
 }

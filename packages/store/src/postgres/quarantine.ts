@@ -1,4 +1,4 @@
-import type { Reason } from '@keelson/core';
+import type { HistoryEvent, Reason } from '@keelson/core';
 import type { CountedCommand } from '../engine.ts';
 import { call } from './session.ts';
 import type { Session } from './session.ts';
@@ -20,9 +20,11 @@ const LOCK = { name: 'park-lock', text: 'select generation from live_instance wh
 
 const PARK_COMMANDS = {
   name: 'park-commands',
-  text: `with parked as (delete from command where instance_id = $1 returning id, instance_id, kind, payload, tries)
-         insert into command_error (command_id, instance_id, kind, payload, tries, error)
-         select id, instance_id, kind, payload, tries, $2 from parked on conflict (command_id) do nothing`,
+  text: `with parked as (delete from command where instance_id = $1 returning id, instance_id, kind, payload, tries), kept as (
+           insert into command_error (command_id, instance_id, kind, payload, tries, error)
+           select id, instance_id, kind, payload, tries, $2 from parked on conflict (command_id) do nothing
+         )
+         select string_agg(distinct kind, ', ') as kinds from parked`,
 };
 const PARK_LINE = { name: 'park-line', text: 'delete from ready where instance_id = $1' };
 const PARK_DELAYED = { name: 'park-delayed', text: 'delete from delayed where instance_id = $1' };
@@ -30,14 +32,27 @@ const PARK_COUNTERS = { name: 'park-counters', text: 'delete from need_counter w
 /** Their holders are told to kill them as soon as they say that they hold them. */
 const PARK_ACTIVE = {
   name: 'park-active',
-  text: `with gone as (delete from active where instance_id = $1 returning *)
-         insert into finished_task (instance_id, generation, task, state, attempt, attempt_id, incarnation_id, ready_at, dispatched_at, started_at, ended_at, reason)
-         select instance_id, generation, task, 'stopped', attempt, id, incarnation_id, ready_at, dispatched_at, started_at, clock_timestamp(), $2::jsonb from gone`,
+  text: `with gone as (delete from active where instance_id = $1 returning *), told as (
+           insert into finished_task (instance_id, generation, task, state, attempt, attempt_id, incarnation_id, ready_at, dispatched_at, started_at, ended_at, reason)
+           select instance_id, generation, task, 'stopped', attempt, id, incarnation_id, ready_at, dispatched_at, started_at, clock_timestamp(), $2::jsonb from gone
+           on conflict (instance_id, task, generation) do nothing
+         )
+         select task, attempt, id from gone order by id`,
+};
+/** Every other task: the history that says so folds to rows that are there. */
+const PARK_REMAINING = {
+  name: 'park-remaining',
+  text: `insert into finished_task (instance_id, generation, task, state, attempt, ended_at, reason)
+         select l.id, l.generation, t.task, 'stopped', 0, clock_timestamp(), $2::jsonb
+           from live_instance l join workflow_version v on v.id = l.version_id cross join lateral json_object_keys(v.definition->'tasks') as t(task)
+          where l.id = $1
+         on conflict (instance_id, task, generation) do nothing`,
 };
 const PARK_END = {
   name: 'park-end',
   text: `with gone as (delete from live_instance where id = $1 returning id, generation)
-         insert into instance_end (instance_id, generation, state, reason) select id, generation, 'failed', $2::jsonb from gone`,
+         insert into instance_end (instance_id, generation, state, reason) select id, generation, 'failed', $2::jsonb from gone
+         on conflict (instance_id, generation) do nothing`,
 };
 const PARK_NOTE = {
   name: 'park-note',
@@ -72,16 +87,24 @@ export async function parkInstance(session: Session, instanceId: string, reason:
     return false;
   }
   const text = JSON.stringify(reason);
-  const events = [
-    { type: 'command-parked', command: '', reason },
-    { type: 'instance-ended', state: 'failed', reason },
-  ];
-  await transaction.commit([
+  const [commands = [], , , active = []] = await transaction.flight([
     call(PARK_COMMANDS, instanceId, reason.message),
     call(PARK_DELAYED, instanceId),
     call(PARK_LINE, instanceId),
     call(PARK_ACTIVE, instanceId, text),
+    call(PARK_REMAINING, instanceId, text),
     call(PARK_COUNTERS, instanceId),
+  ]);
+  const events: HistoryEvent[] = [
+    { type: 'command-parked', command: commands[0]?.kinds ?? '', reason },
+    ...active.map((row): HistoryEvent => {
+      const { task, attempt, id } = row;
+      return { type: 'task-ended', task, state: 'stopped', attempt, attemptId: id, reason };
+    }),
+    { type: 'remaining-ended', state: 'stopped', reason },
+    { type: 'instance-ended', state: 'failed', reason },
+  ];
+  await transaction.commit([
     call(PARK_END, instanceId, text),
     call(PARK_NOTE, instanceId, JSON.stringify(events), JSON.stringify({ message: reason.message })),
   ]);

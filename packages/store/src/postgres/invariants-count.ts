@@ -1,0 +1,83 @@
+import type { Invariant } from '../doctor.ts';
+
+/** Live instances that the dearer rules look at: the oldest, which have had the most time to go wrong. */
+const OLDEST_LIVE = 2000;
+
+/** What a live instance's counts are by its finished tasks. */
+const COUNTS = `join workflow_version v on v.id = l.version_id
+           cross join lateral (
+             select count(*)::int as ended,
+                    (count(*) filter (where f.state = 'failed' and coalesce(v.definition->'tasks'->f.task->>'allowFailure', 'false') <> 'true'))::int as failed
+               from finished_task f where f.instance_id = l.id and f.generation = l.generation
+           ) f
+           where (l.unfinished <> v.task_count - f.ended or l.failed <> f.failed)`;
+
+/** Every need of every task of the versions at work, once per version. */
+const NEEDS = `needs as materialized (
+             select v.id as version_id, t.key as task, n.key as need,
+                    array(select json_array_elements_text(n.value)) as accepts
+               from workflow_version v cross join lateral json_each(v.definition->'tasks') t cross join lateral json_each(t.value->'needs') n
+              where v.id in (select version_id from looked)
+           )`;
+const OLDEST = `looked as materialized (select * from live_instance order by id limit ${OLDEST_LIVE})`;
+const ONE = 'looked as materialized (select * from live_instance where id = $1)';
+
+const MET = `select l.id as instance_id, n.task, count(*)::int as needs,
+                   (count(*) filter (where f.state = any(n.accepts)))::int as met, count(f.state)::int as ended
+              from looked l join needs n on n.version_id = l.version_id
+              left join finished_task f on f.instance_id = l.id and f.task = n.need and f.generation = l.generation
+             where l.state = 'running'
+             group by l.id, n.task`;
+
+const WRONG_COUNTS = `from (${MET}) m
+           left join need_counter c on c.instance_id = m.instance_id and c.task = m.task
+           where m.needs > 1 and m.met < m.needs and m.met <> coalesce(c.met, 0)
+             and not exists (select from finished_task f where f.instance_id = m.instance_id and f.task = m.task)`;
+
+/** How many needs are met, and how many tasks are left, as told by counters and by the rows that they count. */
+export const COUNT_RULES: readonly Invariant[] = [
+  {
+    name: 'unfinished-count',
+    explanation:
+      'a live instance has as many unfinished tasks as its version has tasks without an end, and as many failures as tasks that failed without allowFailure',
+    why: 'the step that writes the ends of tasks writes the counts, under the lock of the instance',
+    meaning: 'a row was written by hand, or a step miscounted: the instance would end too early, or never',
+    pace: 'slow',
+    sql: `select l.id as instance_id, case when l.unfinished <> v.task_count - f.ended
+                   then format('%s unfinished by its row, %s by its tasks', l.unfinished, v.task_count - f.ended)
+                   else format('%s failed by its row, %s by its tasks', l.failed, f.failed) end as message
+            from (select * from live_instance order by id limit ${OLDEST_LIVE}) l ${COUNTS}`,
+    remedy: {
+      repair: 'counts again under the lock of the instance, and has a master look whether it is done',
+      statements: [
+        `with counted as (
+           select l.id, v.task_count - f.ended as unfinished, f.failed from live_instance l ${COUNTS} and l.id = $1
+         ), mended as (
+           update live_instance l set unfinished = c.unfinished, failed = c.failed from counted c where l.id = c.id returning l.id, l.unfinished, l.failed
+         ), told as (insert into command (instance_id, kind) select id, 'settle' from mended)
+         select format('%s tasks unfinished, %s failed', unfinished, failed) as message, null::jsonb as events from mended`,
+      ],
+    },
+  },
+  {
+    name: 'need-count',
+    explanation: 'the counter of a waiting task is the number of its needs that are met',
+    why: 'the step that ends a need counts it, under the lock of the instance',
+    meaning: 'a counter was lost or written by hand: the task would start too early, or never',
+    pace: 'slow',
+    sql: `with ${OLDEST}, ${NEEDS}
+          select m.instance_id, format('task %s: %s of %s needs met, counted %s', m.task, m.met, m.needs, coalesce(c.met, 0)) as message ${WRONG_COUNTS}`,
+    remedy: {
+      repair: 'counts again under the lock of the instance',
+      statements: [
+        `with ${ONE}, ${NEEDS}, counted as (
+           select m.instance_id, m.task, m.met ${WRONG_COUNTS}
+         ), mended as (
+           insert into need_counter (instance_id, task, met) select instance_id, task, met from counted
+           on conflict (instance_id, task) do update set met = excluded.met returning task, met
+         )
+         select format('task %s: %s needs met', task, met) as message, null::jsonb as events from mended`,
+      ],
+    },
+  },
+];
