@@ -3,7 +3,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { killByKey } from '../launcher/process-tree.ts';
-import { removeOldPipes } from '../launcher/spawn-launcher.ts';
+import { endRecordedCgroup, removeOldPipes } from '../launcher/spawn-launcher.ts';
 import type { WorkerLog } from '../runtime/worker-log.ts';
 import { lockDataDir } from './lock.ts';
 
@@ -24,7 +24,7 @@ export async function openDataDir(dir: string, log: WorkerLog): Promise<DataDir>
   const release = await lockDataDir(path);
   try {
     const id = directoryId(path);
-    const killed = killByKey((key) => key.startsWith(`${id}:`));
+    const killed = (await endRecordedCgroup(path)) + killByKey((key) => key.startsWith(`${id}:`));
     if (killed > 0) log('warn', 'killed processes that an earlier worker had left behind', { processes: killed });
     const attemptsDir = join(path, 'attempts');
     await rm(attemptsDir, { recursive: true, force: true, maxRetries: 3 });

@@ -2,6 +2,7 @@ import type { ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import type { ProcessCommand, ProcessEnd } from '@keelson/tasks';
 import type { OutputLimits } from '../log/output-limit.ts';
+import { endCgroup } from './cgroup.ts';
 import { createFrameReader, encodeFrame, type Frame } from './frames.ts';
 import {
   ATTEMPT_KEY,
@@ -79,12 +80,14 @@ export function startLauncher(options: LauncherOptions): Launcher {
   let nextId = 1;
   let deadline: number | undefined;
   let closing = false;
+  /** The groups of the last life are gone. */
+  let cleared: Promise<unknown> = Promise.resolve();
   let life: Life | undefined = begin();
 
   function begin(): Life {
     const keyPrefix = `${options.dataDirId}:${randomBytes(6).toString('hex')}.`;
     const launched = new Map<number, Launched>();
-    const child = spawnLauncher(options, keyPrefix);
+    const { child, cgroup } = spawnLauncher(options, keyPrefix);
     child.stdin?.on('error', () => undefined);
     child.stdout?.on(
       'data',
@@ -95,6 +98,7 @@ export function startLauncher(options: LauncherOptions): Launcher {
     const onOver = (): void => {
       if (over) return;
       over = true;
+      if (cgroup !== undefined) cleared = endCgroup(cgroup);
       died(launched, keyPrefix, performance.now() - begunAt);
     };
     child.once('error', onOver);
@@ -138,9 +142,10 @@ export function startLauncher(options: LauncherOptions): Launcher {
       closing = true;
       const child = life?.child;
       if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
-      const gone = new Promise<void>((resolve) => child.once('exit', () => resolve()));
+      const gone = new Promise<void>((resolve) => child.once('close', () => resolve()));
       child.stdin?.end();
       await gone;
+      await cleared;
     },
   };
 }

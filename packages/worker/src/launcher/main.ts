@@ -7,7 +7,9 @@ import { rmSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { flushCompileCache } from 'node:module';
 import type { ProcessEnd } from '@keelson/tasks';
+import { discardCgroup, endCgroup, joinCgroup, killOthers, processesIn } from './cgroup.ts';
 import { createFrameReader, encodeFrame, type Frame } from './frames.ts';
+import { startGuard } from './guard.ts';
 import {
   ATTEMPT_KEY,
   DEADLINE,
@@ -15,6 +17,7 @@ import {
   KILL,
   OUTPUT,
   PRIME,
+  REAP,
   START,
   STARTED,
   machineNow,
@@ -25,7 +28,7 @@ import {
   type StartMessage,
 } from './messages.ts';
 import { createPipeSource } from './pipes.ts';
-import { killByKey, signalProcess } from './process-tree.ts';
+import { killByKey, leftovers, signalProcess } from './process-tree.ts';
 import { startTaskProcess, type TaskProcess } from './task-process.ts';
 
 /** Output waits this long for more, so that a short task costs one message. */
@@ -44,8 +47,16 @@ if (process.argv[2] === PRIME) {
   flushCompileCache();
   process.exit(0);
 }
+if (process.argv[2] === REAP) {
+  const { keyPrefix, cgroup } = JSON.parse(process.argv[3] ?? '{}') as LauncherConfig;
+  if (cgroup !== undefined) await endCgroup(cgroup);
+  killByKey((key) => key.startsWith(keyPrefix));
+  process.exit(0);
+}
 
 const config = JSON.parse(process.argv[2] ?? '{}') as LauncherConfig;
+const guard = startGuard(config);
+if (config.cgroup !== undefined) joinCgroup(config.cgroup, process.pid);
 const pipes = createPipeSource(config.pipeDir);
 const running = new Map<number, Running>();
 const keys = new Set<string>();
@@ -114,16 +125,23 @@ function ended(id: number, key: string, end: ProcessEnd): void {
   sweep ??= setTimeout(sweepEscapees, SWEEP_EVERY_MS);
 }
 
-/** A daemon that left its group and closed its output is found by the key of an attempt that has ended. */
+/**
+ * A daemon that left its group and closed its output is found by the key of an attempt that has ended; one that cleared its environment
+ * too, by the control group, once every task that ran when it started has ended.
+ */
 function sweepEscapees(): void {
   sweep = undefined;
   killByKey((key) => key.startsWith(config.keyPrefix) && !keys.has(key));
+  if (config.cgroup === undefined) return;
+  const leaders = [...running.values()].map(({ process }) => process.pid);
+  for (const pid of leftovers(processesIn(config.cgroup), leaders)) signalProcess(pid, 'SIGKILL');
 }
 
 function killAll(): number {
   const count = running.size;
   for (const { process } of running.values()) process.killNow();
   killByKey((key) => key.startsWith(config.keyPrefix));
+  if (config.cgroup !== undefined) killOthers(config.cgroup);
   return count;
 }
 
@@ -145,7 +163,7 @@ function watchDeadline(): void {
     `keelson launcher: the worker (process ${config.workerPid}) let its lease end without renewal; killed it and ${count} task processes`,
   );
   if (process.ppid === config.workerPid) signalProcess(config.workerPid, 'SIGKILL');
-  process.exit(1);
+  end(1);
 }
 
 function onFrame(frame: Frame): void {
@@ -161,7 +179,14 @@ function onFrame(frame: Frame): void {
 function workerGone(): void {
   killAll();
   rmSync(config.pipeDir, { recursive: true, force: true });
-  process.exit(0);
+  end(0);
+}
+
+/** Nothing is left to kill. */
+function end(code: number): void {
+  guard.dismiss();
+  if (config.cgroup !== undefined) discardCgroup(config.cgroup);
+  process.exit(code);
 }
 
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => undefined);

@@ -15,6 +15,9 @@ export const ENDED = 18;
 /** Instead of a config: only fill the code cache. */
 export const PRIME = 'prime';
 
+/** Before a config: kill what the launcher with this config left. */
+export const REAP = 'reap';
+
 /** The launcher's first and only argument, as JSON. */
 export interface LauncherConfig {
   readonly workerPid: number;
@@ -22,6 +25,8 @@ export interface LauncherConfig {
   readonly pipeDir: string;
   /** What every attempt key of this launcher begins with. */
   readonly keyPrefix: string;
+  /** The control group for it and its tasks; absent where there can be none. */
+  readonly cgroup?: string;
   /** Kill the worker too when the lease ends without renewal. */
   readonly killWorker: boolean;
 }

@@ -25,11 +25,11 @@ export function groupRuns(pgid: number): boolean {
   });
 }
 
-/** State, parent and group of a process: the fields behind its name, which may itself hold spaces and brackets. */
+/** State, parent, group and so on of a process: the fields behind its name, which may itself hold spaces and brackets. */
 function statFields(pid: string): readonly string[] {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ', 3);
+    return stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   } catch {
     return [];
   }
@@ -49,6 +49,25 @@ export function processesByKey(matches: (key: string) => boolean): number[] {
     if (key !== undefined && matches(key)) found.push(pid);
   }
   return found;
+}
+
+/** Field 22 of `stat`, counted from the state, which is field 3. */
+const START_TIME = 19;
+
+/**
+ * Those of `pids` that can belong to none of the running tasks: older than the first of them, in none of their groups, no child of this
+ * process. A process that hides from its task is told from one that a running task still needs by its age alone.
+ *
+ * @param leaders process ids (and groups) of the running tasks
+ */
+export function leftovers(pids: readonly number[], leaders: readonly number[]): number[] {
+  const oldest = Math.min(...leaders.map((pid) => Number(statFields(String(pid))[START_TIME] ?? 0)));
+  const groups = new Set(leaders.map(String));
+  return pids.filter((pid) => {
+    const { 1: parent, 2: group = '', [START_TIME]: startTime } = statFields(String(pid));
+    if (startTime === undefined || pid === process.pid || parent === String(process.pid)) return false;
+    return !groups.has(group) && Number(startTime) < oldest;
+  });
 }
 
 /** Kills every process that `matches` finds, and looks again for what it forked meanwhile. Returns how many died. */
