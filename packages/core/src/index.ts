@@ -64,7 +64,18 @@ export type {
   WorkerFacts,
 } from './engine/why.ts';
 export { explain } from './engine/why.ts';
-export type { AlertDraft, EarlierAttempt, FinishedTask, InstanceChanges, QueuedTask } from './engine/changes.ts';
+
+export type {
+  AlertDraft,
+  BroadcastChange,
+  DelayedTask,
+  EarlierAttempt,
+  FinishedSubtask,
+  FinishedTask,
+  InstanceChanges,
+  QueuedTask,
+  SubtaskBinding,
+} from './engine/changes.ts';
 export type { Decision } from './engine/decide.ts';
 export { decide, firstDemand } from './engine/decide.ts';
 export type { Missing } from './engine/draft.ts';
@@ -87,6 +98,7 @@ export type {
   InstanceEndState,
   InstanceLiveState,
   InstanceState,
+  SubtaskEndState,
   TaskEndState,
   TaskState,
 } from './engine/states.ts';
@@ -101,10 +113,13 @@ export type {
   ActiveAttempt,
   Artifact,
   AttemptEnded,
+  BroadcastRecord,
   EngineEvent,
   InstanceFailure,
   InstanceView,
   LiveInstance,
+  SnapshotWorker,
+  Subtask,
   TaskRecord,
   WithdrawnTask,
 } from './engine/view.ts';

@@ -4,58 +4,84 @@ import type { Draft } from './draft.ts';
 import { endTask } from './progress.ts';
 import type { Reason } from './reason.ts';
 import { DEFAULT_LOSSES, retryDelayMs } from './retry.ts';
-import { assertTaskTransition } from './states.ts';
+import { assertTaskTransition, IllegalTransition } from './states.ts';
 import type { AttemptEnded } from './view.ts';
 
 /** An attempt has ended: its task ends with it, or waits for another attempt. */
 export function attemptEnded(draft: Draft, event: AttemptEnded): void {
   const { attempt } = event;
   draft.released.push(attempt.id);
-  switch (verdict(draft, event)) {
-    case 'retry':
-      return again(
-        draft,
-        event,
-        retryDelayMs(planned(draft, attempt.task).definition.retry, attempt.task, failuresOf(event)),
-      );
-    case 'replace':
-      // The first time at once; a worker that loses whatever it is given must not use up the losses in a moment.
-      return again(draft, event, attempt.losses * REPLACE_DELAY_MS);
+  const ended = anotherOrEnd(draft, event);
+  switch (ended) {
+    case 'again':
+      return;
     case 'succeeded':
-      return endTask(draft, attempt.state, { ...ranTo(event), state: 'succeeded', ...yields(event) });
+      return endTask(draft, handedOver(attempt), { ...ranTo(event), state: 'succeeded', ...yields(event) });
     case 'failed':
-      return endTask(draft, attempt.state, {
+      return endTask(draft, handedOver(attempt), {
         ...ranTo(event),
         state: 'failed',
         reason: failureOf(event),
         ...yields(event),
       });
     case 'stopped':
-      return endTask(draft, attempt.state, { ...ranTo(event), state: 'stopped', reason: event.reason ?? STOPPED });
+      return endTask(draft, handedOver(attempt), {
+        ...ranTo(event),
+        state: 'stopped',
+        reason: event.reason ?? STOPPED,
+      });
   }
 }
 
-const STOPPED: Reason = { code: 'stopped', message: 'stopped on request' };
+/** A step of a task: what its attempts count from. */
+export interface CountedStep {
+  readonly step: 'before' | 'after';
+  /** Attempts of the task before this step's first one. */
+  readonly prior: number;
+}
+
+/** Puts another attempt in line if one is due; else says how the last one ended. */
+export function anotherOrEnd(
+  draft: Draft,
+  event: AttemptEnded,
+  counted?: CountedStep,
+): 'again' | 'succeeded' | 'failed' | 'stopped' {
+  const { attempt } = event;
+  const found = verdict(draft, event, counted?.prior ?? 0);
+  if (found === 'retry') {
+    const { retry } = planned(draft, attempt.task).definition;
+    again(draft, event, retryDelayMs(retry, attempt.task, failuresOf(event, counted?.prior ?? 0)), counted);
+    return 'again';
+  }
+  if (found === 'replace') {
+    // The first time at once; a worker that loses whatever it is given must not use up the losses in a moment.
+    again(draft, event, attempt.losses * REPLACE_DELAY_MS, counted);
+    return 'again';
+  }
+  return found;
+}
+
+export const STOPPED: Reason = { code: 'stopped', message: 'stopped on request' };
 
 const REPLACE_DELAY_MS = 1000;
 
 type Verdict = 'succeeded' | 'retry' | 'replace' | 'failed' | 'stopped';
 
-function verdict(draft: Draft, { attempt, end }: AttemptEnded): Verdict {
+function verdict(draft: Draft, { attempt, end }: AttemptEnded, prior: number): Verdict {
   if (end === 'succeeded') return 'succeeded';
   const windingUp = draft.live.state !== 'running' || draft.live.ending;
   if (windingUp) return end === 'failed' ? 'failed' : 'stopped';
   const failed = end === 'failed' || attempt.killReason === 'timeout';
   if (failed) {
     const { retry } = planned(draft, attempt.task).definition;
-    return attempt.attempt - attempt.losses <= retry.max ? 'retry' : 'failed';
+    return attempt.attempt - prior - attempt.losses <= retry.max ? 'retry' : 'failed';
   }
   // Lost with its worker, or stopped by a worker that shuts down: not the task's fault, so not counted as its failure.
   const { onLost } = planned(draft, attempt.task).definition;
   return attempt.losses < (onLost?.retries ?? DEFAULT_LOSSES) ? 'replace' : 'failed';
 }
 
-function again(draft: Draft, event: AttemptEnded, delayMs: number): void {
+function again(draft: Draft, event: AttemptEnded, delayMs: number, counted: CountedStep | undefined): void {
   const { attempt } = event;
   const lost = event.end !== 'failed' && attempt.killReason !== 'timeout';
   const state: EarlierAttempt['state'] = lost ? (event.end === 'stopped' ? 'stopped' : 'lost') : 'failed';
@@ -69,24 +95,35 @@ function again(draft: Draft, event: AttemptEnded, delayMs: number): void {
     end: state,
     ...(reason === undefined ? {} : { reason }),
   });
-  const next = { task: attempt.task, attempt: attempt.attempt + 1, losses: attempt.losses + (lost ? 1 : 0) };
+  const next = {
+    task: attempt.task,
+    attempt: attempt.attempt + 1,
+    losses: attempt.losses + (lost ? 1 : 0),
+    ...(counted === undefined ? {} : { step: counted.step }),
+  };
   if (delayMs > 0) {
-    assertTaskTransition(attempt.state, 'delayed');
+    assertTaskTransition(handedOver(attempt), 'delayed');
     draft.delayed.push({ ...next, cause: 'retry', delayMs });
     draft.events.push({ type: 'task-delayed', task: next.task, attempt: next.attempt, cause: 'retry', delayMs });
   } else {
-    assertTaskTransition(attempt.state, 'ready');
+    assertTaskTransition(handedOver(attempt), 'ready');
     draft.ready.push(next);
     draft.events.push({ type: 'task-ready', task: next.task, attempt: next.attempt });
   }
 }
 
-/** Failures of the task so far, the one at hand included. */
-function failuresOf({ attempt }: AttemptEnded): number {
-  return Math.max(1, attempt.attempt - attempt.losses);
+/** Where a task stands whose attempt has ended. Only subtasks are bound before they are handed over. */
+export function handedOver({ id, state }: AttemptEnded['attempt']): 'dispatched' | 'running' {
+  if (state === 'bound') throw new IllegalTransition(`attempt ${id} is bound and no subtask`);
+  return state;
 }
 
-function failureOf({ attempt, end, reason }: AttemptEnded): Reason {
+/** Failures of the task so far, the one at hand included. */
+function failuresOf({ attempt }: AttemptEnded, prior: number): number {
+  return Math.max(1, attempt.attempt - prior - attempt.losses);
+}
+
+export function failureOf({ attempt, end, reason }: AttemptEnded): Reason {
   if (attempt.killReason === 'timeout' && end !== 'failed')
     return { code: 'timeout', message: 'ran longer than its timeout' };
   if (end === 'lost') {
@@ -97,7 +134,7 @@ function failureOf({ attempt, end, reason }: AttemptEnded): Reason {
   return reason ?? { code: 'failed', message: 'the task failed and gave no reason' };
 }
 
-function ranTo(event: AttemptEnded): Omit<FinishedTask, 'state'> {
+export function ranTo(event: AttemptEnded): Omit<FinishedTask, 'state'> & { readonly attemptId: string } {
   const { attempt, startedAgoMs, endedAgoMs } = event;
   return {
     task: attempt.task,
@@ -108,6 +145,6 @@ function ranTo(event: AttemptEnded): Omit<FinishedTask, 'state'> {
   };
 }
 
-function yields({ outputs, artifacts }: AttemptEnded): Pick<FinishedTask, 'outputs' | 'artifacts'> {
+export function yields({ outputs, artifacts }: AttemptEnded): Pick<FinishedTask, 'outputs' | 'artifacts'> {
   return { ...(outputs === undefined ? {} : { outputs }), ...(artifacts === undefined ? {} : { artifacts }) };
 }

@@ -1,8 +1,8 @@
 import type { JsonObject } from '../json.ts';
 import type { HistoryEvent } from './history.ts';
 import type { Reason } from './reason.ts';
-import type { InstanceEndState, TaskEndState } from './states.ts';
-import type { Artifact, LiveInstance } from './view.ts';
+import type { InstanceEndState, SubtaskEndState, TaskEndState } from './states.ts';
+import type { Artifact, BroadcastRecord, LiveInstance, Subtask } from './view.ts';
 
 /** What a decision writes, all of it in one transaction. Durations, not times: the database's clock dates everything. */
 export interface InstanceChanges {
@@ -14,7 +14,7 @@ export interface InstanceChanges {
   /** Ids of attempts that are no longer active. */
   readonly released: readonly string[];
   readonly ready: readonly QueuedTask[];
-  readonly delayed: readonly (QueuedTask & { readonly cause: 'delay' | 'retry'; readonly delayMs: number })[];
+  readonly delayed: readonly DelayedTask[];
   /** Task → needs met, for tasks that still wait. */
   readonly counters: ReadonlyMap<string, number>;
   /** Tasks that have left `waiting` and whose counter row, if any, goes. */
@@ -24,16 +24,56 @@ export interface InstanceChanges {
    * `skip`: the tasks taken back come as a `withdrawn` command.
    */
   readonly withdraw?: 'settle' | 'skip';
-  /** End every task that has not ended, whatever it waited for. */
-  readonly endRemaining?: { readonly state: 'stopped'; readonly reason: Reason };
+  /** End every task that has not ended, whatever it waited for; `broadcasts`: rows of such may be left. */
+  readonly endRemaining?: RemainingEnd;
+  readonly broadcasts: readonly BroadcastChange[];
+  /** Subtasks to be bound to their incarnations. */
+  readonly subtasks: readonly SubtaskBinding[];
+  readonly finishedSubtasks: readonly FinishedSubtask[];
   readonly alerts: readonly AlertDraft[];
   readonly events: readonly HistoryEvent[];
+}
+
+/** What a decision does to the row of a broadcast, and to those of its subtasks that have not been handed over. */
+export interface BroadcastChange {
+  readonly task: string;
+  /** Absent: the row goes. */
+  readonly record?: BroadcastRecord;
+  /** Of `before`, to be kept for the others. */
+  readonly outputs?: JsonObject;
+  /** So many more of those that wait are handed over. */
+  readonly promote: number;
+  /** All that wait end like this. */
+  readonly withdraw?: { readonly state: 'skipped' | 'stopped'; readonly reason: Reason };
+}
+
+export interface SubtaskBinding extends Subtask {
+  readonly task: string;
+  readonly attempt: number;
+  readonly state: 'bound' | 'dispatched';
+  /** The worker starts it only after this. */
+  readonly delayMs: number;
+}
+
+export interface RemainingEnd {
+  readonly state: 'stopped';
+  readonly reason: Reason;
+  readonly broadcasts: boolean;
 }
 
 export interface QueuedTask {
   readonly task: string;
   readonly attempt: number;
   readonly losses: number;
+  /** Of a broadcast: which step of it this is. */
+  readonly step?: 'before' | 'after';
+}
+
+export interface DelayedTask extends QueuedTask {
+  readonly cause: 'delay' | 'retry';
+  readonly delayMs: number;
+  /** When the delay is over a `fan-out` command is due, instead of a place in line. */
+  readonly fanOut?: true;
 }
 
 interface EndedRun {
@@ -55,7 +95,15 @@ export interface FinishedTask extends EndedRun {
 
 export interface EarlierAttempt extends EndedRun {
   readonly attemptId: string;
-  readonly state: 'failed' | 'stopped' | 'lost';
+  /** `succeeded` is only the end of a broadcast's `before`. */
+  readonly state: 'succeeded' | 'failed' | 'stopped' | 'lost';
+}
+
+export interface FinishedSubtask extends EndedRun {
+  readonly attemptId: string;
+  readonly incarnation: string;
+  readonly state: SubtaskEndState;
+  readonly outputs?: JsonObject;
 }
 
 export interface AlertDraft {

@@ -1,6 +1,7 @@
 import { downstream } from './downstream.ts';
 import type { WorkflowPlan } from '../definition/plan.ts';
 import { attemptEnded } from './attempt.ts';
+import { broadcastAttemptEnded, fanOutLater, settleBroadcasts } from './broadcast.ts';
 import type { InstanceChanges } from './changes.ts';
 import { changesOf, MissingRows, needsRecord, newDraft, planned, requireRecords } from './draft.ts';
 import type { Draft, Missing } from './draft.ts';
@@ -25,6 +26,7 @@ export function decide(view: InstanceView, events: readonly EngineEvent[]): Deci
   const draft = newDraft(view);
   try {
     for (const event of events) apply(draft, event);
+    settleBroadcasts(draft);
     withdrawn(draft, draft.takenBack.splice(0));
     settle(draft, events);
     endIfDone(draft);
@@ -44,7 +46,11 @@ function apply(draft: Draft, event: EngineEvent): void {
     case 'withdrawn':
       return withdrawn(draft, event.tasks);
     case 'attempt-ended':
-      return attemptEnded(draft, event);
+      return planned(draft, event.attempt.task).definition.broadcast === undefined
+        ? attemptEnded(draft, event)
+        : broadcastAttemptEnded(draft, event);
+    case 'fan-out':
+      return fanOutLater(draft, event.task);
     case 'settle':
       return undefined;
   }
@@ -95,7 +101,8 @@ export function firstDemand(
   const demand = new Set<string>();
   for (const { task, failed } of events) {
     const here = plan.tasks.get(task);
-    if (here === undefined) continue;
+    // What an end of a subtask reaches is only known when it is the last one.
+    if (here === undefined || here.definition.broadcast !== undefined) continue;
     const reached = failed && here.definition.retry.max === 0 ? downstream(plan, task) : here.successors;
     for (const id of reached) {
       const successor = plan.tasks.get(id);

@@ -1,9 +1,20 @@
 import type { TaskPlan } from '../definition/plan.ts';
-import type { AlertDraft, EarlierAttempt, FinishedTask, InstanceChanges, QueuedTask } from './changes.ts';
+import type {
+  AlertDraft,
+  BroadcastChange,
+  DelayedTask,
+  EarlierAttempt,
+  FinishedSubtask,
+  FinishedTask,
+  InstanceChanges,
+  QueuedTask,
+  RemainingEnd,
+  SubtaskBinding,
+} from './changes.ts';
 import type { HistoryEvent } from './history.ts';
 import type { Reason } from './reason.ts';
 import type { InstanceEndState } from './states.ts';
-import type { InstanceView, LiveInstance, TaskRecord } from './view.ts';
+import type { AttemptEnded, InstanceView, LiveInstance, TaskRecord } from './view.ts';
 
 /** A decision under way: the view, overlaid by what the events at hand have changed so far. */
 export interface Draft {
@@ -15,15 +26,30 @@ export interface Draft {
   readonly earlier: EarlierAttempt[];
   readonly released: string[];
   readonly ready: QueuedTask[];
-  readonly delayed: (QueuedTask & { readonly cause: 'delay' | 'retry'; readonly delayMs: number })[];
+  readonly delayed: DelayedTask[];
+  /** Broadcasts that this decision touches. */
+  readonly broadcasts: Map<string, BroadcastDraft>;
+  readonly subtasks: SubtaskBinding[];
+  readonly finishedSubtasks: FinishedSubtask[];
   readonly counters: Map<string, number>;
   readonly droppedCounters: string[];
   withdraw?: 'settle' | 'skip';
   /** Tasks that this very decision had put in line when it turned out that nothing more may start. */
   readonly takenBack: { readonly task: string; readonly from: 'ready' | 'delayed'; readonly attempt: number }[];
-  endRemaining?: { readonly state: 'stopped'; readonly reason: Reason };
+  endRemaining?: RemainingEnd;
   readonly alerts: AlertDraft[];
   readonly events: HistoryEvent[];
+}
+
+/** A broadcast as this decision has changed it so far. */
+export interface BroadcastDraft {
+  change: BroadcastChange;
+  /** The workers were looked at in this very decision: nothing of it is written yet. */
+  readonly begun: boolean;
+  /** Failures that may be retried; whether they are is only known when every event was heard. */
+  readonly failures: AttemptEnded[];
+  /** Those that are. */
+  readonly retried: AttemptEnded[];
 }
 
 export function newDraft(view: InstanceView): Draft {
@@ -36,6 +62,9 @@ export function newDraft(view: InstanceView): Draft {
     released: [],
     ready: [],
     delayed: [],
+    broadcasts: new Map(),
+    subtasks: [],
+    finishedSubtasks: [],
     counters: new Map(),
     takenBack: [],
     droppedCounters: [],
@@ -45,8 +74,8 @@ export function newDraft(view: InstanceView): Draft {
 }
 
 export function changesOf(draft: Draft): InstanceChanges {
-  const { view: _view, tasks: _tasks, takenBack: _takenBack, ...changes } = draft;
-  return changes;
+  const { view: _view, tasks: _tasks, takenBack: _takenBack, broadcasts, ...changes } = draft;
+  return { ...changes, broadcasts: [...broadcasts.values()].map(({ change }) => change) };
 }
 
 /** Nothing that this decision has put in line so far shall start after all. */
@@ -59,7 +88,13 @@ export function takeBack(draft: Draft): void {
 export interface Missing {
   readonly tasks: readonly string[];
   readonly activeAttempts: boolean;
+  /** The instance's broadcasts. */
+  readonly broadcasts: boolean;
+  /** Tasks whose workers have to be looked at, and locked. */
+  readonly workers: readonly string[];
 }
+
+export const NOTHING_MISSING: Missing = { tasks: [], activeAttempts: false, broadcasts: false, workers: [] };
 
 /** Thrown inside a decision and caught by `decide`: never seen outside. */
 export class MissingRows extends Error {
@@ -91,5 +126,5 @@ export function recordOf(draft: Draft, task: string): TaskRecord {
 export function requireRecords(draft: Draft, tasks: Iterable<string>): void {
   const missing: string[] = [];
   for (const task of tasks) if (!draft.tasks.has(task) && !draft.view.tasks.has(task)) missing.push(task);
-  if (missing.length > 0) throw new MissingRows({ tasks: missing, activeAttempts: false });
+  if (missing.length > 0) throw new MissingRows({ ...NOTHING_MISSING, tasks: missing });
 }

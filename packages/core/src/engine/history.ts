@@ -1,5 +1,6 @@
 import type { Reason } from './reason.ts';
-import type { AttemptEnd, InstanceEndState, TaskEndState } from './states.ts';
+import type { AttemptEnd, InstanceEndState, SubtaskEndState, TaskEndState } from './states.ts';
+import type { SnapshotWorker } from './view.ts';
 
 /** What the history says. Folding an instance's events in order gives its rows again; `docs/history.md` lists them. */
 export type HistoryEvent =
@@ -22,6 +23,8 @@ export type HistoryEvent =
       readonly attempt: number;
       readonly attemptId: string;
       readonly incarnation: string;
+      /** Of a subtask of a broadcast: its index. */
+      readonly subtask?: number;
     }
   | { readonly type: 'task-running'; readonly task: string; readonly attempt: number; readonly attemptId: string }
   | {
@@ -38,6 +41,28 @@ export type HistoryEvent =
       readonly attemptId: string;
       readonly end: AttemptEnd;
       readonly reason?: Reason;
+      /** Of a subtask that gets another attempt: its index. */
+      readonly subtask?: number;
+    }
+  /** These workers have a subtask each from now on, and no others ever will; its index is its place in the list. */
+  | { readonly type: 'broadcast-started'; readonly task: string; readonly workers: SnapshotWorker[] }
+  | {
+      readonly type: 'subtask-ended';
+      readonly task: string;
+      readonly subtask: number;
+      readonly incarnation: string;
+      readonly state: SubtaskEndState;
+      readonly attempt: number;
+      readonly attemptId: string;
+      readonly reason?: Reason;
+    }
+  /** All subtasks that had not been handed over have ended like this. */
+  | {
+      readonly type: 'subtasks-withdrawn';
+      readonly task: string;
+      readonly count: number;
+      readonly state: 'skipped' | 'stopped';
+      readonly reason: Reason;
     }
   | {
       readonly type: 'task-ended';

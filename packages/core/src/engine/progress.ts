@@ -1,5 +1,6 @@
 import { downstream } from './downstream.ts';
 import type { TaskPlan } from '../definition/plan.ts';
+import { beginBroadcast, dropBroadcast, haltBroadcasts } from './broadcast-begin.ts';
 import { ExpressionError } from '../expression/expression-error.ts';
 import { evaluateCondition } from '../expression/evaluate.ts';
 import type { Scope } from '../expression/scope.ts';
@@ -66,6 +67,7 @@ export function admit(draft: Draft, task: TaskPlan): FinishedTask | undefined {
     requireRecords(draft, downstreamRecords(draft, id));
     return { task: id, state: 'failed', attempt: 0, reason: condition };
   }
+  if (task.definition.broadcast !== undefined) return admitBroadcast(draft, task);
   leaveWaiting(draft, task);
   if (delayMs > 0) {
     assertTaskTransition('waiting', 'delayed');
@@ -77,6 +79,14 @@ export function admit(draft: Draft, task: TaskPlan): FinishedTask | undefined {
     draft.events.push({ type: 'task-ready', task: id, attempt: 1 });
   }
   return undefined;
+}
+
+/** Fails at once where there is no worker for it. */
+function admitBroadcast(draft: Draft, task: TaskPlan): FinishedTask | undefined {
+  const ended = beginBroadcast(draft, task);
+  if (ended === undefined) leaveWaiting(draft, task);
+  else requireRecords(draft, downstreamRecords(draft, ended.task));
+  return ended;
 }
 
 export const FAILURE_ENDS_INSTANCE: Reason = {
@@ -97,7 +107,7 @@ function needNotMet(need: FinishedTask, accepts: readonly TaskEndState[]): Reaso
 }
 
 /** While `onFailure: end` winds an instance up, only such a task starts. */
-function acceptsFailure(task: TaskPlan): boolean {
+export function acceptsFailure(task: TaskPlan): boolean {
   return Object.values(task.definition.needs).some((accepts) => accepts.includes('failed'));
 }
 
@@ -105,6 +115,7 @@ function recordEnd(draft: Draft, from: TaskState, ending: FinishedTask): void {
   assertTaskTransition(from, ending.state);
   const task = planned(draft, ending.task);
   if (from === 'waiting') leaveWaiting(draft, task);
+  if (task.definition.broadcast !== undefined) dropBroadcast(draft, ending.task);
   draft.tasks.set(ending.task, { met: 0, end: { state: ending.state, outputs: ending.outputs ?? {} } });
   draft.finished.push(ending);
   draft.live = {
@@ -137,6 +148,7 @@ function noteFailure(draft: Draft, ending: FinishedTask): void {
   draft.withdraw = 'skip';
   takeBack(draft);
   draft.events.push({ type: 'failure-ends-instance', task: ending.task });
+  haltBroadcasts(draft, FAILURE_ENDS_INSTANCE);
 }
 
 function leaveWaiting(draft: Draft, task: TaskPlan): void {

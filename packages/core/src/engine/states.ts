@@ -9,6 +9,8 @@ export type InstanceState = InstanceLiveState | InstanceEndState;
 export type TaskEndState = 'succeeded' | 'failed' | 'skipped' | 'stopped' | 'lost';
 export type TaskState = 'waiting' | 'delayed' | 'ready' | 'dispatched' | 'running' | TaskEndState;
 
+export type SubtaskEndState = 'succeeded' | 'failed' | 'lost' | 'stopped' | 'skipped';
+
 export type AttemptEnd = 'succeeded' | 'failed' | 'stopped' | 'lost';
 export type AttemptState = 'dispatched' | 'running' | AttemptEnd;
 
@@ -24,8 +26,9 @@ export const INSTANCE_TRANSITIONS: Readonly<Record<InstanceState, readonly Insta
 };
 
 export const TASK_TRANSITIONS: Readonly<Record<TaskState, readonly TaskState[]>> = {
-  waiting: ['delayed', 'ready', 'skipped', 'failed', 'stopped'],
-  delayed: ['ready', 'skipped', 'stopped'],
+  // A broadcast runs as soon as its workers are known, or fails for want of them.
+  waiting: ['delayed', 'ready', 'running', 'skipped', 'failed', 'stopped'],
+  delayed: ['ready', 'running', 'failed', 'skipped', 'stopped'],
   ready: ['dispatched', 'skipped', 'stopped'],
   // An attempt that ends may be followed by another one: at once (ready) or after the retry's delay (delayed).
   dispatched: ['running', 'ready', 'delayed', 'succeeded', 'failed', 'stopped', 'lost'],

@@ -1,4 +1,5 @@
-import { MissingRows, takeBack } from './draft.ts';
+import { haltBroadcasts } from './broadcast-begin.ts';
+import { MissingRows, NOTHING_MISSING, takeBack } from './draft.ts';
 import type { Draft } from './draft.ts';
 import { assertInstanceTransition } from './states.ts';
 import type { EngineEvent } from './view.ts';
@@ -11,6 +12,7 @@ export function stop(draft: Draft, by: string): void {
   draft.withdraw = 'settle';
   takeBack(draft);
   draft.events.push({ type: 'stop-requested', by });
+  haltBroadcasts(draft, { code: 'stopped', message: 'stopped on request' });
 }
 
 /**
@@ -20,12 +22,16 @@ export function stop(draft: Draft, by: string): void {
 export function settle(draft: Draft, events: readonly EngineEvent[]): void {
   if (draft.live.state !== 'stopping' || draft.withdraw !== undefined || events.length === 0) return;
   const active = draft.view.activeAttempts;
-  if (active === undefined) throw new MissingRows({ tasks: [], activeAttempts: true });
+  if (active === undefined) throw new MissingRows({ ...NOTHING_MISSING, activeAttempts: true });
   if (active > draft.released.length) return;
   assertInstanceTransition('stopping', 'stopped');
   const reason = { code: 'stopped', message: 'stopped on request' };
   draft.end = { state: 'stopped', reason };
-  draft.endRemaining = { state: 'stopped', reason: { code: 'instance-stopped', message: 'the instance was stopped' } };
+  draft.endRemaining = {
+    state: 'stopped',
+    reason: { code: 'instance-stopped', message: 'the instance was stopped' },
+    broadcasts: draft.view.plan.broadcasts,
+  };
   draft.events.push(
     { type: 'remaining-ended', state: 'stopped' },
     { type: 'instance-ended', state: 'stopped', reason },

@@ -42,6 +42,35 @@ export interface InstanceView {
   readonly tasks: ReadonlyMap<string, TaskRecord>;
   /** How many attempts are active; loaded only when asked for. */
   readonly activeAttempts?: number;
+  /** The instance's broadcasts that are under way, by task; loaded only when asked for. */
+  readonly broadcasts?: ReadonlyMap<string, BroadcastRecord>;
+  /** Task → the workers that it would be broadcast to, locked against expiry; loaded only when asked for. */
+  readonly workers?: ReadonlyMap<string, readonly SnapshotWorker[]>;
+}
+
+/** A worker incarnation that a broadcast found alive. */
+export interface SnapshotWorker {
+  readonly incarnation: string;
+  readonly worker: string;
+}
+
+/** The `broadcast` row of a task: how far it is. The counts add up to `total`. */
+export interface BroadcastRecord {
+  readonly phase: 'before' | 'fan' | 'after';
+  /** Attempts of `before`; those of `after` are numbered on from here. */
+  readonly priorAttempts: number;
+  readonly total: number;
+  /** Subtasks that are bound and not handed over yet. */
+  readonly waiting: number;
+  /** Subtasks that are handed over and have not ended. */
+  readonly running: number;
+  readonly succeeded: number;
+  readonly failed: number;
+  readonly lost: number;
+  readonly stopped: number;
+  readonly skipped: number;
+  /** Milliseconds since it began. */
+  readonly sinceAgoMs: number;
 }
 
 /** The `active` row of an attempt, as the database has it. */
@@ -51,8 +80,18 @@ export interface ActiveAttempt {
   readonly attempt: number;
   /** Earlier attempts of the task that were lost with their worker. */
   readonly losses: number;
-  readonly state: 'dispatched' | 'running';
+  /** `bound` is a subtask's that has not been handed over. */
+  readonly state: 'bound' | 'dispatched' | 'running';
   readonly killReason: 'stop' | 'timeout' | null;
+  /** Present on a subtask of a broadcast. */
+  readonly subtask?: Subtask;
+}
+
+/** Which of a broadcast's subtasks: it belongs to its incarnation for life. */
+export interface Subtask {
+  readonly incarnation: string;
+  /** From 0. */
+  readonly index: number;
 }
 
 export interface AttemptEnded {
@@ -79,6 +118,8 @@ export type EngineEvent =
   | { readonly type: 'stop'; readonly by: string }
   /** Tasks that were taken back from the line because `onFailure: end` struck. */
   | { readonly type: 'withdrawn'; readonly tasks: readonly WithdrawnTask[] }
+  /** The delay of a broadcast is over: look which workers there are. */
+  | { readonly type: 'fan-out'; readonly task: string }
   /** Look whether a stopping instance has come to rest. */
   | { readonly type: 'settle' }
   | AttemptEnded;

@@ -11,6 +11,7 @@ const PARTITIONED = [
   ['instance_end', 'fillfactor = 100'],
   ['finished_task', 'fillfactor = 100'],
   ['earlier_attempt', 'fillfactor = 100'],
+  ['finished_subtask', 'fillfactor = 100'],
   ['history', 'fillfactor = 100'],
   ['log_chunk', 'fillfactor = 100'],
 ] as const;

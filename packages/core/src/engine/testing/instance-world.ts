@@ -9,7 +9,16 @@ import type { HistoryEntry } from '../folded.ts';
 import type { HistoryEvent } from '../history.ts';
 import type { Reason } from '../reason.ts';
 import type { TaskEndState } from '../states.ts';
-import type { ActiveAttempt, AttemptEnded, EngineEvent, InstanceView, LiveInstance, TaskRecord } from '../view.ts';
+import type {
+  ActiveAttempt,
+  AttemptEnded,
+  BroadcastRecord,
+  EngineEvent,
+  InstanceView,
+  LiveInstance,
+  SnapshotWorker,
+  TaskRecord,
+} from '../view.ts';
 import type { Fate } from './reference.ts';
 
 const ACCEPTS: readonly (readonly TaskEndState[])[] = [
@@ -90,6 +99,11 @@ function newRows(definition: WorkflowDefinition) {
     commands: [{ type: 'start' }] as EngineEvent[],
     finished: new Map<string, InstanceChanges['finished'][number]>(),
     earlier: [] as InstanceChanges['earlier'][number][],
+    broadcasts: new Map<string, BroadcastRecord>(),
+    finishedSubtasks: [] as InstanceChanges['finishedSubtasks'][number][],
+    /** Alive: a broadcast that begins now is given to these. */
+    workers: [] as SnapshotWorker[],
+    lastAttempt: 0,
     history,
     note: (events: readonly HistoryEvent[]): void => {
       if (events.length > 0) history.push({ id: String(history.length + 1), events });
@@ -98,7 +112,7 @@ function newRows(definition: WorkflowDefinition) {
 }
 
 type Rows = ReturnType<typeof newRows>;
-type Lined = { readonly attempt: number; readonly losses: number };
+type Lined = { readonly attempt: number; readonly losses: number; readonly fanOut?: true };
 
 function must(holds: boolean, message: string): asserts holds {
   if (!holds) throw new Error(message);
@@ -108,14 +122,13 @@ function must(holds: boolean, message: string): asserts holds {
 export function instanceWorld(definition: WorkflowDefinition) {
   const rows = newRows(definition);
   const { ready, delayed, active, note } = rows;
-  let lastAttempt = 0;
   note([{ type: 'instance-created', by: 'test', version: '1' }]);
 
   const claim = (task: string): void => {
     const from = ready.get(task);
     if (from === undefined) return;
     ready.delete(task);
-    const id = String(++lastAttempt);
+    const id = String(++rows.lastAttempt);
     active.set(id, { id, task, attempt: from.attempt, losses: from.losses, state: 'running', killReason: null });
     note([{ type: 'task-dispatched', task, attempt: from.attempt, attemptId: id, incarnation: '1' }]);
     note([{ type: 'task-running', task, attempt: from.attempt, attemptId: id }]);
@@ -125,6 +138,7 @@ export function instanceWorld(definition: WorkflowDefinition) {
     const from = delayed.get(task);
     if (from === undefined) return;
     delayed.delete(task);
+    if (from.fanOut === true) return void rows.commands.push({ type: 'fan-out', task });
     ready.set(task, from);
     note([{ type: 'task-ready', task, attempt: from.attempt }]);
   };
@@ -141,6 +155,8 @@ function recordOf(rows: Rows, task: string): TaskRecord {
 function stepOn(rows: Rows, events: readonly EngineEvent[]): void {
   const tasks = new Map<string, TaskRecord>();
   let activeAttempts: number | undefined;
+  let broadcasts: InstanceView['broadcasts'];
+  const workers = new Map<string, readonly SnapshotWorker[]>();
   for (;;) {
     const run = runContext({ id: '1', workflow: 'w', project: 'p', timeUtc: '2026-01-01T00:00:00Z', zone: 'UTC' });
     const view: InstanceView = {
@@ -148,13 +164,17 @@ function stepOn(rows: Rows, events: readonly EngineEvent[]): void {
       plan: rows.plan,
       scope: { params: {}, run },
       tasks,
+      workers,
       ...(activeAttempts === undefined ? {} : { activeAttempts }),
+      ...(broadcasts === undefined ? {} : { broadcasts }),
     };
     const decision = decide(view, events);
     if (decision.kind === 'decided') return write(rows, decision.changes);
     rows.state.loads++;
     for (const task of decision.missing.tasks) tasks.set(task, recordOf(rows, task));
     if (decision.missing.activeAttempts) activeAttempts = rows.active.size;
+    if (decision.missing.broadcasts) broadcasts = new Map(rows.broadcasts);
+    for (const task of decision.missing.workers) workers.set(task, [...rows.workers]);
   }
 }
 
@@ -176,19 +196,89 @@ function write(rows: Rows, changes: InstanceChanges): void {
   if (changes.live.ending)
     for (const { task } of [...changes.ready, ...changes.delayed])
       must(acceptsFailure(rows, task), `${task} may start after a failure`);
+  writeBroadcasts(rows, changes);
   for (const one of changes.ready) putIn(rows, rows.ready, one);
   for (const one of changes.delayed) putIn(rows, rows.delayed, one);
+  if (changes.withdraw !== undefined)
+    for (const { task, killReason } of rows.active.values())
+      must(
+        killReason !== null || (rows.live.state === 'running' && acceptsFailure(rows, task)),
+        `${task} is to end, too`,
+      );
   if (changes.withdraw === 'settle') commands.push({ type: 'settle' });
+  if (changes.endRemaining?.broadcasts === true) rows.broadcasts.clear();
   if (changes.endRemaining !== undefined)
     for (const task of rows.plan.tasks.keys()) {
       if (ends.has(task)) continue;
       ends.set(task, changes.endRemaining.state);
-      finished.set(task, { task, attempt: 0, ...changes.endRemaining });
+      const { state: ended, reason } = changes.endRemaining;
+      finished.set(task, { task, attempt: 0, state: ended, reason });
     }
   if (changes.end !== undefined) {
     state.end = changes.end.state;
     state.reason = changes.end.reason;
   }
+}
+
+function writeBroadcasts(rows: Rows, { broadcasts, subtasks, finishedSubtasks }: InstanceChanges): void {
+  rows.finishedSubtasks.push(...finishedSubtasks);
+  for (const { task, record, withdraw, promote } of broadcasts) {
+    const bound = [...rows.active.values()].filter((one) => one.task === task && one.state === 'bound');
+    if (withdraw !== undefined) for (const one of bound.splice(0)) endBound(rows, one, withdraw);
+    must(bound.length >= promote, 'as many wait as are handed over');
+    for (const one of bound.slice(0, promote)) handOver(rows, one);
+    if (record === undefined) rows.broadcasts.delete(task);
+    else rows.broadcasts.set(task, record);
+  }
+  for (const { task, attempt, incarnation, index, state } of subtasks) {
+    const id = String(++rows.lastAttempt);
+    const one: ActiveAttempt = {
+      id,
+      task,
+      attempt,
+      losses: 0,
+      state: 'bound',
+      killReason: null,
+      subtask: { incarnation, index },
+    };
+    must(
+      [...rows.active.values()].every((other) => other.task !== task || other.subtask?.incarnation !== incarnation),
+      'a worker has one subtask of a broadcast',
+    );
+    rows.active.set(id, one);
+    if (state === 'dispatched') handOver(rows, one);
+  }
+  for (const [task, record] of rows.broadcasts) checkCounts(rows, task, record);
+}
+
+function endBound(
+  rows: Rows,
+  one: ActiveAttempt,
+  { state, reason }: { state: 'skipped' | 'stopped'; reason: Reason },
+): void {
+  const { id: attemptId, task, attempt, subtask } = one;
+  rows.active.delete(attemptId);
+  rows.finishedSubtasks.push({ task, attempt, attemptId, incarnation: subtask?.incarnation ?? '', state, reason });
+}
+
+function handOver(rows: Rows, one: ActiveAttempt): void {
+  rows.active.set(one.id, { ...one, state: 'dispatched' });
+  const { id: attemptId, task, attempt, subtask } = one;
+  const incarnation = subtask?.incarnation ?? '';
+  rows.note([{ type: 'task-dispatched', task, attempt, attemptId, incarnation, subtask: subtask?.index ?? 0 }]);
+}
+
+function checkCounts({ active, finishedSubtasks }: Rows, task: string, record: BroadcastRecord): void {
+  const { total, waiting, running, succeeded, failed, lost, stopped, skipped } = record;
+  must(waiting + running + succeeded + failed + lost + stopped + skipped === total, 'the counts add up');
+  const subtasks = [...active.values()].filter((one) => one.task === task && one.subtask !== undefined);
+  must(subtasks.filter(({ state }) => state === 'bound').length === waiting, 'as many wait as the row says');
+  must(subtasks.filter(({ state }) => state !== 'bound').length === running, 'as many run as the row says');
+  for (const [state, count] of Object.entries({ succeeded, failed, lost, stopped, skipped }))
+    must(
+      finishedSubtasks.filter((one) => one.task === task && one.state === state).length === count,
+      `as many ${state}`,
+    );
 }
 
 function acceptsFailure({ definition }: Rows, task: string): boolean {
