@@ -34,7 +34,7 @@ if (files.length === 0) {
 
 /** Absolute paths: packages and scripts first, then end to end, each in order of name. */
 function testFiles(filters: string[]): string[] {
-  const folders = ['packages', 'scripts', 'bench', 'simulation', 'e2e', 'examples'];
+  const folders = ['packages', 'scripts', 'bench', 'simulation', 'chaos', 'e2e', 'examples'];
   const all = folders.flatMap((folder) => testFilesIn(join(ROOT, folder)).toSorted());
   if (filters.length === 0) return all;
   return all.filter((file) => filters.some((filter) => relative(ROOT, file).includes(filter.replace(/^\.\//, ''))));
