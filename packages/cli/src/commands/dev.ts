@@ -4,7 +4,7 @@ import type { Command } from 'commander';
 import { Option } from 'commander';
 import { directory, examples, integer, withJson } from '../command.ts';
 import { DEFAULT_DATA_DIR } from '../connection/connect.ts';
-import { CliFailure, usageFailure } from '../failure.ts';
+import { CliFailure } from '../failure.ts';
 import { listenFailure } from '../listen-address.ts';
 import type { LogLevelName } from '../server-log.ts';
 import { LOG_LEVELS, readableLog } from '../server-log.ts';
@@ -27,11 +27,16 @@ const HOST = '127.0.0.1';
 export function define(command: Command, terminal: Terminal): void {
   withJson(command)
     .description(
-      'Runs everything on this machine: api, master, alert and workers, on an embedded real PostgreSQL. With --json: prints one line {"url":…,"token":…} when it is ready. Ctrl-C lets running tasks finish and stops everything; a second one stops at once.',
+      'Runs everything on this machine: api, master, alert and workers, on an embedded real PostgreSQL. With --json: prints one line {"url":…,"token":…} when it is ready. A server or worker process that dies is started again. Ctrl-C lets running tasks finish and stops everything; a second one stops at once.',
     )
     .option('--port <n>', 'where to listen on 127.0.0.1; 0 takes a free one', integer(0, 65_535), 7400)
     .option('--data <dir>', 'where everything is kept', directory, `./${DEFAULT_DATA_DIR}`)
-    .option('--masters <n>', 'how many masters', integer(1, 16), 1)
+    .option(
+      '--masters <n>',
+      'how many server processes, each with all roles; the first has the port',
+      integer(1, 16),
+      1,
+    )
     .option('--workers <n>', 'how many worker processes', integer(1, 16), 1)
     .option(
       '--slots <n>',
@@ -45,16 +50,12 @@ export function define(command: Command, terminal: Terminal): void {
     .action(async (options: DevCommandOptions) => dev(terminal, options));
   examples(command, [
     ['keelson dev', `on http://${HOST}:7400, data in ./${DEFAULT_DATA_DIR}`],
+    ['keelson dev --masters 3 --workers 4', 'a cluster of processes on one machine'],
     ['keelson dev --port 0 --data /tmp/try --json', 'for a script'],
   ]);
 }
 
 async function dev(terminal: Terminal, options: DevCommandOptions): Promise<void> {
-  if (options.masters > 1)
-    throw usageFailure(
-      'this release of "keelson dev" runs one master',
-      'several masters run with "keelson serve --roles master" on one PostgreSQL',
-    );
   const dataDir = resolve(terminal.cwd, options.data);
   const { startDev } = await import('@keelson/server');
   const log = readableLog(terminal.stderr, options.logLevel, painter(terminal.stderr, terminal.env));
@@ -64,6 +65,7 @@ async function dev(terminal: Terminal, options: DevCommandOptions): Promise<void
     const running = await startDev({
       port: options.port,
       dataDir,
+      masters: options.masters,
       workers: options.workers,
       slots: options.slots,
       log,

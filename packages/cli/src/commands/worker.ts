@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { availableParallelism, hostname } from 'node:os';
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
+import { Option } from 'commander';
 import { directory, examples, integer, workerGroup } from '../command.ts';
 import { EXIT } from '../exit-codes.ts';
 import { CliFailure, systemErrorCode, usageFailure } from '../failure.ts';
@@ -17,7 +18,9 @@ interface WorkerCommandOptions {
   readonly name?: string;
   readonly data: string;
   readonly tokenFile?: string;
-  readonly drain: number;
+  readonly grace: number;
+  /** The former name of `grace`. */
+  readonly drain?: number;
 }
 
 const DEFAULT_DIRECTORY = '.keelson-worker';
@@ -25,24 +28,29 @@ const DEFAULT_DIRECTORY = '.keelson-worker';
 export function define(command: Command, terminal: Terminal): void {
   command
     .description(
-      'Runs a worker. The first SIGTERM or Ctrl-C drains it: nothing new starts, what runs may finish. A second one ends it at once.',
+      'Runs a worker. The first SIGTERM or Ctrl-C drains it: nothing new starts, what runs may finish within --grace, and what does not is handed back to run elsewhere. A second one ends it at once.',
     )
-    .option('--server <url...>', 'the servers; the next one is used when one fails (default: KEELSON_URL)')
+    .option(
+      '--server <url...>',
+      'the servers, one by one or comma separated; the next one is used when one fails (default: KEELSON_URL)',
+    )
     .option('--group <name>', 'the worker group', workerGroup, 'default')
     .option('--slots <n>', 'how many tasks it runs at the same time', integer(1, 10_000), availableParallelism())
     .option('--name <name>', 'unique among the live workers (default: made from host and data directory)')
     .option('--data <dir>', 'a directory of its own, on a local disk', directory, `./${DEFAULT_DIRECTORY}`)
     .option('--token-file <file>', 'a file with a token of the role worker (default: KEELSON_TOKEN)')
-    .option('--drain <seconds>', 'how long running tasks may go on after the first signal', integer(0, 86_400), 30)
+    .option('--grace <seconds>', 'how long running tasks may go on after the first signal', integer(0, 86_400), 30)
+    .addOption(new Option('--drain <seconds>').argParser(integer(0, 86_400)).hideHelp())
     .action(async (options: WorkerCommandOptions) => worker(terminal, options));
   examples(command, [
     ['keelson worker --server http://keelson:7400 --slots 16', 'KEELSON_TOKEN holds a token of the role worker'],
-    ['keelson worker --server http://a:7400 http://b:7400 --group gpu', 'two servers, one group'],
+    ['keelson worker --server http://a:7400,http://b:7400 --group gpu', 'two servers, one group'],
   ]);
 }
 
 async function worker(terminal: Terminal, options: WorkerCommandOptions): Promise<void> {
-  const servers = options.server ?? listOf(terminal.env['KEELSON_URL']);
+  const servers = (options.server ?? [terminal.env['KEELSON_URL'] ?? '']).flatMap(listOf);
+  const grace = options.drain ?? options.grace;
   if (servers.length === 0) throw usageFailure('which server? Give --server URL, or set KEELSON_URL');
   for (const server of servers) checkUrl(server);
   const token = await readToken(terminal, options.tokenFile);
@@ -52,18 +60,20 @@ async function worker(terminal: Terminal, options: WorkerCommandOptions): Promis
   const running = createWorker({ servers, token, name, group: options.group, slots: options.slots, dataDir });
   const stop = stopOnSignal(
     terminal,
-    `Draining: no new task starts, running ones have ${options.drain} s. Again: end at once.`,
+    `Draining: no new task starts, running ones have ${grace} s. Again: end at once.`,
   );
   try {
     remark(terminal, `Worker ${name} (group ${options.group}, ${options.slots} slots) joins ${servers.join(', ')}`);
-    const starting = running.start();
-    await Promise.race([starting, stop.asked]).catch((error: unknown) => {
+    const live = async (): Promise<void> => {
+      await running.start();
+      await running.ended;
+    };
+    await Promise.race([live(), stop.asked]).catch((error: unknown) => {
       if (error instanceof RegistrationRefused)
         throw new CliFailure('registration-refused', error.message, { exitCode: EXIT.refused });
       throw error;
     });
-    await stop.asked;
-    await running.drain(options.drain * 1000);
+    await running.drain(grace * 1000);
   } finally {
     stop.release();
     await running.stop();
@@ -71,8 +81,8 @@ async function worker(terminal: Terminal, options: WorkerCommandOptions): Promis
   remark(terminal, `Worker ${name} has left`);
 }
 
-function listOf(url: string | undefined): string[] {
-  return url === undefined || url === '' ? [] : [url];
+function listOf(urls: string): string[] {
+  return urls.split(',').flatMap((url) => (url.trim() === '' ? [] : [url.trim()]));
 }
 
 function checkUrl(text: string): void {

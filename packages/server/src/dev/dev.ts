@@ -1,22 +1,23 @@
 import { randomBytes } from 'node:crypto';
 import { chmod, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { migrate } from '@keelson/store';
 import type { Store } from '@keelson/store';
 import { startEmbeddedPostgres } from '@keelson/store/embedded';
-import type { EmbeddedPostgres } from '@keelson/store/embedded';
 import type { Logger } from 'pino';
-import { startServer } from '../serve.ts';
-import type { RunningServer } from '../serve.ts';
+import { migrateOwn } from './migrate-own.ts';
+import { startDevServers } from './servers.ts';
+import type { DevServers } from './servers.ts';
+import { supervise } from './supervise.ts';
+import type { Supervised } from './supervise.ts';
 import { offerWarehouse } from './warehouse.ts';
-import { startWorkerProcess } from './worker-process.ts';
-import type { WorkerProcess } from './worker-process.ts';
 
 export interface DevOptions {
   /** 0 takes a free one. */
   readonly port: number;
   /** Holds everything: the database, the secret key, the workers' directories. */
   readonly dataDir: string;
+  /** Server processes, each with all roles; with one, the default, it is this process. */
+  readonly masters?: number;
   readonly workers: number;
   /** Tasks at once, per worker. */
   readonly slots: number;
@@ -27,17 +28,19 @@ export interface RunningDev {
   readonly url: string;
   /** An admin's, good until `stop`. */
   readonly token: string;
-  /** Resolves with a sentence when a part of it has ended by itself. */
+  /** Resolves with a sentence when its database has ended by itself. Anything else that ends is started again. */
   readonly broken: Promise<string>;
   /** Lets running tasks finish for a moment, then ends everything. Any number of calls. */
   stop(): Promise<void>;
 }
 
 const HOST = '127.0.0.1';
+const WORKER_MODULE = new URL('./worker-main.ts', import.meta.url);
+const WORKER_STOP_WITHIN_MS = 20_000;
 
 /**
- * Everything on this machine: an embedded PostgreSQL, all server roles in this process, and workers in processes of their own (a worker
- * that loses its lease is killed, and must not take the server with it).
+ * Everything on this machine: an embedded PostgreSQL, all server roles in this process (or in several of their own), and workers in
+ * processes of their own (a worker that loses its lease is killed, and must not take the server with it).
  */
 export async function startDev(options: DevOptions): Promise<RunningDev> {
   const { dataDir, port, log } = options;
@@ -47,29 +50,31 @@ export async function startDev(options: DevOptions): Promise<RunningDev> {
     );
   });
   const database = await startEmbeddedPostgres({ dataDir, log: (line) => log.debug({ part: 'postgres' }, line) });
-  const started: { server?: RunningServer; workers: WorkerProcess[] } = { workers: [] };
+  const started: { servers?: DevServers; workers: Supervised[] } = { workers: [] };
   const stop = async (): Promise<void> => {
     await Promise.all(started.workers.map((worker) => worker.stop()));
-    await started.server?.stop();
+    await started.servers?.stop();
     await rm(join(dataDir, 'dev.json'), { force: true });
     await database.stop();
   };
   try {
-    await migrate(database.url);
+    await migrateOwn(database.url, log);
     const secretKey = await ensureSecretKey(dataDir);
-    const server = (started.server = await startServer({
-      roles: ['api', 'master', 'alert'],
+    const servers = (started.servers = await startDevServers({
+      count: options.masters ?? 1,
       databaseUrl: database.url,
-      listen: { host: HOST, port },
       secretKey,
+      host: HOST,
+      port,
       log,
     }));
-    await offerWarehouse(database.url, server.store.datasources);
-    const token = await freshToken(server.store, 'admin', 'dev');
-    await startWorkers(options, server, started.workers);
-    await writePrivate(join(dataDir, 'dev.json'), JSON.stringify({ url: server.url, token, pid: process.pid }));
+    const [url = ''] = servers.urls;
+    await offerWarehouse(database.url, servers.store.datasources);
+    const token = await freshToken(servers.store, 'admin', 'dev');
+    await startWorkers(options, servers, started.workers);
+    await writePrivate(join(dataDir, 'dev.json'), JSON.stringify({ url, token, pid: process.pid }));
     let stopping: Promise<void> | undefined;
-    return { url: server.url, token, broken: broken(database, started.workers), stop: () => (stopping ??= stop()) };
+    return { url, token, broken: database.ended, stop: () => (stopping ??= stop()) };
   } catch (error) {
     await stop();
     throw error;
@@ -77,19 +82,29 @@ export async function startDev(options: DevOptions): Promise<RunningDev> {
 }
 
 async function startWorkers(
-  { dataDir, workers, slots }: DevOptions,
-  server: RunningServer,
-  into: WorkerProcess[],
+  { dataDir, workers, slots, log }: DevOptions,
+  { store, urls }: DevServers,
+  into: Supervised[],
 ): Promise<void> {
-  const token = await freshToken(server.store, 'worker', 'dev-worker');
+  const token = await freshToken(store, 'worker', 'dev-worker');
   for (let number = 1; number <= workers; number++) {
+    // Each begins with another server, so that all have some.
+    const first = (number - 1) % urls.length;
+    const name = `dev-${number}`;
     into.push(
-      startWorkerProcess({
-        server: server.url,
-        token,
-        name: `dev-${number}`,
-        slots,
-        dataDir: join(dataDir, `worker-${number}`),
+      supervise({
+        name: `worker ${name}`,
+        module: WORKER_MODULE,
+        settings: {
+          kind: 'worker',
+          servers: [...urls.slice(first), ...urls.slice(0, first)],
+          token,
+          name,
+          slots,
+          dataDir: join(dataDir, `worker-${number}`),
+        },
+        stopWithinMs: WORKER_STOP_WITHIN_MS,
+        log,
       }),
     );
   }
@@ -101,10 +116,6 @@ async function freshToken(store: Store, role: 'admin' | 'worker', name: string):
   for (const old of await store.tokens.list())
     if (old.name === name && old.revokedAt === null) await store.tokens.revoke(old.id);
   return (await store.tokens.create({ name, role })).token;
-}
-
-async function broken(database: EmbeddedPostgres, workers: readonly WorkerProcess[]): Promise<string> {
-  return Promise.race([database.ended, ...workers.map((worker) => worker.ended)]);
 }
 
 /** The key is made once: what it encrypts in this data directory can only be read with it. */

@@ -1,4 +1,5 @@
 import type { Readable } from 'node:stream';
+import { WORKER_HEADERS } from '@keelson/protocol';
 import type { Dispatcher } from 'undici';
 import type { z } from 'zod';
 import type { Clock } from '@keelson/core';
@@ -20,6 +21,8 @@ export interface Call {
   readonly headers?: Readonly<Record<string, string>>;
   readonly timeoutMs: number;
   readonly signal?: AbortSignal | undefined;
+  /** Shown the headers of whatever answer comes. */
+  readonly onAnswer?: (headers: Dispatcher.ResponseData['headers']) => void;
 }
 
 const MAX_PROBLEM_BYTES = 64 * 1024;
@@ -32,10 +35,12 @@ export async function makeCall<T>(
   read: (response: Dispatcher.ResponseData) => Promise<T>,
 ): Promise<Outcome<T>> {
   const server = servers.current();
+  const gone = server.gone();
   const controller = new AbortController();
   const abort = (): void => controller.abort();
   const cancelTimeout = clock.after(call.timeoutMs, abort);
   call.signal?.addEventListener('abort', abort);
+  gone.addEventListener('abort', abort);
   try {
     if (call.signal?.aborted === true) return { kind: 'failed', message: 'given up' };
     const response = await server[call.connection].request({
@@ -47,16 +52,20 @@ export async function makeCall<T>(
       headersTimeout: 0,
       bodyTimeout: 0,
     });
+    learnServers(servers, response);
+    call.onAnswer?.(response.headers);
     if (response.statusCode >= 200 && response.statusCode < 300) return { kind: 'ok', value: await read(response) };
     return await problemOutcome(servers, server, response);
   } catch (error) {
     if (call.signal?.aborted === true) return { kind: 'failed', message: 'given up' };
-    servers.failed(server);
+    if (gone.aborted) return { kind: 'failed', message: `${server.name}: given up, another call to it got no answer` };
     const why = controller.signal.aborted ? `no answer within ${call.timeoutMs} ms` : errorText(error);
+    servers.failed(server, 'gone');
     return { kind: 'failed', message: `${server.name}: ${why}` };
   } finally {
     cancelTimeout();
     call.signal?.removeEventListener('abort', abort);
+    gone.removeEventListener('abort', abort);
   }
 }
 
@@ -65,12 +74,12 @@ export function postJson<T>(
   servers: Servers,
   clock: Clock,
   schema: z.ZodType<T>,
-  call: Omit<Call, 'method' | 'headers'>,
+  call: Omit<Call, 'method'>,
 ): Promise<Outcome<T>> {
   return makeCall(
     servers,
     clock,
-    { ...call, method: 'POST', headers: { 'content-type': 'application/json' } },
+    { ...call, method: 'POST', headers: { 'content-type': 'application/json', ...call.headers } },
     async (response) => {
       const parsed = schema.safeParse(await response.body.json());
       if (parsed.success) return parsed.data;
@@ -80,6 +89,11 @@ export function postJson<T>(
       );
     },
   );
+}
+
+function learnServers(servers: Servers, { headers }: Dispatcher.ResponseData): void {
+  const named = headers[WORKER_HEADERS.servers];
+  if (typeof named === 'string') servers.learn(named.split(','));
 }
 
 async function problemOutcome(
@@ -93,7 +107,7 @@ async function problemOutcome(
   const { statusCode } = response;
   const isRefusal = statusCode >= 400 && statusCode < 500 && statusCode !== 408 && statusCode !== 429;
   if (isRefusal) return { kind: 'refused', status: statusCode, code: problem.code, message };
-  servers.failed(server);
+  servers.failed(server, 'refusing');
   return { kind: 'failed', message: `${server.name}: ${message}` };
 }
 

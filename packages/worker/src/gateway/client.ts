@@ -1,6 +1,8 @@
 import { createReadStream } from 'node:fs';
+import { availableParallelism, loadavg } from 'node:os';
 import type { Readable } from 'node:stream';
 import {
+  WORKER_HEADERS,
   pollResponse,
   registerResponse,
   renewResponse,
@@ -50,8 +52,14 @@ const BLOB_TIMEOUT_MS = 30 * 60_000;
 const POLL_SLACK_MS = 10_000;
 const OCTETS = { 'content-type': 'application/octet-stream' };
 
+/** What a worker is told beside the answers. */
+export interface GatewayHints {
+  /** A newer worker of the same name has joined; told at every renewal. */
+  superseded?(): void;
+}
+
 /** Opens the connections lazily. Throws on a bad server URL. */
-export function openGateway(urls: readonly string[], clock: Clock): Gateway {
+export function openGateway(urls: readonly string[], clock: Clock, hints: GatewayHints = {}): Gateway {
   const servers = openServers(urls);
   return {
     register(joinToken, request, signal) {
@@ -66,7 +74,7 @@ export function openGateway(urls: readonly string[], clock: Clock): Gateway {
       } as const;
       return postJson(servers, clock, registerResponse, call);
     },
-    as: (credential, signal) => incarnationGateway(servers, clock, { bearer: credential, signal }),
+    as: (credential, signal) => incarnationGateway(servers, clock, { bearer: credential, signal }, hints),
     close: () => servers.close(),
   };
 }
@@ -74,7 +82,12 @@ export function openGateway(urls: readonly string[], clock: Clock): Gateway {
 /** What every call of an incarnation carries. */
 type Credentials = Pick<Call, 'bearer' | 'signal'>;
 
-function incarnationGateway(servers: Servers, clock: Clock, credentials: Credentials): IncarnationGateway {
+function incarnationGateway(
+  servers: Servers,
+  clock: Clock,
+  credentials: Credentials,
+  hints: GatewayHints,
+): IncarnationGateway {
   const call = { ...credentials, timeoutMs: CALL_TIMEOUT_MS, connection: 'calls' } as const;
   return {
     ...blobGateway(servers, clock, credentials),
@@ -94,9 +107,11 @@ function incarnationGateway(servers: Servers, clock: Clock, credentials: Credent
       return postJson(servers, clock, renewResponse, {
         ...call,
         path: 'renew',
+        headers: { [WORKER_HEADERS.load]: loadPerCore() },
         body,
         connection: 'renewals',
         timeoutMs,
+        onAnswer: (headers) => headers[WORKER_HEADERS.superseded] !== undefined && hints.superseded?.(),
       });
     },
     async log(token, offset, data) {
@@ -133,6 +148,11 @@ function incarnationGateway(servers: Servers, clock: Clock, credentials: Credent
       );
     },
   };
+}
+
+function loadPerCore(): string {
+  const [lastMinute = 0] = loadavg();
+  return (lastMinute / availableParallelism()).toFixed(2);
 }
 
 function blobGateway(servers: Servers, clock: Clock, credentials: Credentials): BlobGateway {

@@ -29,7 +29,7 @@ export async function openHouse(options: WorkerOptions, clock: Clock, log: Worke
   const limits = options.outputLimits ?? DEFAULT_OUTPUT_LIMITS;
   const killGraceMs = options.killGraceMs ?? DEFAULT_KILL_GRACE_MS;
   const allowedEnv = allowedEnvironment(options.envAllowlist ?? DEFAULT_ENV_ALLOWLIST);
-  const gateway = openGateway(options.servers, clock);
+  const gateway = openGateway(options.servers, clock, { superseded: once(() => warnOfNamesake(options, log)) });
   const dataDir: DataDir = await openDataDir(options.dataDir, log);
   const launcher = startLauncher({
     dataDir: dataDir.path,
@@ -56,4 +56,20 @@ export async function openHouse(options: WorkerOptions, clock: Clock, log: Worke
       dataDir.release();
     },
   };
+}
+
+function once(action: () => void): () => void {
+  let done = false;
+  return () => {
+    if (!done) action();
+    done = true;
+  };
+}
+
+function warnOfNamesake({ name }: WorkerOptions, log: WorkerLog): void {
+  log(
+    'warn',
+    'another worker has joined under the name of this one, which is given no tasks any more: if both are to work, start one with another --name and --data',
+    { name },
+  );
 }

@@ -17,6 +17,11 @@ export interface Worker {
   drain(graceMs?: number): Promise<void>;
   /** Ends what runs (reported as lost, `worker-shutdown`), says goodbye, and gives everything back. Never throws. */
   stop(): Promise<void>;
+  /**
+   * Settles when it has come to its end: after `stop` or `drain`, or by itself. Rejects with `RegistrationRefused` when the servers do not
+   * want it any more (its join token was revoked, say).
+   */
+  readonly ended: Promise<void>;
   readonly events: WorkerEvents;
 }
 
@@ -39,6 +44,8 @@ const DRAIN_LOOK_MS = 20;
 /** A server that forgets its workers at once must not be asked without a pause. */
 const SHORT_LIFE_MS = 1000;
 const REFUSALS_AT_START: readonly number[] = [400, 401, 403, 404, 422, 426];
+/** Later a bad request may be some proxy's; these are said by a server that knows this worker, and does not want it. */
+const FINAL_REFUSALS: readonly string[] = ['unauthenticated', 'forbidden', 'unsupported-protocol'];
 
 /** Everything that a worker needs of the world around it. */
 export interface Surroundings {
@@ -84,6 +91,9 @@ export function createWorkerIn(surroundings: Surroundings): Worker {
   let started: Promise<void> | undefined;
   let life: Promise<void> | undefined;
   let stopped: Promise<void> | undefined;
+  const ended = Promise.withResolvers<void>();
+  // Not everybody asks.
+  ended.promise.catch(() => undefined);
 
   /** One incarnation after the other, until the worker leaves. */
   async function live(current: House, first: Registered): Promise<void> {
@@ -101,7 +111,14 @@ export function createWorkerIn(surroundings: Surroundings): Worker {
   async function begin(): Promise<void> {
     house = await surroundings.openHouse();
     const first = await register(surroundings, contact, house, stopping.signal, true);
-    if (first !== undefined) life = live(house, first);
+    if (first !== undefined) life = live(house, first).catch(refused);
+  }
+
+  /** Nobody takes this worker any more. Whoever started it learns of it by `ended`. */
+  function refused(error: unknown): void {
+    log('error', error instanceof Error ? error.message : String(error));
+    ended.reject(error);
+    void stop();
   }
 
   async function start(): Promise<void> {
@@ -134,13 +151,14 @@ export function createWorkerIn(surroundings: Surroundings): Worker {
     await house?.close();
     if (house !== undefined) log('info', 'stopped', { name: registration.name });
     events.emit('left');
+    ended.resolve();
   }
 
   const stop = (): Promise<void> => (stopped ??= shutDown());
-  return { start, drain, stop, events };
+  return { start, drain, stop, ended: ended.promise, events };
 }
 
-/** Tries until it is registered or the worker is stopped (undefined). At the start a refusal is final. */
+/** Tries until it is registered or the worker is stopped (undefined). Throws when it is refused for good. */
 async function register(
   { clock, random, token, registration }: Surroundings,
   contact: Contact,
@@ -155,12 +173,15 @@ async function register(
       contact.made();
       return { answer: outcome.value, sentAt };
     }
-    if (outcome.kind === 'refused' && atStart && REFUSALS_AT_START.includes(outcome.status))
-      throw new RegistrationRefused(outcome.message);
+    if (outcome.kind === 'refused' && isFinal(outcome, atStart)) throw new RegistrationRefused(outcome.message);
     if (!signal.aborted) contact.lost(outcome.message);
     await sleep(clock, backoffMs(failures, 200, 10_000, random), signal);
   }
   return undefined;
+}
+
+function isFinal({ status, code }: { readonly status: number; readonly code: string }, atStart: boolean): boolean {
+  return FINAL_REFUSALS.includes(code) || (atStart && REFUSALS_AT_START.includes(status));
 }
 
 /** Makes the incarnations of one worker; they share the table of tokens. */
