@@ -55,7 +55,7 @@ export function anotherOrEnd(
   }
   if (found === 'replace') {
     // The first time at once; a worker that loses whatever it is given must not use up the losses in a moment.
-    again(draft, event, attempt.losses * REPLACE_DELAY_MS, counted);
+    again(draft, event, isHandedBack(event) ? 0 : attempt.losses * REPLACE_DELAY_MS, counted);
     return 'again';
   }
   return found;
@@ -67,7 +67,8 @@ const REPLACE_DELAY_MS = 1000;
 
 type Verdict = 'succeeded' | 'retry' | 'replace' | 'failed' | 'stopped';
 
-function verdict(draft: Draft, { attempt, end }: AttemptEnded, prior: number): Verdict {
+function verdict(draft: Draft, event: AttemptEnded, prior: number): Verdict {
+  const { attempt, end } = event;
   if (end === 'succeeded') return 'succeeded';
   const windingUp = draft.live.state !== 'running' || draft.live.ending;
   if (windingUp) return end === 'failed' ? 'failed' : 'stopped';
@@ -78,7 +79,15 @@ function verdict(draft: Draft, { attempt, end }: AttemptEnded, prior: number): V
   }
   // Lost with its worker, or stopped by a worker that shuts down: not the task's fault, so not counted as its failure.
   const { onLost } = planned(draft, attempt.task).definition;
-  return attempt.losses < (onLost?.retries ?? DEFAULT_LOSSES) ? 'replace' : 'failed';
+  const most = onLost?.retries ?? DEFAULT_LOSSES;
+  // As often as workers are restarted: that is no sign of a task that kills its worker. `onLost: fail` still means never twice.
+  if (isHandedBack(event) && most > 0) return 'replace';
+  return attempt.losses < most ? 'replace' : 'failed';
+}
+
+/** Its worker drained, and ended it itself. */
+function isHandedBack({ end, reason }: AttemptEnded): boolean {
+  return end === 'lost' && reason?.code === 'worker-shutdown';
 }
 
 function again(draft: Draft, event: AttemptEnded, delayMs: number, counted: CountedStep | undefined): void {

@@ -67,3 +67,10 @@ test('a worker that stops what it runs has lost it; a task that ran too long has
   assert.equal(after(more, 1, 0, { end: 'stopped' }).finished[0]?.state, 'failed');
   assert.equal(after(more, 1, 0, { end: 'failed' }).ready.length, 1);
 });
+
+test('what a draining worker hands back runs again at once, however often; never with onLost: fail', () => {
+  const reason = { code: 'worker-shutdown', message: 'the worker was shutting down' };
+  assert.deepEqual(after({}, 9, 8, { end: 'lost', reason }).ready, [{ task: 'a', attempt: 10, losses: 9 }]);
+  const never = after({ onLost: { retries: 0 } }, 1, 0, { end: 'lost', reason });
+  assert.equal(never.finished[0]?.state, 'failed');
+});
