@@ -1,5 +1,5 @@
 import type { Clock, Random, Reason } from '@keelson/core';
-import type { BoundAttempt, Signals, Store } from '@keelson/store';
+import type { BoundAttempt, MasterStore, Signals } from '@keelson/store';
 import type { Logger } from 'pino';
 import type { Line } from './line.ts';
 import type { MasterMetrics } from './metrics.ts';
@@ -10,7 +10,7 @@ import type { Sessions } from './sessions.ts';
 export interface MasterContext {
   readonly clock: Clock;
   readonly random: Random;
-  readonly store: Store;
+  readonly store: MasterStore;
   readonly signals: Signals;
   readonly log: Logger;
   readonly plans: Plans;

@@ -1,7 +1,7 @@
 import { within } from '@keelson/core';
 import type { Clock, Random } from '@keelson/core';
 import { systemClock, systemRandom } from '@keelson/core/system';
-import type { Signals, StartedAttempt, Store, WorkerContact } from '@keelson/store';
+import type { MasterStore, Signals, StartedAttempt, WorkerContact } from '@keelson/store';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import { createBatcher } from '@keelson/store';
@@ -27,7 +27,7 @@ import type { WakeableLoop } from './wakeable.ts';
 const STOP_WITHIN_MS = 5000;
 
 export interface MasterDependencies {
-  readonly store: Store;
+  readonly store: MasterStore;
   readonly signals: Signals;
   readonly log: Logger;
   readonly clock?: Clock;

@@ -1,6 +1,6 @@
 import { compileWorkflow } from '@keelson/core';
 import type { TaskPlan, WorkflowPlan } from '@keelson/core';
-import type { Store } from '@keelson/store';
+import type { MasterStore } from '@keelson/store';
 import { taskTypes } from '@keelson/tasks';
 import { LRUCache } from 'lru-cache';
 
@@ -29,7 +29,7 @@ export interface Plans {
 
 const MOST_VERSIONS = 2000;
 
-export function createPlans(definitions: Store['definitions']): Plans {
+export function createPlans(definitions: MasterStore['definitions']): Plans {
   const cache = new LRUCache<string, KnownVersion>({ max: MOST_VERSIONS });
   const loading = new Map<string, Promise<void>>();
 

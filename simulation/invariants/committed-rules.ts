@@ -1,0 +1,112 @@
+import { committedRows } from '../../packages/store/src/memory/database.ts';
+import type { World } from '../world/world.ts';
+
+/** Checks what is committed; cheap where nothing has changed. */
+export interface CommittedRules {
+  /** To be called after every event. */
+  check(): void;
+}
+
+export function watchCommitted(world: World): CommittedRules {
+  let changed = false;
+  world.database.onCommit(() => void (changed = true));
+  const ends = absorbingEnds(world);
+  return {
+    check: () => {
+      if (!changed) return;
+      changed = false;
+      checkHotTables(world, ends());
+      checkDeadWorkers(world);
+    },
+  };
+}
+
+/** Ends are never taken back: what was seen once stays. Answers the ids of the instances that have ended. */
+function absorbingEnds(world: World): () => ReadonlySet<string> {
+  const { tables } = world.database;
+  const ended = new Map<string, string>();
+  const endedIds = new Set<string>();
+  const finished = new Map<string, string>();
+  let seen = -1;
+  return () => {
+    const size = tables.instance_end.tuples.size + tables.finished_task.tuples.size;
+    if (size === seen) return endedIds;
+    seen = size;
+    for (const { instance_id, generation, state } of committedRows(tables.instance_end)) {
+      absorb(world, ended, `${instance_id}.${generation}`, state, instance_id, 'the instance');
+      if (!endedIds.has(instance_id)) noRunsLeft(world, instance_id, state);
+      endedIds.add(instance_id);
+    }
+    for (const { instance_id, generation, task, state, attempt_id } of committedRows(tables.finished_task))
+      absorb(world, finished, `${instance_id}.${generation}.${task}`, `${state} by ${attempt_id}`, instance_id, task);
+    if (committedRows(tables.finished_task).length < finished.size)
+      world.violated('ends-absorb', 'the end of a task has vanished');
+    return endedIds;
+  };
+}
+
+function absorb(world: World, known: Map<string, string>, key: string, state: string, id: string, what: string): void {
+  const before = known.get(key);
+  if (before !== undefined && before !== state)
+    world.violated('ends-absorb', `${what} had ended as ${before} and now is ${state}`, id);
+  known.set(key, state);
+}
+
+function noRunsLeft(world: World, instanceId: string, state: string): void {
+  world.trace.note('db', `instance ${instanceId} is ${state}`);
+  for (const run of world.ledger.open)
+    if (run.instanceId === instanceId)
+      world.violated(
+        'ended-runs-nothing',
+        `the instance is ${state} while ${run.task} runs on ${run.worker}`,
+        instanceId,
+      );
+}
+
+/** A row in a hot table belongs to a live instance, stands in one place, and each live instance has something that drives it on. */
+function checkHotTables(world: World, ended: ReadonlySet<string>): void {
+  const { tables } = world.database;
+  const driven = new Set<string>();
+  const places = new Map<string, string>();
+  const place = (instanceId: string, task: string, table: string): void => {
+    driven.add(instanceId);
+    if (ended.has(instanceId))
+      world.violated(
+        'ended-has-no-rows',
+        `${task} still stands in ${table} although its instance has ended`,
+        instanceId,
+      );
+    const key = `${instanceId}.${task}`;
+    const other = places.get(key);
+    if (other !== undefined)
+      world.violated('one-place-per-task', `${task} stands in ${other} and in ${table}`, instanceId);
+    places.set(key, table);
+  };
+  for (const row of committedRows(tables.active)) place(row.instance_id, row.task, 'active');
+  for (const row of committedRows(tables.ready)) place(row.instance_id, row.task, 'ready');
+  for (const row of committedRows(tables.delayed)) place(row.instance_id, row.task, 'delayed');
+  for (const { instance_id } of committedRows(tables.command)) driven.add(instance_id);
+  for (const { id, state } of committedRows(tables.live_instance)) {
+    if (ended.has(id)) world.violated('ended-is-not-live', `the instance has ended and is live, ${state}`, id);
+    if (!driven.has(id)) world.violated('live-has-a-driver', `the instance is ${state} and nothing drives it on`, id);
+  }
+}
+
+/** What a dead worker was bound to has been told to the instance in the same commit. */
+function checkDeadWorkers(world: World): void {
+  const { tables } = world.database;
+  const dead = new Set(
+    committedRows(tables.worker_incarnation).flatMap(({ id, state }) => (state === 'dead' ? [id] : [])),
+  );
+  if (dead.size === 0) return;
+  const orphans = committedRows(tables.active).filter(({ incarnation_id }) => dead.has(incarnation_id));
+  if (orphans.length === 0) return;
+  const told = new Set(
+    committedRows(tables.command).flatMap(({ kind, payload }) =>
+      kind === 'attempt-ended' ? [(payload as { attemptId?: string }).attemptId] : [],
+    ),
+  );
+  for (const { id, instance_id, task } of orphans)
+    if (!told.has(id))
+      world.violated('dead-worker-is-told', `${task} is bound to a dead worker and nobody is told`, instance_id);
+}

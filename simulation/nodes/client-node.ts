@@ -1,0 +1,107 @@
+import type { WorkflowVersion } from '@keelson/store';
+import type { Life } from '../clock/life.ts';
+import { call } from '../network/call.ts';
+import type { World } from '../world/world.ts';
+import type { StartCall } from './api.ts';
+import type { Node } from './node.ts';
+
+/** What a person or a program wants to have started, once. */
+export interface Wish {
+  readonly name: string;
+  readonly version: WorkflowVersion;
+  /** With one it may be repeated without fear. */
+  readonly key: string | undefined;
+  /** Stop it so long after it was started. */
+  readonly stopAfterMs: number | undefined;
+  tries: number;
+  /** The id that an answer gave. */
+  acknowledged: string | undefined;
+  givenUp: boolean;
+  stopped: boolean;
+}
+
+/** A client with a list of wishes, which it remembers over its own death. */
+export interface ClientNode extends Node {
+  readonly wishes: readonly Wish[];
+  wish(wish: Wish): void;
+  /** Nothing is left to ask for. */
+  done(): boolean;
+}
+
+const CALL = { timeoutMs: 5000 };
+const RETRY_MS = { least: 50, most: 1500 };
+
+export function openClientNode(world: World, name: string): ClientNode {
+  const wishes: Wish[] = [];
+  let running: Life | undefined;
+
+  const ask = async <T>(life: Life, path: string, body: object): Promise<T | undefined> => {
+    const server = life.dice.pick(world.servers);
+    const request = { path, bearer: '', body: JSON.stringify(body) };
+    const called = await call(world.timeline, world.network, life, server, request, CALL);
+    return called.status === 200 ? (JSON.parse(called.body) as T) : undefined;
+  };
+  const rest = (life: Life): Promise<void> =>
+    new Promise((resolve) => life.clock.after(life.dice.between(RETRY_MS.least, RETRY_MS.most), resolve));
+
+  const start = async (life: Life, wish: Wish): Promise<void> => {
+    const { id, workflowId, definition } = wish.version;
+    const body: StartCall = {
+      ...{ workflowId, versionId: id, taskCount: Object.keys(definition.tasks).length, wish: wish.name, key: wish.key },
+    };
+    while (wish.acknowledged === undefined && !wish.givenUp) {
+      wish.tries++;
+      const answer = await ask<{ kind: string; instanceId: string }>(life, 'api/start', body);
+      if (answer !== undefined) {
+        wish.acknowledged = answer.instanceId;
+        world.trace.note(life.name, `${wish.name} is acknowledged as instance ${answer.instanceId}`);
+        if (answer.kind === 'key-conflict')
+          world.violated('key-conflict', `${wish.name} was told that its key has another body`, answer.instanceId);
+      } else if (wish.key === undefined && life.dice.chance(0.5)) wish.givenUp = true;
+      else await rest(life);
+    }
+    await stop(life, wish);
+  };
+  const stop = async (life: Life, wish: Wish): Promise<void> => {
+    const { acknowledged: instanceId, stopAfterMs } = wish;
+    if (instanceId === undefined || stopAfterMs === undefined || wish.stopped) return;
+    await new Promise<void>((resolve) => life.clock.after(stopAfterMs, resolve));
+    for (;;) {
+      const answer = await ask<string>(life, 'api/stop', { instanceId });
+      if (answer === 'unknown') world.violated('acknowledged-start', 'a stop found no such instance', instanceId);
+      if (answer !== undefined) break;
+      await rest(life);
+    }
+    wish.stopped = true;
+    world.trace.note(life.name, `has asked for the end of instance ${instanceId}`);
+  };
+  const node: ClientNode = {
+    name,
+    wishes,
+    boot: () => {
+      const life = (running = world.beginLife(name));
+      for (const wish of wishes) {
+        if (wish.tries > 0 && wish.key === undefined && wish.acknowledged === undefined) wish.givenUp = true;
+        void start(life, wish);
+      }
+    },
+    life: () => running,
+    crash: (why) => {
+      world.trace.note(name, `CRASH ${why}`);
+      running?.kill();
+      running = undefined;
+      world.gone(node);
+    },
+    leave: async () => undefined,
+    wish: (wish) => {
+      wishes.push(wish);
+      if (running !== undefined) void start(running, wish);
+    },
+    done: () =>
+      wishes.every(
+        ({ acknowledged, givenUp, stopAfterMs, stopped }) =>
+          givenUp || (acknowledged !== undefined && (stopAfterMs === undefined || stopped)),
+      ),
+  };
+  return node;
+}

@@ -1,0 +1,86 @@
+import type { Violation } from '../world/violation.ts';
+import { openDice } from '../clock/random.ts';
+import { drawClimate } from '../faults/climate.ts';
+import { startFaults } from '../faults/incidents.ts';
+import type { Cluster } from '../faults/incidents.ts';
+import { watchCommitted } from '../invariants/committed-rules.ts';
+import { checkTheEnd, isQuiet } from '../invariants/final-rules.ts';
+import { ledgerRules } from '../invariants/ledger-rules.ts';
+import { openClientNode } from '../nodes/client-node.ts';
+import { openServerNode } from '../nodes/server-node.ts';
+import { openWorkerNode } from '../nodes/worker-node.ts';
+import { scheduleWishes } from '../workload/wishes.ts';
+import { openWorld } from '../world/world.ts';
+import type { World } from '../world/world.ts';
+
+/** What one seed came to. */
+export interface SeedResult {
+  readonly seed: number;
+  readonly hash: string;
+  readonly violation: Violation | undefined;
+  readonly simulatedMs: number;
+  readonly events: number;
+  readonly instances: number;
+  readonly runs: number;
+  readonly lines: readonly string[];
+}
+
+export interface SeedOptions {
+  /** Remember the trace. */
+  readonly trace: boolean;
+  readonly print?: (line: string) => void;
+}
+
+/** How long everything may take to end after the last fault: lost leases, retries and long tasks behind each other. */
+const LIVENESS_MS = 300_000;
+/** After the last instance has ended, for what may come late. */
+const AFTERMATH_MS = 15_000;
+
+/** One simulated cluster from its start to its end, decided by the seed alone. */
+export async function runSeed(seed: number, { trace, print }: SeedOptions): Promise<SeedResult> {
+  const dice = openDice(seed).stream('plan');
+  const servers = Array.from({ length: dice.whole(1, 3) }, (_, index) => `s${index + 1}`);
+  const failing = dice.chance(0.5) ? 0.05 : dice.between(0, 0.4);
+  const world = openWorld({ seed, servers, failing, keepTrace: trace, print, watch: ledgerRules });
+  const cluster: Cluster = {
+    servers: servers.map((name) => openServerNode(world, name)),
+    workers: Array.from({ length: dice.whole(1, 4) }, (_, index) =>
+      openWorkerNode(world, `w${index + 1}`, { slots: dice.whole(1, 4), killGraceMs: dice.chance(0.5) ? 5000 : 500 }),
+    ),
+    client: openClientNode(world, 'c1'),
+  };
+  for (const node of [...cluster.servers, ...cluster.workers, cluster.client])
+    world.timeline.after(dice.between(0, 300), node.boot);
+  const faultMs = dice.between(10_000, 60_000);
+  scheduleWishes(world, cluster.client, dice, faultMs);
+  const faults = startFaults(world, cluster, dice.chance(0.05) ? drawClimate(openDice(0)) : drawClimate(dice));
+  await live(world, cluster, faultMs, faults.heal);
+  const { timeline, ledger, database } = world;
+  return {
+    seed,
+    hash: world.trace.hash,
+    violation: world.violation,
+    simulatedMs: timeline.now(),
+    events: timeline.count,
+    instances: database.tables.workflow_instance.tuples.size,
+    runs: ledger.runs.length,
+    lines: world.trace.lines,
+  };
+}
+
+/** Faults, then none any more: first nothing may go wrong, then everything must come to its end. */
+async function live(world: World, cluster: Cluster, faultMs: number, heal: () => void): Promise<void> {
+  const { timeline } = world;
+  const rules = watchCommitted(world);
+  const broken = (): boolean => {
+    rules.check();
+    return world.violation !== undefined;
+  };
+  await timeline.run(faultMs, broken);
+  if (broken()) return;
+  heal();
+  await timeline.run(faultMs + LIVENESS_MS, () => broken() || isQuiet(world, cluster));
+  if (broken()) return;
+  await timeline.run(timeline.now() + AFTERMATH_MS, broken);
+  if (!broken()) checkTheEnd(world, cluster);
+}
