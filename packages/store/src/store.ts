@@ -13,6 +13,7 @@ import type { Signals } from './signals.ts';
 import type { Starts } from './starts.ts';
 import type { Timers } from './timers.ts';
 import type { Tokens } from './tokens.ts';
+import type { Verifier } from './verify.ts';
 import type { Why } from './why.ts';
 import type { Workers } from './workers.ts';
 
@@ -37,6 +38,7 @@ export interface Store {
   readonly nodes: Nodes;
   readonly alerts: Alerts;
   readonly doctor: Doctor;
+  readonly verifier: Verifier;
   /** Whether the database answers, for a readiness probe. Throws what is wrong. */
   ping(): Promise<void>;
   close(): Promise<void>;

@@ -16,10 +16,12 @@ import { ensurePartition, instanceIds } from './partitions.ts';
 import { createProjects } from './projects.ts';
 import { createSecrets } from './secrets.ts';
 import { openSession, poolRunner } from './session.ts';
+import type { OpenSession } from './session.ts';
 import { createSignals } from './signals.ts';
 import { createStarts } from './starts.ts';
 import { createTimers } from './timers.ts';
 import { createTokens } from './tokens.ts';
+import { createVerifier } from './verify.ts';
 import { createWhy } from './why.ts';
 import { createWorkers } from './workers.ts';
 
@@ -56,7 +58,7 @@ export async function openStore(settings: StoreSettings): Promise<Store> {
   const blobPool = openPool(connection, BLOB_CONNECTIONS);
   const { blobs, objects } = await openBlobStore(settings.blobs, blobPool);
   const definitions = definitionCache();
-  const open = () => openSession(connection);
+  const open: OpenSession = (bounds) => openSession(connection, bounds);
   const runner = poolRunner(pool);
   const engine = createEngine(open, settings.lanes);
   const workers = createWorkers(open);
@@ -84,6 +86,7 @@ export async function openStore(settings: StoreSettings): Promise<Store> {
     nodes: createNodes(pool),
     alerts: createAlerts(pool),
     doctor: createDoctor(pool, open),
+    verifier: createVerifier(pool),
     ping: async () => void (await pool.query('select 1')),
     close: async () => {
       await Promise.all([engine.close(), workers.close(), timers.close(), signals.close(), logs.close()]);

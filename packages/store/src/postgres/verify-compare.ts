@@ -1,0 +1,237 @@
+import { isDeepStrictEqual } from 'node:util';
+import { foldHistory } from '@keelson/core';
+import type { FoldedInstance, FoldedTask, HistoryEntry, Reason, WorkflowDefinition } from '@keelson/core';
+import type { Violation } from '../verify.ts';
+
+/** Everything that is stored of one instance, all of one moment. Ids are decimal strings. */
+export interface StoredInstance {
+  readonly id: string;
+  readonly versionId: string;
+  readonly history: HistoryEntry[];
+  live?: StoredLive;
+  readonly ends: { readonly generation: number; readonly state: string; readonly reason: Reason | null }[];
+  readonly finished: StoredEnd[];
+  readonly earlier: StoredEnd[];
+  readonly active: StoredActive[];
+  readonly ready: StoredPlace[];
+  readonly delayed: StoredPlace[];
+  readonly counters: { readonly task: string; readonly met: number }[];
+  /** Tasks that a `withdrawn` command has taken out of the line. */
+  readonly withdrawn: Set<string>;
+}
+
+export interface StoredLive {
+  readonly generation: number;
+  readonly state: string;
+  readonly unfinished: number;
+  readonly failed: number;
+  readonly ending: boolean;
+  readonly failure: { readonly task: string } | null;
+}
+
+export interface StoredEnd {
+  readonly generation: number;
+  readonly task: string;
+  readonly state: string;
+  readonly attempt: number;
+  readonly attempt_id: string | null;
+  readonly incarnation_id: string | null;
+  readonly reason: Reason | null;
+}
+
+export interface StoredPlace {
+  readonly generation: number;
+  readonly task: string;
+  readonly attempt: number;
+}
+
+export interface StoredActive extends StoredPlace {
+  readonly id: string;
+  readonly incarnation_id: string;
+  readonly state: string;
+}
+
+/** Folds the history of an instance and says where its rows differ from it. Pure: the simulation and the verifier share it. */
+export function compareInstance(stored: StoredInstance, definition: WorkflowDefinition): Violation[] {
+  const folded = foldHistory(stored.history, definition);
+  const violations: Violation[] = folded.violations.map(({ code, task, entry, message }) => ({
+    instanceId: stored.id,
+    task: task ?? null,
+    check: code,
+    expected: 'a history that keeps the rules',
+    found: `entry ${entry}: ${message}`,
+  }));
+  const differ: Differ = (check, task, expected, found) => {
+    if (isDeepStrictEqual(expected, found)) return;
+    violations.push({ instanceId: stored.id, task, check, expected: text(expected), found: text(found) });
+  };
+  compareWhole(stored, folded, differ);
+  compareEnds(stored, folded, differ);
+  comparePlaces(stored, folded, differ);
+  if (folded.end === undefined && folded.state === 'running' && folded.started)
+    compareCounters(stored, folded, definition, differ);
+  return violations;
+}
+
+type Differ = (check: string, task: string | null, expected: unknown, found: unknown) => void;
+
+const text = (value: unknown): string => (value === undefined ? 'no row' : JSON.stringify(value));
+
+/** A reason as both sides have it. */
+const plain = (reason: Reason | null | undefined): unknown => reason ?? null;
+
+function compareWhole(stored: StoredInstance, folded: FoldedInstance, differ: Differ): void {
+  if (folded.created === undefined) return differ('creation', null, 'instance-created', 'a history without it');
+  if (folded.created.version !== '') differ('version', null, folded.created.version, stored.versionId);
+  const ended = folded.end !== undefined;
+  differ(
+    'end-row',
+    null,
+    ended ? [{ generation: folded.generation, state: folded.end?.state, reason: plain(folded.end?.reason) }] : [],
+    stored.ends.map(({ generation, state, reason }) => ({ generation, state, reason: plain(reason) })),
+  );
+  const { live } = stored;
+  differ(
+    'live-row',
+    null,
+    ended
+      ? undefined
+      : {
+          generation: folded.generation,
+          state: folded.state,
+          unfinished: folded.unfinished,
+          failed: folded.failures.length,
+          ending: folded.ending,
+          failure: folded.failures[0] ?? null,
+        },
+    live === undefined
+      ? undefined
+      : {
+          generation: live.generation,
+          state: live.state,
+          unfinished: live.unfinished,
+          failed: live.failed,
+          ending: live.ending,
+          failure: live.failure?.task ?? null,
+        },
+  );
+}
+
+function compareEnds(stored: StoredInstance, folded: FoldedInstance, differ: Differ): void {
+  const rows = new Map(stored.finished.map((row) => [row.task, row]));
+  const { generation } = folded;
+  for (const [id, task] of folded.tasks) {
+    const row = rows.get(id);
+    rows.delete(id);
+    const end = task.end;
+    differ(
+      'finished-task',
+      id,
+      end === undefined
+        ? undefined
+        : {
+            generation,
+            state: end.state,
+            attempt: end.attempt,
+            token: end.attemptId ?? null,
+            incarnation: incarnationOf(task, end.attemptId),
+            reason: plain(end.reason),
+          },
+      row === undefined ? undefined : endOf(row),
+    );
+    const earlier = stored.earlier
+      .filter((one) => one.task === id)
+      .toSorted((one, other) => one.attempt - other.attempt);
+    const before = task.attempts.filter((one) => one !== task.active && one.attemptId !== end?.attemptId);
+    if (earlier.length === 0 && before.length === 0) continue;
+    differ(
+      'earlier-attempts',
+      id,
+      before.map(({ attempt, attemptId, incarnation, state, reason }) => ({
+        generation,
+        state,
+        attempt,
+        token: attemptId,
+        incarnation,
+        reason: plain(reason),
+      })),
+      earlier.map(endOf),
+    );
+  }
+  for (const [id, row] of rows) differ('finished-task', id, undefined, endOf(row));
+  for (const { task } of stored.earlier)
+    if (!folded.tasks.has(task)) differ('earlier-attempts', task, undefined, 'a task that the version does not have');
+}
+
+function endOf({ generation, state, attempt, attempt_id, incarnation_id, reason }: StoredEnd): object {
+  return { generation, state, attempt, token: attempt_id, incarnation: incarnation_id, reason: plain(reason) };
+}
+
+function incarnationOf(task: FoldedTask, attemptId: string | undefined): string | null {
+  return task.attempts.find((attempt) => attempt.attemptId === attemptId)?.incarnation ?? null;
+}
+
+function comparePlaces(stored: StoredInstance, folded: FoldedInstance, differ: Differ): void {
+  const { generation } = folded;
+  const active = byTask(stored.active);
+  const ready = byTask(stored.ready);
+  const delayed = byTask(stored.delayed);
+  // A stop takes out of the line what ends with the instance, later.
+  const takenBack = (id: string) => folded.state === 'stopping' || stored.withdrawn.has(id);
+  for (const [id, task] of folded.tasks) {
+    const held = task.active;
+    const expected = held && [
+      {
+        generation,
+        attempt: held.attempt,
+        token: held.attemptId,
+        incarnation: held.incarnation,
+        state: held.state,
+      },
+    ];
+    const found = active.get(id)?.map((row) => ({
+      generation: row.generation,
+      attempt: row.attempt,
+      token: row.id,
+      incarnation: row.incarnation_id,
+      state: row.state,
+    }));
+    if (expected !== undefined || found !== undefined) differ('active', id, expected, found);
+    for (const [place, rows] of [
+      ['ready', ready],
+      ['delayed', delayed],
+    ] as const) {
+      const row = rows.get(id)?.map((one) => ({ generation: one.generation, attempt: one.attempt }));
+      const told = task.state === place ? [{ generation, attempt: task.attempt }] : undefined;
+      if (told === undefined && row === undefined) continue;
+      if (row === undefined && takenBack(id)) continue;
+      differ(place, id, told, row);
+    }
+  }
+}
+
+function compareCounters(
+  stored: StoredInstance,
+  folded: FoldedInstance,
+  definition: WorkflowDefinition,
+  differ: Differ,
+): void {
+  const counted = new Map(stored.counters.map(({ task, met }) => [task, met]));
+  for (const [id, task] of folded.tasks) {
+    const needs = Object.entries(definition.tasks[id]?.needs ?? {});
+    const waiting = task.state === 'waiting';
+    const met = needs.filter(([need, accepts]) => {
+      const end = folded.tasks.get(need)?.end;
+      return end !== undefined && accepts.includes(end.state);
+    }).length;
+    const expected = waiting && needs.length > 1 && met > 0 ? met : undefined;
+    const found = counted.get(id);
+    if (expected !== undefined || found !== undefined) differ('need-counter', id, expected, found);
+    const over = needs.every(([need]) => folded.tasks.get(need)?.end !== undefined);
+    if (waiting && over) differ('undecided', id, 'a decision: all that it needs has ended', 'waiting');
+  }
+}
+
+function byTask<Row extends { readonly task: string }>(rows: readonly Row[]): Map<string, Row[]> {
+  return Map.groupBy(rows, ({ task }) => task);
+}

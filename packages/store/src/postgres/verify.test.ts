@@ -1,0 +1,222 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { TestContext } from 'node:test';
+import { taskOf } from '@keelson/core/testing';
+import { openBench } from '../conformance/bench.ts';
+import type { Bench } from '../conformance/bench.ts';
+import type { Subject } from '../conformance/subject.ts';
+import type { ReportedEnd } from '../engine.ts';
+import { namedWorkflow, openWorld } from '../testing/world.ts';
+import type { World } from '../testing/world.ts';
+import type { VerifyOptions, Violation } from '../verify.ts';
+import { createDoctor } from './doctor.ts';
+import { ensurePartition, instanceIds } from './partitions.ts';
+import { openSession, poolRunner } from './session.ts';
+import { createVerifier } from './verify.ts';
+import { tokenSet } from './verify-tokens.ts';
+
+const DEFINITION = namedWorkflow('demo', 'etl', [
+  taskOf('a', [], { retry: { max: 1, delayMs: 0, backoff: 'fixed', maxDelayMs: 1000 } }),
+  taskOf('b', ['a'], { delayMs: 1 }),
+  taskOf('c', ['a', 'b']),
+  taskOf('d', [], { allowFailure: true }),
+]);
+
+interface House {
+  readonly world: World;
+  readonly bench: Bench;
+  verify(options?: VerifyOptions): Promise<{ instances: number; violations: Violation[] }>;
+}
+
+async function house(t: TestContext): Promise<House> {
+  const world = await openWorld(t);
+  await world.apply(DEFINITION);
+  const { pool, settings } = world;
+  const open = () => openSession(settings);
+  const nextId = instanceIds(poolRunner(pool), (index) => ensurePartition(pool, index));
+  const bench = await openBench(t, { open, nextId } as unknown as Subject, DEFINITION);
+  return {
+    world,
+    bench,
+    verify: async (options) => {
+      const all = { instances: 0, violations: [] as Violation[] };
+      for await (const { instances, violations } of createVerifier(pool).verify(options)) {
+        all.instances += instances;
+        all.violations.push(...violations);
+      }
+      return all;
+    },
+  };
+}
+
+async function claim({ engine, incarnationId }: Bench, count: number): Promise<ReportedEnd[]> {
+  const slots = Array.from({ length: count }, () => incarnationId);
+  const { bound } = await engine.claim({ workerGroup: 'default', capabilities: ['processor'], slots, nonce: 'c' });
+  return bound.map((attempt) => ({ ...attempt, end: 'succeeded', startedAgoMs: 5, endedAgoMs: 1 }));
+}
+
+/** One turn of everything: commands, delays, some attempts that start and end as `fate` says. */
+async function turn(
+  { bench, world }: House,
+  count: number,
+  fate: (report: ReportedEnd) => ReportedEnd,
+): Promise<number> {
+  const { engine, timers } = bench;
+  const { decided } = await bench.commands();
+  await world.sql('update delayed set due_at = clock_timestamp()');
+  await timers.releaseDelayed(100);
+  const bound = await claim(bench, count);
+  await engine.started(bound.filter(({ attemptId }) => Number(attemptId) % 2 === 0));
+  if (bound.length > 0) await bench.report(bound.map(fate));
+  return decided.length + bound.length;
+}
+
+const failing = { end: 'failed', reason: { code: 'x', message: 'x' } } as const;
+
+test('every history of the engine folds to its rows, at every moment of it', async (t) => {
+  const it = await house(t);
+  const ids = [];
+  for (let index = 0; index < 12; index++) ids.push(await it.bench.start());
+  const fate = (report: ReportedEnd): ReportedEnd => {
+    const dice = (Number(report.attemptId) * 7 + Number(report.instanceId)) % 10;
+    if (dice < 2) return { ...report, ...failing };
+    return dice === 2 ? { ...report, end: 'lost', reason: { code: 'worker-lost', message: 'x' } } : report;
+  };
+  for (let round = 0; (await turn(it, 3 + (round % 4), fate)) > 0; round++) {
+    if (round === 2) await it.bench.starts.stop(ids[3] ?? '', 'me');
+    if (round === 3) await it.bench.engine.park(ids[5] ?? '', { code: 'command-parked', message: 'broken' });
+    assert.deepEqual((await it.verify()).violations, [], `round ${round}`);
+  }
+  assert.deepEqual(await it.verify(), { instances: 12, violations: [] });
+  const ends = await it.world.sql('select state, count(*)::int from instance_end group by state order by state');
+  assert.deepEqual(
+    ends.map(({ state }) => state),
+    ['failed', 'stopped', 'succeeded'],
+  );
+});
+
+test('an attempt that is active, and one that a park took away, are compared too', async (t) => {
+  const it = await house(t);
+  const id = await it.bench.start();
+  await it.bench.commands();
+  const [one] = await claim(it.bench, 2);
+  assert.ok(one);
+  assert.deepEqual((await it.verify()).violations, []);
+  assert.equal(await it.bench.engine.park(id, { code: 'command-parked', message: 'broken' }), true);
+  assert.deepEqual(await it.verify(), { instances: 1, violations: [] });
+  const rows = await it.world.sql('select task, state, attempt from finished_task order by task');
+  assert.deepEqual(
+    rows.map(({ task, state, attempt }) => `${task} ${state} ${attempt}`),
+    ['a stopped 1', 'b stopped 0', 'c stopped 0', 'd stopped 1'],
+  );
+});
+
+/** What is done to an instance in the middle ($1) or to one that has ended ($2); the check that has to notice. */
+const DAMAGES: readonly (readonly [string, string, task?: string])[] = [
+  ['delete from instance_end', 'end-row'],
+  ["insert into instance_end (instance_id, generation, state) values ($1, 1, 'failed')", 'end-row'],
+  ['update live_instance set unfinished = 1', 'live-row'],
+  ['update live_instance set generation = 2', 'live-row'],
+  ['delete from live_instance', 'live-row'],
+  ["delete from finished_task where instance_id = $2 and task = 'c'", 'finished-task', 'c'],
+  [
+    `insert into finished_task (instance_id, generation, task, state, attempt, ended_at) values ($1, 1, 'b', 'skipped', 0, now())`,
+    'finished-task',
+    'b',
+  ],
+  ['delete from earlier_attempt', 'earlier-attempts', 'a'],
+  ['delete from ready', 'ready', 'd'],
+  ["update ready set task = 'b'", 'ready', 'b'],
+  ['delete from active', 'active', 'a'],
+  ['update active set attempt = 5', 'active', 'a'],
+  ["insert into need_counter values ($1, 'c', 1)", 'need-counter', 'c'],
+  ['delete from history where instance_id = $1', 'creation'],
+  ['delete from history where instance_id = $2 and events @> \'[{"type": "task-dispatched"}]\'', 'wrong-attempt'],
+  [
+    `insert into history (instance_id, events) values ($2, '[{"type": "task-ready", "task": "a", "attempt": 9}]')`,
+    'event-after-end',
+    'a',
+  ],
+  [
+    `insert into history (instance_id, events) values ($1, '[{"type": "task-ready", "task": "c", "attempt": 1}]')`,
+    'need-not-ended',
+    'c',
+  ],
+  ['update active set id = (select min(attempt_id) from finished_task)', 'token'],
+  [`insert into history (instance_id, events) values (404, '[]')`, 'instance'],
+];
+
+for (const [sql, check, task] of DAMAGES) {
+  test(`noticed as ${check}: ${sql}`, async (t) => {
+    const it = await house(t);
+    const middle = await it.bench.start();
+    let first = true;
+    const fate = (report: ReportedEnd): ReportedEnd => {
+      const fails = first && report.task === 'a';
+      if (fails) first = false;
+      return fails ? { ...report, ...failing } : report;
+    };
+    await it.world.sql('update command set not_before = $1', ['infinity']);
+    const ended = await it.bench.start();
+    while ((await turn(it, 5, fate)) > 0);
+    await it.world.sql('update command set not_before = $1', ['-infinity']);
+    await it.bench.commands();
+    assert.equal((await claim(it.bench, 1))[0]?.task, 'a');
+    // Behind the middle one, so that what has no instance lies between two that are looked at.
+    await it.world.sql("select setval('instance_id', 500)");
+    assert.deepEqual(await it.verify(), { instances: 2, violations: [] });
+    await it.world.sql(sql.replaceAll('$1', middle).replaceAll('$2', ended));
+    if (check === 'instance')
+      await it.world.sql(
+        'insert into workflow_instance select 500, workflow_id, version_id, params, run_time, trigger, priority, created_by from workflow_instance limit 1',
+      );
+    const { violations } = await it.verify();
+    const seen = violations.find((one) => one.check === check && (task === undefined || one.task === task));
+    assert.ok(seen, JSON.stringify(violations));
+  });
+}
+
+test('what the doctor repairs folds to its rows again', async (t) => {
+  const it = await house(t);
+  await it.bench.start();
+  await it.bench.commands();
+  await claim(it.bench, 1);
+  await it.world.sql('delete from ready');
+  assert.notDeepEqual((await it.verify()).violations, []);
+  const doctor = createDoctor(it.world.pool, () => openSession(it.world.settings));
+  const repairs = await doctor.repair('me');
+  assert.deepEqual(
+    repairs.map(({ rule }) => rule),
+    ['task-without-driver'],
+  );
+  assert.deepEqual((await it.verify()).violations, []);
+  await it.world.sql("update worker_incarnation set state = 'dead'");
+  await doctor.repair('me');
+  for (let index = 0; index < 3; index++) await it.bench.commands();
+  assert.deepEqual((await it.verify()).violations, []);
+  const lines = await it.world.sql('select task, attempt, losses from ready order by task');
+  assert.deepEqual(
+    lines.map(({ task, attempt, losses }) => [task, attempt, losses]),
+    [
+      ['a', 2, 1],
+      ['d', 2, 1],
+    ],
+  );
+});
+
+test('only one instance, or only those since an id or a time', async (t) => {
+  const it = await house(t);
+  const ids = [await it.bench.start(), await it.bench.start(), await it.bench.start()];
+  assert.equal((await it.verify({ instance: ids[1] })).instances, 1);
+  assert.equal((await it.verify({ sinceId: ids[1] })).instances, 2);
+  const [row] = await it.world.sql('select created_at::text as time from workflow_instance where id = $1', [ids[2]]);
+  assert.equal((await it.verify({ sinceTime: row?.time })).instances, 1);
+  assert.equal((await it.verify({ sinceTime: '2100-01-01T00:00:00Z' })).instances, 0);
+});
+
+test('a token is known again, however far apart the tokens are', () => {
+  const tokens = tokenSet();
+  for (const token of ['1', '2', '65536', '65537', '9007199254740000']) assert.equal(tokens.add(token), true, token);
+  for (const token of ['2', '65536', '9007199254740000']) assert.equal(tokens.add(token), false, token);
+  assert.equal(tokens.add('3'), true);
+});
