@@ -1,12 +1,10 @@
 import { ConnectionLost } from '../postgres/errors.ts';
 import type { Call, Rows } from '../postgres/session.ts';
+import { createBackend } from './backend.ts';
 import type { Answer, MemoryDatabase } from './database.ts';
 import type { Disconnection, FlightHooks, FlightInfo } from './session.ts';
-import { sessionEnded, sqlError } from './sql-error.ts';
-import { emulationOf } from './statements/all.ts';
-import type { Tx } from './transaction.ts';
 
-/** A connection and the backend at its other end. */
+/** A connection, with its backend at the other end. */
 export interface Connection {
   /** Flights are run in the order in which they are sent, and answered in that order. */
   send(flight: FlightInfo, calls: readonly Call[]): Promise<Rows[]>;
@@ -14,156 +12,96 @@ export interface Connection {
   isLost(): boolean;
 }
 
-/** What the server keeps of a connection. */
-interface Backend {
-  tx: Tx | undefined;
-  /** A statement was refused: the others are too, until the transaction ends. */
-  aborted: boolean;
-  /** Flights that it is running now or has received. */
-  busy: number;
-}
-
 export function connect(database: MemoryDatabase, hooks: FlightHooks): Connection {
-  const backend: Backend = { tx: undefined, aborted: false, busy: 0 };
+  const backend = createBackend(database);
   let lost: { readonly silent: boolean } | undefined;
   const told = Promise.withResolvers<never>();
   told.promise.catch(() => undefined);
-  let executed: Promise<unknown> = Promise.resolve();
-  let answered: Promise<unknown> = Promise.resolve();
-  let stopIdling: () => void = () => undefined;
+  const ran = inTurn();
+  const answered = inTurn();
 
-  const endTransaction = (): void => {
-    if (backend.tx !== undefined) database.transactions.abort(backend.tx);
-    backend.tx = undefined;
-  };
-  const forgetRestart = database.onRestart(() => lose({}));
   const lose = ({ afterMs = 0, silent = false }: Disconnection): void => {
     if (lost !== undefined) return;
     lost = { silent };
     forgetRestart();
-    stopIdling();
     if (!silent) told.reject(new ConnectionLost(false, undefined));
-    // A flight that is being run ends its transaction itself.
-    const noticed = (): void => (backend.busy === 0 ? endTransaction() : undefined);
-    if (afterMs === 0) noticed();
-    else database.clock.after(afterMs, noticed);
+    if (afterMs === 0) backend.end();
+    else database.clock.after(afterMs, backend.end);
+  };
+  const forgetRestart = database.onRestart(() => lose({}));
+  backend.onIdle(() => lose({}));
+  const mustLive = ({ commitSent }: FlightInfo): void => {
+    if (lost !== undefined) throw new ConnectionLost(commitSent, undefined);
   };
 
-  const arrive = async (flight: FlightInfo, calls: readonly Call[], before: Promise<unknown>): Promise<Answer[]> => {
-    let refusal: unknown;
-    try {
-      await hooks.beforeExecute?.(flight);
-    } catch (error) {
-      if (error instanceof ConnectionLost) lose({});
-      else refusal = error;
-    }
-    await before;
-    if (lost !== undefined) throw new ConnectionLost(flight.commitSent, undefined);
-    stopIdling();
-    backend.busy++;
-    try {
-      return await execute(database, backend, flight, calls, refusal);
-    } finally {
-      backend.busy--;
-      if (lost !== undefined) endTransaction();
-      else if (backend.tx !== undefined)
-        stopIdling = database.clock.after(database.idleInTransactionMs, () => lose({}));
-    }
-  };
   const roundTrip = async (flight: FlightInfo, calls: readonly Call[]): Promise<Rows[]> => {
-    const execution = arrive(flight, calls, executed);
-    executed = execution.catch(() => undefined);
-    const before = answered;
-    const answer = Promise.withResolvers<void>();
-    answered = answer.promise;
+    const [myTurn, done] = [ran(), answered()];
     try {
-      const rows = await execution.finally(() => hooks.beforeReply?.(flight));
-      await before;
-      if (lost !== undefined) throw new ConnectionLost(flight.commitSent, undefined);
-      return rows;
+      const refusal = await refusalOf(hooks, flight);
+      await myTurn.comes;
+      mustLive(flight);
+      const outcome = await settled(backend.run(flight, calls, refusal));
+      myTurn.over();
+      if (lost === undefined) await hooks.beforeReply?.(flight);
+      await done.comes;
+      mustLive(flight);
+      if (outcome.status === 'rejected') throw outcome.reason;
+      return outcome.value;
     } catch (error) {
       if (error instanceof ConnectionLost) lose({});
       throw error;
     } finally {
-      answer.resolve();
+      myTurn.over();
+      done.over();
     }
   };
 
   return {
     isLost: () => lost !== undefined,
     lose,
-    send: (flight, calls) =>
-      new Promise((resolve, reject) => {
-        const fail = (error: unknown): void => {
-          if (lost?.silent === true) return;
-          reject(error instanceof ConnectionLost ? new ConnectionLost(flight.commitSent, error.cause) : error);
-        };
-        told.promise.catch(fail);
-        roundTrip(flight, calls).then((rows) => {
-          if (lost?.silent !== true) resolve(rows);
-        }, fail);
-      }),
+    send: (flight, calls) => {
+      const { promise, resolve, reject } = Promise.withResolvers<Rows[]>();
+      const fail = (error: unknown): void => {
+        if (lost?.silent === true) return;
+        reject(error instanceof ConnectionLost ? new ConnectionLost(flight.commitSent, error.cause) : error);
+      };
+      told.promise.catch(fail);
+      const answer = roundTrip(flight, calls);
+      answer.then((rows) => (lost?.silent === true ? undefined : resolve(rows)), fail);
+      return promise;
+    },
   };
 }
 
-async function execute(
-  database: MemoryDatabase,
-  backend: Backend,
-  { kind, first }: FlightInfo,
-  calls: readonly Call[],
-  refusal: unknown,
-): Promise<Answer[]> {
-  const answers: Answer[] = [];
-  const failures: unknown[] = refusal === undefined ? [] : [refusal];
-  if (first) {
-    backend.tx = database.transactions.begin();
-    backend.aborted = false;
-  }
-  if (failures.length > 0) abort(database, backend);
-  for (const [at, call] of calls.entries()) {
-    if (at === 0 && refusal !== undefined) continue;
-    try {
-      answers.push(kind === 'run' ? await alone(database, call) : await within(database, backend, call));
-    } catch (error) {
-      failures.push(error);
-      if (kind !== 'run') abort(database, backend);
-    }
-  }
-  const { tx } = backend;
-  if (kind === 'commit' || kind === 'rollback') {
-    backend.tx = undefined;
-    if (tx !== undefined && kind === 'commit' && !backend.aborted) database.commit(tx);
-    else if (tx !== undefined) database.transactions.abort(tx);
-  }
-  if (failures.length > 0) throw failures[0];
-  return answers;
+interface Turn {
+  readonly comes: Promise<void>;
+  over(): void;
 }
 
-function abort(database: MemoryDatabase, backend: Backend): void {
-  backend.aborted = true;
-  // The server gives its locks back at once; the block stays open until the client ends it.
-  if (backend.tx !== undefined) database.transactions.abort(backend.tx);
+/** One after the other, in the order in which they asked. */
+function inTurn(): () => Turn {
+  let last: Promise<void> = Promise.resolve();
+  return () => {
+    const comes = last;
+    const mine = Promise.withResolvers<void>();
+    // Who is done before its turn has come lets nobody pass before those that it waited for.
+    last = Promise.all([comes, mine.promise]).then(() => undefined);
+    return { comes, over: mine.resolve };
+  };
 }
 
-async function within(database: MemoryDatabase, backend: Backend, { statement, values }: Call): Promise<Answer> {
-  const emulation = emulationOf(statement.name);
-  const { tx, aborted } = backend;
-  if (tx === undefined || aborted)
-    throw sqlError('25P02', 'current transaction is aborted, commands ignored until end of transaction block');
-  return database.execute(tx, (it, tables) => emulation(it, tables, values));
-}
-
-/** A statement that is a transaction of its own. */
-async function alone(database: MemoryDatabase, { statement, values }: Call): Promise<Answer> {
-  const emulation = emulationOf(statement.name);
-  const tx = database.transactions.begin();
+/** What the server is to say instead of running the first statement. A connection that is lost on the way is thrown. */
+async function refusalOf(hooks: FlightHooks, flight: FlightInfo): Promise<unknown> {
   try {
-    const rows = await database.execute(tx, (it, tables) => emulation(it, tables, values));
-    if (tx.state !== 'open') throw sessionEnded();
-    database.commit(tx);
-    return rows;
+    await hooks.beforeExecute?.(flight);
+    return undefined;
   } catch (error) {
-    database.transactions.abort(tx);
-    throw error;
+    if (error instanceof ConnectionLost) throw error;
+    return error;
   }
+}
+
+async function settled(running: Promise<Answer[]>): Promise<PromiseSettledResult<Answer[]>> {
+  const [outcome] = await Promise.allSettled([running]);
+  return outcome;
 }

@@ -40,6 +40,8 @@ export interface MemoryDatabase {
   readonly idleInTransactionMs: number;
   /** Runs one statement in a transaction. */
   execute(tx: Tx, statement: Statement): Promise<Answer>;
+  /** Where the tasks of workflow versions are looked up, in the place of their table. */
+  knowVersions(tasksOf: (versionId: string) => readonly string[]): void;
   /** Told after each commit that wrote something. Answers how to end it. */
   onCommit(heard: (changed: Changed) => void): () => void;
   /** Told when the server goes down: every session is over. */
@@ -64,6 +66,7 @@ export function openMemoryDatabase(options: DatabaseOptions): MemoryDatabase {
   const tables = newTables();
   const sequences = new Map<string, bigint>();
   const soiled = new Set<Tuple>();
+  const versions = { tasksOf: (_versionId: string): readonly string[] => [] };
   const commitHeard = new Set<(changed: Changed) => void>();
   const restartHeard = new Set<() => void>();
   const server = { upSince: clock.now(), timeline: 1 };
@@ -75,6 +78,8 @@ export function openMemoryDatabase(options: DatabaseOptions): MemoryDatabase {
     upSince: () => server.upSince,
     timeline: () => server.timeline,
     soiled: (tuple) => void soiled.add(tuple),
+    tasksOf: (versionId) => versions.tasksOf(versionId),
+    tryAdvisoryLock: advisoryLocks(),
     next: (sequence) => {
       const value = (sequences.get(sequence) ?? 0n) + 1n;
       sequences.set(sequence, value);
@@ -104,6 +109,7 @@ export function openMemoryDatabase(options: DatabaseOptions): MemoryDatabase {
         clean();
       }
     },
+    knowVersions: (tasksOf) => void (versions.tasksOf = tasksOf),
     onCommit: (heard) => listen(commitHeard, heard),
     onRestart: (heard) => listen(restartHeard, heard),
     commit: (tx) => {
@@ -119,6 +125,17 @@ export function openMemoryDatabase(options: DatabaseOptions): MemoryDatabase {
       server.timeline = timeline;
     },
     dump: () => Object.fromEntries(Object.entries(tables).map(([name, table]) => [name, committedRows(table)])),
+  };
+}
+
+/** Each held by one transaction until that ends. */
+function advisoryLocks(): Machine['tryAdvisoryLock'] {
+  const holders = new Map<string, Tx>();
+  return (key, tx) => {
+    const holder = holders.get(key);
+    if (holder !== undefined && holder !== tx && holder.state === 'open') return false;
+    holders.set(key, tx);
+    return true;
   };
 }
 

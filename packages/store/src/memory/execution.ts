@@ -27,6 +27,10 @@ export interface Machine {
   readonly next: (sequence: string) => string;
   /** A chance for others to run between a statement's snapshot and its locks. */
   readonly pause: () => Promise<void> | undefined;
+  /** Task names of a workflow version; none for one that is unknown. */
+  readonly tasksOf: (versionId: string) => readonly string[];
+  /** As `pg_try_advisory_xact_lock`. */
+  readonly tryAdvisoryLock: (key: string, tx: Tx) => boolean;
   /** Told of tuples that may hold dead versions from now on. */
   readonly soiled: (tuple: Tuple) => void;
 }
@@ -124,7 +128,7 @@ function* lock<Row>(
   if (newest.by === tx && newest.byStatement >= snapshot.statement) return undefined;
   if (newest.row !== seen && !matches(newest.row)) return undefined;
   tuple.locks.set(tx, stronger(tuple.locks.get(tx), mode));
-  tx.touched.add(tuple as Tuple);
+  tx.touched.add(tuple);
   return { tuple, row: newest.row };
 }
 
@@ -200,7 +204,7 @@ function write<Row>({ snapshot: { tx, statement } }: Execution, tuple: Tuple<Row
   tuple.versions.push({ row, by: tx, byStatement: statement, deletedBy: undefined, deletedByStatement: 0 });
   addToIndexes(tuple, row);
   tuple.locks.set(tx, stronger(tuple.locks.get(tx), 'no key update'));
-  tx.touched.add(tuple as Tuple);
+  tx.touched.add(tuple);
   tx.wrote = true;
 }
 
@@ -211,5 +215,5 @@ function end<Row>({ snapshot: { tx, statement }, soiled }: Execution, tuple: Tup
   newest.deletedBy = tx;
   newest.deletedByStatement = statement;
   tx.wrote = true;
-  soiled(tuple as Tuple);
+  soiled(tuple);
 }

@@ -14,6 +14,8 @@ type Kept = Pick<MasterStore, 'definitions' | 'logs' | 'secrets' | 'datasources'
 export interface MemoryKeep extends Kept {
   /** A new version, which is the latest one of its workflow. */
   addVersion(definition: WorkflowDefinition, files?: readonly FileRef[]): WorkflowVersion;
+  /** Names of its tasks, in the order of the definition. */
+  tasksOf(versionId: string): readonly string[];
   addToken(token: string, holder: TokenHolder): void;
   setSecret(project: string, name: string, value: string): void;
   setDatasource(project: string, name: string, revealed: { config: JsonObject; password?: string }): void;
@@ -47,10 +49,11 @@ export function memoryKeep(): MemoryKeep {
   };
 }
 
-function versionKeep(): Pick<MemoryKeep, 'definitions' | 'addVersion'> {
+function versionKeep(): Pick<MemoryKeep, 'definitions' | 'addVersion' | 'tasksOf'> {
   const versions = new Map<string, WorkflowVersion>();
   const latest = new Map<string, { readonly workflowId: string; version: number }>();
   return {
+    tasksOf: (versionId) => Object.keys(versions.get(versionId)?.definition.tasks ?? {}),
     definitions: { versionById: async (versionId) => versions.get(versionId) },
     addVersion: (definition, files = []) => {
       const { project, name } = definition;
@@ -61,9 +64,18 @@ function versionKeep(): Pick<MemoryKeep, 'definitions' | 'addVersion'> {
       const source = JSON.stringify(definition);
       const createdAt = new Date(0).toISOString();
       const made: WorkflowVersion = {
-        ...{ id: String(versions.size + 1), version: workflow.version, createdBy: 'memory', createdAt },
-        ...{ project, name, workflowId: workflow.workflowId, workflowCreatedAt: createdAt },
-        ...{ latestVersion: workflow.version, definition, source, files },
+        id: String(versions.size + 1),
+        version: workflow.version,
+        createdBy: 'memory',
+        createdAt,
+        project,
+        name,
+        workflowId: workflow.workflowId,
+        workflowCreatedAt: createdAt,
+        latestVersion: workflow.version,
+        definition,
+        source,
+        files,
         hash: createHash('sha256').update(source).digest('hex'),
       };
       versions.set(made.id, made);

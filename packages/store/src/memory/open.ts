@@ -36,6 +36,7 @@ const START_CONNECTIONS = 4;
 /** The real engine, starts, workers and timers over a database in memory. */
 export function openMemoryStore(database: MemoryDatabase, options: MemoryStoreOptions): MemoryStore {
   const { owner, clock, bus, keep, hooks, lanes } = options;
+  database.knowVersions(keep.tasksOf);
   const sessions: MemorySession[] = [];
   const open = (): MemorySession => {
     const session = openMemorySession(database, owner, sessions.length, hooks);
@@ -50,7 +51,16 @@ export function openMemoryStore(database: MemoryDatabase, options: MemoryStoreOp
   const signals = bus.join(owner);
   const { definitions, logs, blobs, secrets, datasources, tokens } = keep;
   return {
-    ...{ engine, workers, timers, signals, definitions, logs, blobs, secrets, datasources, tokens },
+    engine,
+    workers,
+    timers,
+    signals,
+    definitions,
+    logs,
+    blobs,
+    secrets,
+    datasources,
+    tokens,
     starts: createStarts(
       runner,
       instanceIds(runner, async () => undefined),

@@ -1,6 +1,7 @@
 import { forgetVersions } from './table.ts';
 import type { Tuple } from './table.ts';
-import { sessionEnded, sqlError } from './sql-error.ts';
+import { createWaits } from './waits.ts';
+import type { WaitLimits, Waits } from './waits.ts';
 
 /** A transaction. `commit` is its place in the order of all commits. */
 export interface Tx {
@@ -9,6 +10,7 @@ export interface Tx {
   readonly startedAt: number;
   /** Number of the statement under way: what it writes itself it does not see. */
   statement: number;
+  /** Rows that it has locked or written. */
   readonly touched: Set<Tuple>;
   wrote: boolean;
 }
@@ -27,73 +29,34 @@ export interface MemoryClock {
   after(ms: number, then: () => void): () => void;
 }
 
-export interface WaitLimits {
-  /** As `lock_timeout`. */
-  readonly lockTimeoutMs: number;
-  /** As `deadlock_timeout`: how long a wait lasts before it is checked whether it can end at all. */
-  readonly deadlockMs: number;
-}
-
-interface Waiter {
-  readonly tx: Tx;
-  readonly blockers: () => readonly Tx[];
-  resolve(): void;
-  reject(error: unknown): void;
-}
-
 /** All transactions, their order and their waits. */
 export interface Transactions {
   begin(): Tx;
   snapshot(tx: Tx): Snapshot;
   commit(tx: Tx): void;
   abort(tx: Tx): void;
-  /**
-   * Resolves when one of the blockers may be out of the way: look again.
-   *
-   * @throws 40P01 in a deadlock, 55P03 after the lock timeout, 57P01 when the waiting transaction is ended from outside
-   */
-  wait(tx: Tx, blockers: () => readonly Tx[]): Promise<void>;
-  readonly open: ReadonlySet<Tx>;
+  readonly wait: Waits['wait'];
   /** How many wait for another one now. */
   waiting(): number;
+  readonly open: ReadonlySet<Tx>;
 }
 
 export function createTransactions(clock: MemoryClock, limits: WaitLimits): Transactions {
   const open = new Set<Tx>();
-  const waiters = new Set<Waiter>();
+  const waits = createWaits(clock, limits);
   let commits = 0;
-
   const ended = (tx: Tx): void => {
     open.delete(tx);
     for (const tuple of tx.touched) tuple.locks.delete(tx);
-    for (const waiter of waiters) if (waiter.tx === tx) waiter.reject(sessionEnded());
-    for (const waiter of waiters) waiter.resolve();
+    waits.ended(tx);
   };
-  const waitsFor = (tx: Tx): readonly Tx[] => [...waiters].find((waiter) => waiter.tx === tx)?.blockers() ?? [];
-  const isDeadlock = (tx: Tx): boolean => {
-    const seen = new Set<Tx>();
-    const next = [...waitsFor(tx)];
-    for (let one = next.pop(); one !== undefined; one = next.pop()) {
-      if (one === tx) return true;
-      if (seen.has(one)) continue;
-      seen.add(one);
-      next.push(...waitsFor(one));
-    }
-    return false;
-  };
-
   return {
     open,
-    waiting: () => waiters.size,
+    wait: waits.wait,
+    waiting: waits.count,
     begin: () => {
-      const tx: Tx = {
-        state: 'open',
-        commit: 0,
-        startedAt: clock.now(),
-        statement: 0,
-        touched: new Set(),
-        wrote: false,
-      };
+      const startedAt = clock.now();
+      const tx: Tx = { state: 'open', commit: 0, startedAt, statement: 0, touched: new Set(), wrote: false };
       open.add(tx);
       return tx;
     },
@@ -110,25 +73,6 @@ export function createTransactions(clock: MemoryClock, limits: WaitLimits): Tran
       for (const tuple of tx.touched) undo(tuple, tx);
       ended(tx);
     },
-    wait: (tx, blockers) =>
-      new Promise((resolve, reject) => {
-        const timers: (() => void)[] = [];
-        const settle = (then: () => void) => (): void => {
-          if (!waiters.delete(waiter)) return;
-          for (const cancel of timers) cancel();
-          then();
-        };
-        const waiter: Waiter = { tx, blockers, resolve: settle(resolve), reject: (e) => settle(() => reject(e))() };
-        waiters.add(waiter);
-        timers.push(
-          clock.after(limits.deadlockMs, () => {
-            if (isDeadlock(tx)) waiter.reject(sqlError('40P01', 'deadlock detected'));
-          }),
-          clock.after(limits.lockTimeoutMs, () =>
-            waiter.reject(sqlError('55P03', 'canceling statement due to lock timeout')),
-          ),
-        );
-      }),
   };
 }
 

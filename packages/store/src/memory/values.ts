@@ -23,7 +23,8 @@ export const text: Read<string> = (value) => {
 /** A number of any SQL type; the columns here hold none that JavaScript cannot. */
 export const number: Read<number> = (value) => {
   const read = typeof value === 'string' ? Number(value) : value;
-  if (typeof read !== 'number' || Number.isNaN(read)) throw sqlError('22P02', `invalid input for a number: ${read}`);
+  if (typeof read !== 'number' || Number.isNaN(read))
+    throw sqlError('22P02', `invalid input for a number: ${String(read)}`);
   return read;
 };
 
@@ -32,7 +33,8 @@ export const flag: Read<boolean> = (value) => value === true;
 /** A timestamptz from RFC 3339 text, in milliseconds. */
 export const time: Read<number> = (value) => {
   const read = Date.parse(String(value));
-  if (Number.isNaN(read)) throw sqlError('22007', `invalid input syntax for type timestamp with time zone: "${value}"`);
+  if (Number.isNaN(read))
+    throw sqlError('22007', `invalid input syntax for type timestamp with time zone: "${String(value)}"`);
   return read;
 };
 

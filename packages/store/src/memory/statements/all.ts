@@ -1,10 +1,11 @@
 import { CLAIM } from './claim.ts';
 import type { Emulation, Emulations } from './emulation.ts';
-import { QUARANTINE, REDRIVE } from './quarantine.ts';
+import { QUARANTINE } from './quarantine.ts';
 import { STARTS } from './starts.ts';
 import { STEP_LINE } from './step-line.ts';
 import { STEP_READ } from './step-read.ts';
 import { STEP_WRITE } from './step-write.ts';
+import { SWEEP } from './sweep.ts';
 import { TIMERS } from './timers.ts';
 import { WORKERS } from './workers.ts';
 
@@ -17,7 +18,7 @@ const ALL: Emulations = {
   ...WORKERS,
   ...TIMERS,
   ...QUARANTINE,
-  ...REDRIVE,
+  ...SWEEP,
 };
 
 /** Names of the statements that the memory knows. */

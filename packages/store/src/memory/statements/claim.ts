@@ -38,8 +38,12 @@ export const CLAIM: Emulations = {
   *started(it, tables, values) {
     type Started = Said & { started_ago: number; timeout_ms: number | null; timeout_action: string | null };
     const said = unnest<Started>(values, {
-      ...{ id, incarnation_id: id, nonce: text, started_ago: number },
-      ...{ timeout_ms: orNull(number), timeout_action: orNull(text) },
+      id,
+      incarnation_id: id,
+      nonce: text,
+      started_ago: number,
+      timeout_ms: orNull(number),
+      timeout_action: orNull(text),
     });
     const isDispatched = ({ state }: ActiveRow): boolean => state === 'dispatched';
     const held = yield* lockInOrder(it, tables, said, isDispatched);

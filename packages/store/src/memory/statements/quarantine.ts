@@ -1,13 +1,12 @@
 import type { Answer } from '../database.ts';
-import type { Execution, Steps } from '../execution.ts';
-import type { CommandRow, LiveRow } from '../rows.ts';
+import type { Execution, Found, Steps } from '../execution.ts';
+import type { CommandRow } from '../rows.ts';
 import type { Table } from '../table.ts';
-import type { Tables } from '../schema.ts';
 import { id, idList, json, number, text } from '../values.ts';
-import { alert, command, inOrder, note } from './emulation.ts';
+import { alert, inOrder, note } from './emulation.ts';
 import type { Emulations } from './emulation.ts';
 
-/** Counting, putting off, parking, and driving again: see postgres/quarantine.ts and redrive.ts. */
+/** Counting, putting off, parking: see postgres/quarantine.ts. */
 export const QUARANTINE: Emulations = {
   *'count-try'(it, { live_instance, command: commands }, [ids]) {
     const wanted = new Set(idList(ids));
@@ -45,7 +44,8 @@ export const QUARANTINE: Emulations = {
   },
 
   *'park-commands'(it, tables, [instance, error]) {
-    for (const gone of yield* removeOf(it, tables.command, id(instance))) {
+    const parked = yield* removeOf(it, tables.command, id(instance));
+    for (const gone of parked) {
       const { id: command_id, instance_id, kind, payload, tries } = gone;
       const row = { command_id, instance_id, kind, payload, tries, error: text(error), parked_at: it.clock.now() };
       yield* it.insert(
@@ -54,7 +54,8 @@ export const QUARANTINE: Emulations = {
         'command_error_command_id_key',
       );
     }
-    return [];
+    const kinds = [...new Set(parked.map(({ kind }) => kind))].toSorted().join(', ');
+    return [{ kinds: kinds === '' ? null : kinds }];
   },
 
   *'park-line'(it, { ready }, [instance]) {
@@ -73,14 +74,57 @@ export const QUARANTINE: Emulations = {
   },
 
   *'park-active'(it, tables, [instance, reason]) {
-    for (const gone of yield* removeOf(it, tables.active, id(instance))) {
+    const ended = inOrder(yield* removeFound(it, tables.active, id(instance)), (row) => row.id);
+    for (const { row: gone } of ended) {
       const { instance_id, generation, task, attempt, incarnation_id, ready_at, dispatched_at, started_at } = gone;
-      yield* it.insert(tables.finished_task, {
-        ...{ instance_id, generation, task, state: 'stopped', attempt, attempt_id: gone.id, incarnation_id },
-        ...{ ready_at, dispatched_at, started_at, ended_at: it.clock.now(), reason: json(reason) },
-        ...{ outputs: null, artifacts: null },
-      });
+      yield* it.insert(
+        tables.finished_task,
+        {
+          instance_id,
+          generation,
+          task,
+          state: 'stopped',
+          attempt,
+          attempt_id: gone.id,
+          incarnation_id,
+          ready_at,
+          dispatched_at,
+          started_at,
+          ended_at: it.clock.now(),
+          reason: json(reason),
+          outputs: null,
+          artifacts: null,
+        },
+        'finished_task_pkey',
+      );
     }
+    return ended.map(({ row: { task, attempt, id } }) => ({ task, attempt, id }));
+  },
+
+  *'park-remaining'(it, tables, [instance, reason]) {
+    const live = it.byKey(tables.live_instance, id(instance))?.row;
+    if (live === undefined) return [];
+    for (const task of it.tasksOf(live.version_id))
+      yield* it.insert(
+        tables.finished_task,
+        {
+          instance_id: live.id,
+          generation: live.generation,
+          task,
+          state: 'stopped',
+          attempt: 0,
+          attempt_id: null,
+          incarnation_id: null,
+          ready_at: null,
+          dispatched_at: null,
+          started_at: null,
+          ended_at: it.clock.now(),
+          reason: json(reason),
+          outputs: null,
+          artifacts: null,
+        },
+        'finished_task_pkey',
+      );
     return [];
   },
 
@@ -90,7 +134,7 @@ export const QUARANTINE: Emulations = {
     if (gone === undefined) return [];
     const { id: instance_id, generation } = gone;
     const end = { state: 'failed', reason: json(reason), ended_at: it.clock.now() };
-    yield* it.insert(tables.instance_end, { instance_id, generation, ...end });
+    yield* it.insert(tables.instance_end, { instance_id, generation, ...end }, 'instance_end_pkey');
     return [];
   },
 
@@ -101,73 +145,23 @@ export const QUARANTINE: Emulations = {
   },
 };
 
-export const REDRIVE: Emulations = {
-  *'redrive-lost'(it, tables) {
-    const commanded = commandedIn(it, tables);
-    const stuck = inOrder(it.all(tables.active), (row) => row.id).filter(({ row }) => {
-      const worker = it.byKey(tables.worker_incarnation, row.incarnation_id)?.row;
-      return (worker === undefined || worker.state === 'dead') && !commanded.has(row.instance_id);
-    });
-    const wanted = new Set(stuck.map(({ row }) => row.instance_id));
-    const held = yield* holdLive(it, tables, ({ id: instance }) => wanted.has(instance));
-    const driven = stuck.filter(({ row }) => held.has(row.instance_id));
-    for (const { row } of driven) {
-      const reason = { code: 'worker-lost', message: 'its worker is dead' };
-      yield* command(it, tables, row.instance_id, 'attempt-ended', { attemptId: row.id, end: 'lost', reason });
-    }
-    return driven.map(({ row }) => ({ instance_id: row.instance_id }));
-  },
-
-  *'redrive-settle'(it, tables) {
-    const commanded = commandedIn(it, tables);
-    const running = new Set(it.all(tables.active).map(({ row }) => row.instance_id));
-    return yield* driveAgain(
-      it,
-      tables,
-      'settle',
-      (row) => row.state === 'stopping' && !running.has(row.id) && !commanded.has(row.id),
-    );
-  },
-
-  *'redrive-start'(it, tables) {
-    const commanded = commandedIn(it, tables);
-    return yield* driveAgain(
-      it,
-      tables,
-      'start',
-      (row) => row.state === 'running' && row.revision === 0 && !commanded.has(row.id),
-    );
-  },
-};
-
-type Live = LiveRow;
-
-function commandedIn(it: Execution, tables: Tables): Set<string> {
-  return new Set(it.all(tables.command).map(({ row }) => row.instance_id));
-}
-
-function* holdLive(it: Execution, tables: Tables, matches: (row: Live) => boolean): Steps<Set<string>> {
-  const held = new Set<string>();
-  for (const found of inOrder(it.all(tables.live_instance, matches), (row) => row.id))
-    if ((yield* it.lock(found, 'key share', 'wait', matches)) !== undefined) held.add(found.row.id);
-  return held;
-}
-
-function* driveAgain(it: Execution, tables: Tables, kind: string, matches: (row: Live) => boolean): Steps<Answer> {
-  const held = yield* holdLive(it, tables, matches);
-  for (const instance of held) yield* command(it, tables, instance, kind);
-  return [...held].map((instance_id) => ({ instance_id }));
-}
-
 function* removeOf<Row extends { readonly instance_id: string }>(
   it: Execution,
   table: Table<Row>,
   instanceId: string,
 ): Steps<Row[]> {
-  const gone: Row[] = [];
+  return (yield* removeFound(it, table, instanceId)).map(({ row }) => row);
+}
+
+function* removeFound<Row extends { readonly instance_id: string }>(
+  it: Execution,
+  table: Table<Row>,
+  instanceId: string,
+): Steps<Found<Row>[]> {
+  const gone: Found<Row>[] = [];
   for (const found of it.all(table, (row) => row.instance_id === instanceId)) {
     const row = yield* it.remove(found);
-    if (row !== undefined) gone.push(row);
+    if (row !== undefined) gone.push({ tuple: found.tuple, row });
   }
   return gone;
 }

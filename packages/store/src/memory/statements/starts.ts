@@ -28,8 +28,16 @@ export const STARTS: Emulations = {
 
   *start(it, tables, values) {
     const asked = unnest<Asked>(values, {
-      ...{ id, workflow_id: id, version_id: id, task_count: number, params: json, run_time: time, priority: number },
-      ...{ created_by: text, key: orNull(text), body_hash: orNull(text) },
+      id,
+      workflow_id: id,
+      version_id: id,
+      task_count: number,
+      params: json,
+      run_time: time,
+      priority: number,
+      created_by: text,
+      key: orNull(text),
+      body_hash: orNull(text),
     });
     const claimed = yield* claimKeys(it, tables, asked);
     const made: Asked[] = [];
@@ -37,8 +45,18 @@ export const STARTS: Emulations = {
       if ((one.key === null || claimed.has(one.id)) && (yield* insertInstance(it, tables, one))) made.push(one);
     for (const { id, workflow_id, version_id, task_count, priority } of made)
       yield* it.insert(tables.live_instance, {
-        ...{ id, workflow_id, version_id, generation: 1, revision: 0, state: 'running', unfinished: task_count },
-        ...{ failed: 0, ending: false, has_artifacts: false, failure: null, priority },
+        id,
+        workflow_id,
+        version_id,
+        generation: 1,
+        revision: 0,
+        state: 'running',
+        unfinished: task_count,
+        failed: 0,
+        ending: false,
+        has_artifacts: false,
+        failure: null,
+        priority,
       });
     for (const one of made.toSorted((a, b) => byNumber(a.id, b.id))) yield* command(it, tables, one.id, 'start');
     for (const { id, created_by: by, version_id: version } of made)
@@ -98,7 +116,14 @@ function* claimKeys(it: Execution, { start_key }: Tables, asked: readonly Asked[
 function* insertInstance(it: Execution, { workflow_instance }: Tables, asked: Asked): Steps<boolean> {
   const { id, workflow_id, version_id, params, run_time, priority, created_by } = asked;
   const row = {
-    ...{ id, workflow_id, version_id, params, run_time, trigger: 'manual', priority, created_by },
+    id,
+    workflow_id,
+    version_id,
+    params,
+    run_time,
+    trigger: 'manual',
+    priority,
+    created_by,
     created_at: it.clock.now(),
   };
   return (yield* it.insert(workflow_instance, row, 'workflow_instance_pkey')) !== undefined;

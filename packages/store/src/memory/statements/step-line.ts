@@ -22,7 +22,14 @@ const LINE: { readonly [Name in keyof LineRow]: Read<LineRow[Name]> } = {
 export function* lineUp(it: Execution, { ready }: Tables, row: LineRow): Steps<void> {
   const { instance_id, task, generation, attempt, losses, worker_group, capability, priority } = row;
   yield* it.insert(ready, {
-    ...{ instance_id, task, generation, attempt, losses, worker_group, capability, priority },
+    instance_id,
+    task,
+    generation,
+    attempt,
+    losses,
+    worker_group,
+    capability,
+    priority,
     seq: it.next('ready_seq'),
     ready_at: it.clock.now(),
   });
@@ -48,9 +55,22 @@ interface Binding extends Omit<LineRow, 'worker_group' | 'capability' | 'priorit
 export function* bind(it: Execution, { active }: Tables, binding: Binding): Steps<ActiveRow> {
   const { instance_id, task, generation, attempt, losses, incarnation_id, nonce, ready_at } = binding;
   const row: ActiveRow = {
-    ...{ id: it.next('attempt_id'), instance_id, task, generation, attempt, losses, incarnation_id, nonce, ready_at },
-    ...{ state: 'dispatched', dispatched_at: it.clock.now(), started_at: null, timeout_at: null },
-    ...{ timeout_action: null, kill_reason: null, progress: null },
+    id: it.next('attempt_id'),
+    instance_id,
+    task,
+    generation,
+    attempt,
+    losses,
+    incarnation_id,
+    nonce,
+    ready_at,
+    state: 'dispatched',
+    dispatched_at: it.clock.now(),
+    started_at: null,
+    timeout_at: null,
+    timeout_action: null,
+    kill_reason: null,
+    progress: null,
   };
   yield* it.insert(active, row);
   return row;

@@ -40,7 +40,13 @@ const ENDED_RUN = {
 function ended(run: EndedRun, active: ActiveRow | undefined, now: number) {
   const { instance_id, generation, task, state, attempt, attempt_id, started_ago, ended_ago, reason } = run;
   return {
-    ...{ instance_id, generation, task, state, attempt, attempt_id, reason },
+    instance_id,
+    generation,
+    task,
+    state,
+    attempt,
+    attempt_id,
+    reason,
     incarnation_id: active?.incarnation_id ?? null,
     ready_at: active?.ready_at ?? null,
     dispatched_at: active?.dispatched_at ?? null,
@@ -144,9 +150,20 @@ export const STEP_WRITE: Emulations = {
       yield* it.insert(
         finished_task,
         {
-          ...{ instance_id: id(instance), generation: number(generation), task, state: text(state), attempt: 0 },
-          ...{ attempt_id: null, incarnation_id: null, ready_at: null, dispatched_at: null, started_at: null },
-          ...{ ended_at: it.clock.now(), reason: json(reason), outputs: null, artifacts: null },
+          instance_id: id(instance),
+          generation: number(generation),
+          task,
+          state: text(state),
+          attempt: 0,
+          attempt_id: null,
+          incarnation_id: null,
+          ready_at: null,
+          dispatched_at: null,
+          started_at: null,
+          ended_at: it.clock.now(),
+          reason: json(reason),
+          outputs: null,
+          artifacts: null,
         },
         'finished_task_pkey',
       );

@@ -25,10 +25,21 @@ export const WORKERS: Emulations = {
     if (group === undefined) return [];
     const now = it.clock.now();
     const row: IncarnationRow = {
-      ...{ id: it.next('worker_incarnation_id'), name: text(name), worker_group: group.name, slots: number(slots) },
-      ...{ capabilities: textList(capabilities), credential_hash: text(hash), host: text(host), pid: number(pid) },
-      ...{ version: text(version), state: 'live', lease_ms: group.lease_ms, lease_until: now + group.lease_ms },
-      ...{ registered_at: now, ended_at: null, end_reason: null },
+      id: it.next('worker_incarnation_id'),
+      name: text(name),
+      worker_group: group.name,
+      slots: number(slots),
+      capabilities: textList(capabilities),
+      credential_hash: text(hash),
+      host: text(host),
+      pid: number(pid),
+      version: text(version),
+      state: 'live',
+      lease_ms: group.lease_ms,
+      lease_until: now + group.lease_ms,
+      registered_at: now,
+      ended_at: null,
+      end_reason: null,
     };
     yield* it.insert(tables.worker_incarnation, row);
     return [{ id: row.id, lease_ms: row.lease_ms }];

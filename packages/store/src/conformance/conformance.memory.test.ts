@@ -1,0 +1,4 @@
+import { conformance } from './run.ts';
+import { memorySubject } from './subject.ts';
+
+conformance(memorySubject);

@@ -1,0 +1,4 @@
+import { conformance } from './run.ts';
+import { postgresSubject } from './subject.ts';
+
+conformance(postgresSubject);

@@ -1,0 +1,123 @@
+import type { TestContext } from 'node:test';
+import type { WorkflowDefinition } from '@keelson/core';
+import { systemClock } from '@keelson/core/system';
+import { openMemoryDatabase } from '../memory/database.ts';
+import type { MemoryDatabase } from '../memory/database.ts';
+import { openMemorySession } from '../memory/session.ts';
+import { openPool } from '../postgres/connection.ts';
+import { ensurePartition, instanceIds } from '../postgres/partitions.ts';
+import { openSession, poolRunner } from '../postgres/session.ts';
+import type { OpenSession } from '../postgres/session.ts';
+import { migratedDatabase } from '../testing/migrated.ts';
+
+export type Row = Readonly<Record<string, unknown>>;
+
+/** A database that the engine can live on, seen from outside. */
+export interface Subject {
+  readonly open: OpenSession;
+  readonly nextId: () => Promise<string>;
+  /** Committed rows, in the driver's shapes; columns that hold times are left out. */
+  rows(table: string): Promise<Row[]>;
+  /** Lets an incarnation's lease be over, and be a short one. */
+  endLease(incarnationId: string): Promise<void>;
+  /** Lets all delays be over. */
+  endDelays(): Promise<void>;
+  /** How many transactions wait for another one. */
+  waiting(): Promise<number>;
+}
+
+/** One behaviour; the definition is what its instances are made of, if it starts any. */
+export type Cases = Readonly<Record<string, (t: TestContext, subject: Subject) => Promise<void>>>;
+
+export type OpenSubject = (t: TestContext) => Promise<Subject>;
+export type { WorkflowDefinition };
+
+/** Short, so that the tests of waiting do not wait for long (milliseconds). */
+export const LOCK_TIMEOUT_MS = 4000;
+const DEADLOCK_MS = 100;
+/** Longer than any of these tests holds a lock. */
+const IDLE_MS = 20_000;
+
+const TIMES = /(_at|_until|^at|_time|^not_before)$/;
+
+/** A row without its times, bigint as text. */
+function seen(row: Row): Row {
+  const kept = Object.entries(row).filter(([name]) => !TIMES.test(name));
+  return Object.fromEntries(kept.map(([name, value]) => [name, name === 'revision' ? String(value) : value]));
+}
+
+export const postgresSubject: OpenSubject = async (t) => {
+  const { url } = await migratedDatabase(t);
+  const pool = openPool({ url, applicationName: 'look' }, 4);
+  t.after(() => pool.end());
+  const limits = {
+    lock_timeout: String(LOCK_TIMEOUT_MS),
+    deadlock_timeout: String(DEADLOCK_MS),
+    idle_in_transaction_session_timeout: String(IDLE_MS),
+  };
+  const settings = { url, applicationName: 'subject', settings: limits };
+  const runner = poolRunner(pool);
+  return {
+    open: () => openSession(settings),
+    nextId: instanceIds(runner, (index) => ensurePartition(pool, index)),
+    rows: async (table) => (await pool.query<Record<string, unknown>>(`select * from ${table}`)).rows.map(seen),
+    endLease: async (incarnation) => {
+      const over = "set lease_until = clock_timestamp() - interval '1 second', lease_ms = 1";
+      await pool.query(`update worker_incarnation ${over} where id = $1`, [incarnation]);
+    },
+    endDelays: async () => void (await pool.query('update delayed set due_at = clock_timestamp()')),
+    waiting: async () => {
+      const text =
+        "select count(*)::int as n from pg_stat_activity where datname = current_database() and application_name = 'subject' and wait_event_type = 'Lock'";
+      return (await pool.query<{ n: number }>(text)).rows[0]?.n ?? 0;
+    },
+  };
+};
+
+export const memorySubject: OpenSubject = async () => {
+  const clock = { now: () => performance.timeOrigin + performance.now(), after: systemClock.after };
+  const database = openMemoryDatabase({
+    clock,
+    lockTimeoutMs: LOCK_TIMEOUT_MS,
+    deadlockMs: DEADLOCK_MS,
+    idleInTransactionMs: IDLE_MS,
+  });
+  return memorySubjectOf(database);
+};
+
+/** A subject over a database in memory, whatever its clock. */
+export function memorySubjectOf(database: MemoryDatabase): Subject {
+  let sessions = 0;
+  const open: OpenSession = () => openMemorySession(database, 'subject', sessions++);
+  const runner = open();
+  const { clock } = database;
+  return {
+    open,
+    nextId: instanceIds(runner, async () => undefined),
+    rows: async (table) => (database.dump()[table] ?? []).map((row) => seen(row as Row)),
+    endLease: async (incarnation) => {
+      await change(database, (it, { worker_incarnation }) => {
+        const found = it.byKey(worker_incarnation, incarnation);
+        if (found === undefined) return [];
+        return it.update(found, (row) => ({ ...row, lease_until: clock.now() - 1000, lease_ms: 1 }));
+      });
+    },
+    endDelays: async () => {
+      await change(database, function* (it, { delayed }) {
+        for (const found of it.all(delayed)) yield* it.update(found, (row) => ({ ...row, due_at: clock.now() }));
+      });
+    },
+    waiting: async () => database.transactions.waiting(),
+  };
+}
+
+type Change = (...of: Parameters<Parameters<MemoryDatabase['execute']>[1]>) => Iterable<unknown>;
+
+async function change(database: MemoryDatabase, make: Change): Promise<void> {
+  const tx = database.transactions.begin();
+  await database.execute(tx, function* (it, tables) {
+    for (const step of make(it, tables)) yield step as Promise<void>;
+    return [];
+  });
+  database.commit(tx);
+}
