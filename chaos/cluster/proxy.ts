@@ -63,15 +63,15 @@ export async function startProxy({ name, listenOn = '127.0.0.1', target }: Proxy
     if (refusing) {
       refused++;
       client.on('error', () => undefined);
-      client.resetAndDestroy();
+      breakOff(client);
       return;
     }
     const upstream = connect({ ...target, allowHalfOpen: true, noDelay: true });
     const connection: Connection = {
       flows: [flow(client, upstream, gates.up), flow(upstream, client, gates.down)],
       reset: () => {
-        client.resetAndDestroy();
-        upstream.resetAndDestroy();
+        breakOff(client);
+        breakOff(upstream);
       },
     };
     open.add(connection);
@@ -114,6 +114,15 @@ export async function startProxy({ name, listenOn = '127.0.0.1', target }: Proxy
   };
 }
 
+/**
+ * By a reset; but a socket whose own end is still on its way cannot be reset: libuv refuses, Node does not notice, and the process then
+ * spins at its exit over a handle that never closes.
+ */
+function breakOff(socket: Socket): void {
+  if (socket.writableEnded) socket.destroy();
+  else socket.resetAndDestroy();
+}
+
 type Item = Buffer | 'end' | 'break';
 
 /** Carries bytes, ends and breaks in order; a held gate keeps all three. */
@@ -124,7 +133,7 @@ function flow(from: Socket, to: Socket, gate: Gate): Flow {
   const pass = (item: Item): void => {
     if (to.destroyed) return;
     if (item === 'end') to.end();
-    else if (item === 'break') to.resetAndDestroy();
+    else if (item === 'break') breakOff(to);
     else if (!to.write(item)) {
       from.pause();
       to.once('drain', () => from.resume());

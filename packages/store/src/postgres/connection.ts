@@ -60,5 +60,7 @@ export function clientConfig({ url, applicationName, settings }: ConnectionSetti
 export function openPool(settings: ConnectionSettings, size: number): pg.Pool {
   const pool = new pg.Pool({ ...clientConfig(settings), max: size, idleTimeoutMillis: 30_000 });
   pool.on('error', () => undefined);
+  // Also one that breaks while it is lent out, between two statements: nobody waits there who could be told, and unheard it ends the process.
+  pool.on('connect', (client) => client.on('error', () => undefined));
   return pool;
 }

@@ -37,6 +37,7 @@ export interface AppliedMigration {
  */
 export async function checkSchema(url: string, directory?: URL): Promise<SchemaState> {
   const client = new pg.Client(clientConfig({ url, applicationName: 'keelson' }));
+  client.on('error', () => undefined);
   await client.connect();
   try {
     await checkServer(client);
