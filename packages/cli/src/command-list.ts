@@ -46,8 +46,18 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import('./commands/params.ts'),
   },
   { name: 'nodes', summary: 'list servers and workers', load: () => import('./commands/nodes.ts') },
+  {
+    name: 'groups',
+    summary: 'list worker groups and set their leases',
+    load: () => import('./commands/groups.ts'),
+  },
   { name: 'token', summary: 'create, list and revoke access tokens', load: () => import('./commands/token.ts') },
   { name: 'doctor', summary: 'look for rows that break an invariant', load: () => import('./commands/doctor.ts') },
+  {
+    name: 'verify',
+    summary: 'compare the stored history with the rows',
+    load: () => import('./commands/verify.ts'),
+  },
   {
     name: 'schema',
     summary: 'print the JSON Schema of workflow definitions',

@@ -8,10 +8,13 @@ import type {
   Page,
   ProjectParams,
   PutDatasourceRequest,
+  PutWorkerGroupRequest,
   Secret,
   ServerInfo,
   TestDatasourceResponse,
   Token,
+  WorkerGroup,
+  VerifyReport,
 } from '@keelson/protocol';
 import type { Send } from './client-transport.ts';
 import { readJson } from './client-transport.ts';
@@ -55,6 +58,11 @@ export function administrationCalls(send: Send) {
       await send('PUT', at(project, 'params'), { json: { params }, repeatable: true });
     },
     listNodes: () => get<Page<Node>>('api/v1/nodes'),
+    listWorkerGroups: () => get<Page<WorkerGroup>>('api/v1/worker-groups'),
+    async putWorkerGroup(group: string, request: PutWorkerGroupRequest): Promise<WorkerGroup> {
+      const path = `api/v1/worker-groups/${encodeURIComponent(group)}`;
+      return readJson(await send('PUT', path, { json: request, repeatable: true }));
+    },
     listTokens: (query: { cursor?: string | undefined } = {}) => get<Page<Token>>('api/v1/tokens', query),
     createToken: async (request: CreateTokenRequest) =>
       readJson<CreatedToken>(await send('POST', 'api/v1/tokens', { json: request })),
@@ -62,6 +70,9 @@ export function administrationCalls(send: Send) {
       await send('DELETE', `api/v1/tokens/${encodeURIComponent(id)}`);
     },
     getDoctorReport: () => get<DoctorReport>('api/v1/doctor'),
+    /** @param query `since` is an instance's id or a time (RFC 3339) */
+    verify: (query: { instance?: string | undefined; since?: string | undefined } = {}) =>
+      get<VerifyReport>('api/v1/verify', query),
     /** Repairs what can be repaired safely, and answers what is left. */
     repairByDoctor: async () => readJson<DoctorRepairs>(await send('POST', 'api/v1/doctor/repair', { json: {} })),
   };

@@ -1,5 +1,7 @@
+import type { VerifyReport } from '@keelson/protocol';
 import { migrate, openStore } from '@keelson/store';
 import type { Finding, Repair, Store, TokenRole } from '@keelson/store';
+import { verifyReportOf } from './verify-report.ts';
 
 /** What an operator does straight on the database, when there is no server yet. */
 async function withStore<T>(databaseUrl: string, use: (store: Store) => Promise<T>): Promise<T> {
@@ -48,4 +50,12 @@ export function repairDatabase(
     if (repairs.length > 0) store.signals.send('command');
     return { repairs, findings: await store.doctor.check() };
   });
+}
+
+/** The stored history against the rows. */
+export function verifyDatabase(
+  databaseUrl: string,
+  which: { readonly instance?: string | undefined; readonly since?: string | undefined },
+): Promise<VerifyReport> {
+  return withStore(databaseUrl, (store) => verifyReportOf(store.verifier, which));
 }

@@ -1,4 +1,4 @@
-export { checkDatabase, repairDatabase, createToken, migrateDatabase } from './database.ts';
+export { checkDatabase, repairDatabase, createToken, migrateDatabase, verifyDatabase } from './database.ts';
 export { startDev } from './dev/dev.ts';
 export type { DevOptions, RunningDev } from './dev/dev.ts';
 export { ROLES, startServer } from './serve.ts';

@@ -167,6 +167,32 @@ test('doctor: rows that break an invariant are a failure', async (context) => {
   assert.deepEqual([bad.code, bad.out], [1, '✖ no-driver: a row that nothing drives\n    {"instance_id":"7"}\n']);
 });
 
+test('verify: a violation is a failure, and bad options are refused before anything is asked', async (context) => {
+  type Wrong = { instanceId: string; task: string | null; check: string; expected: string; found: string };
+  const asked: string[] = [];
+  const answer = (violations: Wrong[]) => ({
+    'GET verify': ({ query }: { query: URLSearchParams }) => {
+      asked.push(query.toString());
+      return { instances: 2, events: 9, violations, more: false };
+    },
+  });
+  const good = await keelson(context, ['verify', '--since', '2026-01-01T01:00:00+01:00'], answer([]));
+  assert.deepEqual([good.code, good.out], [0, '✔ 2 instances, 9 events: the history says what the rows say\n']);
+  assert.deepEqual(asked, ['since=2026-01-01T00%3A00%3A00.000Z']);
+  const wrong = { instanceId: '7', task: 'a', check: 'ready', expected: '[]', found: 'no row' };
+  const bad = await keelson(context, ['verify', '--instance', '7'], answer([wrong]));
+  assert.equal(bad.code, 1);
+  assert.match(
+    bad.out,
+    /✖ ready: instance 7, task a\n {4}expected \[\]\n {4}found {4}no row\n1 violation in 2 instances/,
+  );
+  for (const args of [
+    ['--since', 'yesterday'],
+    ['--instance', 'x'],
+  ])
+    assert.equal((await keelson(context, ['verify', ...args], answer([]))).code, 2);
+});
+
 test('doctor --fix: what was repaired, what is left and what to do about it', async (context) => {
   const left = {
     name: 'command-overdue',
@@ -191,61 +217,6 @@ test('doctor --fix: what was repaired, what is left and what to do about it', as
     [bad.code, bad.out],
     [1, `${mended}✖ command-overdue: a command is applied\n    {"instanceId":"8"}\n${advice}`],
   );
-});
-
-test('nodes: servers and workers', async (context) => {
-  const time = '2026-01-01T00:00:00Z';
-  const { code, out } = await keelson(context, ['nodes'], {
-    'GET nodes': () => ({
-      items: [
-        {
-          kind: 'server',
-          id: 's',
-          roles: ['api', 'master'],
-          host: 'h1',
-          pid: 7,
-          url: 'http://h1:7400',
-          version: '0.1.0',
-          startedAt: time,
-          seenUntil: time,
-          alive: false,
-        },
-        {
-          kind: 'worker',
-          id: 'w',
-          name: 'w1',
-          group: 'gpu',
-          state: 'live',
-          slots: 4,
-          inUse: 1,
-          capabilities: ['shell', 'processor:a'],
-          host: 'h2',
-          pid: 8,
-          version: '0.1.0',
-          registeredAt: time,
-          leaseUntil: time,
-          leaseOver: false,
-          running: [
-            {
-              id: '7.1.a',
-              instanceId: '7',
-              generation: 1,
-              task: 'a',
-              project: 'p',
-              workflow: 'w',
-              attempt: 1,
-              state: 'running',
-              since: time,
-            },
-          ],
-        },
-      ],
-      next: null,
-    }),
-  });
-  assert.equal(code, 0);
-  assert.match(out, /http:\/\/h1:7400 {2}api,master {2}h1:7 +silent/);
-  assert.match(out, /w1 +gpu +live +1\/4 +shell,processor:a {2}7\/a\n$/);
 });
 
 test('schema: the JSON Schema of definitions, without a server', async (context) => {

@@ -33,6 +33,7 @@ import {
   token,
   why,
   workflow,
+  verifyReport,
 } from '@keelson/protocol';
 import type { ProblemCode, ProblemExtra } from '@keelson/protocol';
 import type { z } from 'zod';
@@ -67,6 +68,7 @@ const ROUTES: Readonly<Record<string, Route>> = {
   'GET task-instances/*/log': {},
   'GET nodes': { response: pageOf(node) },
   'GET doctor': { response: doctorReport },
+  'GET verify': { response: verifyReport },
   'POST doctor/repair': { response: doctorRepairs },
   'GET tokens': { response: pageOf(token) },
   'POST tokens': { request: createTokenRequest, response: createdToken },

@@ -34,6 +34,34 @@ export const doctorRepairs = z
   .meta({ id: 'DoctorRepairs' });
 export type DoctorRepairs = z.infer<typeof doctorRepairs>;
 
+/** `GET verify`: which instances. `since` is an instance's id or a time. */
+export const verifyQuery = z.object({
+  instance: z
+    .string()
+    .regex(/^\d{1,18}$/, 'must be the id of an instance')
+    .optional(),
+  since: z.union([z.string().regex(/^\d{1,18}$/), z.iso.datetime({ offset: true })]).optional(),
+});
+
+/** Where the rows are not what the history says, or the history breaks its rules; `more`: the rest was not looked at. */
+export const verifyReport = z
+  .object({
+    instances: z.int(),
+    events: z.int(),
+    violations: z.array(
+      z.object({
+        instanceId: id,
+        task: z.string().nullable(),
+        check: z.string(),
+        expected: z.string(),
+        found: z.string(),
+      }),
+    ),
+    more: z.boolean(),
+  })
+  .meta({ id: 'VerifyReport' });
+export type VerifyReport = z.infer<typeof verifyReport>;
+
 /** `GET instances/{id}/command-errors`: commands that could not be applied. The instance failed with the same reason. */
 export const commandError = z
   .object({ commandId: id, kind: z.string(), payload: jsonObject, tries: z.int(), error: z.string(), parkedAt: time })

@@ -7,11 +7,14 @@ import {
   pageOf,
   serverInfo,
   SPOKEN_PROTOCOLS,
+  verifyQuery,
+  verifyReport,
 } from '@keelson/protocol';
 import type { DoctorReport, Node } from '@keelson/protocol';
 import { knownSchemaVersion } from '@keelson/store';
 import type { ServerNode, Store, WorkerNode } from '@keelson/store';
 import type { Api, ApiDeps } from './deps.ts';
+import { verifyReportOf } from '../verify-report.ts';
 import { restPage } from './rest-page.ts';
 
 export function operationRoutes(api: Api, { store, version }: ApiDeps): void {
@@ -59,6 +62,18 @@ export function operationRoutes(api: Api, { store, version }: ApiDeps): void {
       if (repairs.length > 0) store.signals.send('command');
       return { repairs, left: await doctorReportOf(store) };
     },
+  );
+  api.get(
+    '/api/v1/verify',
+    {
+      config: { permission: 'doctor:read' },
+      schema: {
+        summary: 'Fold the stored history and compare it with the rows',
+        querystring: verifyQuery,
+        response: { 200: verifyReport },
+      },
+    },
+    ({ query }) => verifyReportOf(store.verifier, query),
   );
   api.get(
     '/api/v1/alerts',
