@@ -86,7 +86,7 @@ async function shake(cluster: ChaosCluster, options: CampaignOptions): Promise<C
   };
   const urls = cluster.servers.map(({ clients }) => `http://${clients.host}:${clients.port}`);
   const client = createClient(urls, cluster.adminToken);
-  const { shapes, missing } = await publishShapes(client, cluster.ledger);
+  const { shapes, missing } = await publishShapes(client, cluster.ledger, options.workflows);
   const supervisor = superviseCluster(cluster, complain);
   const metrics = watchMetrics(client, cluster.servers.length);
   const faults = createFaults({ cluster, random: faultRandom, complain, say });

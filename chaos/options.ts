@@ -8,6 +8,7 @@ export const USAGE = `npm run chaos -- [options]
   --nemesis A,B,…    only these; "several" puts two or three of them on the cluster at once
   --list-nemeses     their names, one a line
   --rate R           starts per second (default 4)
+  --workflows A,B,…  only these of the load's workflows
   --plant NAME       with this planted bug in every process: the run must be found violated
   --keep DIR         ledger, logs, evidence and report stay there
   --json             the report as one JSON object on standard output
@@ -20,6 +21,8 @@ export interface ChaosOptions {
   /** Undefined: all that can be had here. */
   readonly nemeses: readonly string[] | undefined;
   readonly rate: number;
+  /** Undefined: all. */
+  readonly workflows: readonly string[] | undefined;
   readonly plant: string | undefined;
   readonly keep: string | undefined;
   readonly json: boolean;
@@ -43,6 +46,7 @@ export function parseOptions(args: readonly string[]): Parsed {
         seed: { type: 'string', default: String(Date.now() % 1_000_000) },
         nemesis: { type: 'string' },
         rate: { type: 'string', default: '4' },
+        workflows: { type: 'string' },
         plant: { type: 'string' },
         keep: { type: 'string' },
         json: { type: 'boolean', default: false },
@@ -55,7 +59,9 @@ export function parseOptions(args: readonly string[]): Parsed {
   }
   if (values.help) return { kind: 'help' };
   if (values['list-nemeses']) return { kind: 'list' };
-  const nemeses = values.nemesis?.split(',').map((name) => name.trim());
+  const listOf = (text: string | undefined) => text?.split(',').map((name) => name.trim());
+  const nemeses = listOf(values.nemesis);
+  const workflows = listOf(values.workflows);
   const unknown = nemeses?.find((name) => !NEMESIS_NAMES.includes(name));
   if (unknown !== undefined) {
     return {
@@ -69,6 +75,6 @@ export function parseOptions(args: readonly string[]): Parsed {
   if (!(rate > 0)) return { kind: 'refused', message: `--rate ${values.rate} is no number above 0` };
   return {
     kind: 'run',
-    options: { minutes, seed, nemeses, rate, plant: values.plant, keep: values.keep, json: values.json },
+    options: { minutes, seed, nemeses, rate, workflows, plant: values.plant, keep: values.keep, json: values.json },
   };
 }

@@ -123,10 +123,11 @@ function countBy(names: readonly string[]): Record<string, number> {
   return Object.fromEntries([...Map.groupBy(names, (name) => name)].map(([name, list]) => [name, list.length]));
 }
 
-function rerunOf({ minutes, seed, nemeses, rate, plant }: ChaosOptions): string {
+function rerunOf({ minutes, seed, nemeses, rate, workflows, plant }: ChaosOptions): string {
   const only = nemeses === undefined ? '' : ` --nemesis ${nemeses.join(',')}`;
+  const load = workflows === undefined ? '' : ` --workflows ${workflows.join(',')}`;
   const planted = plant === undefined ? '' : ` --plant ${plant}`;
-  return `npm run chaos -- --minutes ${minutes} --seed ${seed} --rate ${rate}${only}${planted}`;
+  return `npm run chaos -- --minutes ${minutes} --seed ${seed} --rate ${rate}${only}${load}${planted}`;
 }
 
 function commitOf(): string | null {
@@ -141,7 +142,12 @@ function commitOf(): string | null {
   }
 }
 
-const SHOWN = 30;
+const SHOWN = 20;
+const DETAIL_CHARACTERS = 400;
+
+function clipped(text: string): string {
+  return text.length <= DETAIL_CHARACTERS ? text : `${text.slice(0, DETAIL_CHARACTERS)} …`;
+}
 
 /** For people. */
 export function textOf(report: Report): string {
@@ -150,7 +156,7 @@ export function textOf(report: Report): string {
   return [
     `chaos: ${report.verdict.toUpperCase()} after ${report.seconds} s (${report.commit ?? 'no clone'}); again: ${report.rerun}`,
     ...report.doubts.map((doubt) => `  invalid: ${doubt}`),
-    ...report.violations.slice(0, SHOWN).map(({ rule, detail }) => `  violated: ${rule}: ${detail}`),
+    ...report.violations.slice(0, SHOWN).map(({ rule, detail }) => `  violated: ${rule}: ${clipped(detail)}`),
     ...(report.violations.length > SHOWN ? [`  and ${report.violations.length - SHOWN} violations more`] : []),
     `  starts: ${tally.asked} asked, ${tally.acknowledged} acknowledged; ${tally.instances} instances, ${tally.succeeded} succeeded`,
     `  tasks: ${tally.tasks} succeeded, ${tally.runs} runs, ${tally.complete} of them complete: ${tally.effectiveRunsPerTask} per task, at most ${tally.mostRunsOfOneTask} of one; ${tally.lostAttempts} attempts lost`,

@@ -61,6 +61,15 @@ async function recordOf(client: Client, id: string): Promise<InstanceRecord> {
     endedAt: detail.endedAt === null ? undefined : Date.parse(detail.endedAt),
     tasks: detail.tasks.map(({ task, state, attempt }) => ({ task, state, attempt })),
     events: history.flatMap(({ events }) => events),
-    ...(alive && { why: JSON.stringify(await client.until('GET', `instances/${id}/why`)).slice(0, 1000) }),
+    ...(alive && { why: whyText(await client.until('GET', `instances/${id}/why`)) }),
   };
+}
+
+/** The reasons of tasks that somebody holds up; the others wait for those. */
+function whyText(why: unknown): string {
+  const { tasks } = why as { tasks: { task: string; reasons: { code: string; message: string }[] }[] };
+  const said = tasks.flatMap(({ task, reasons }) =>
+    reasons.filter(({ code }) => code !== 'waiting-for-upstream').map(({ message }) => `${task} ${message}`),
+  );
+  return said.join('; ');
 }

@@ -9,12 +9,13 @@ export interface Published {
   readonly missing: readonly string[];
 }
 
-/** Publishes every workflow of the load. */
-export async function publishShapes(client: Client, ledger: string): Promise<Published> {
+/** Publishes every workflow of the load, or the named ones. */
+export async function publishShapes(client: Client, ledger: string, only?: readonly string[]): Promise<Published> {
   const settings: ShapeSettings = { ledger };
   const published: Shape[] = [];
   const missing: string[] = [];
   for (const shape of shapes(settings)) {
+    if (only !== undefined && !only.includes(shape.name)) continue;
     const body = definitionOf(shape);
     try {
       await client.until('PUT', `projects/default/workflows/${shape.name}`, { body });
@@ -24,5 +25,6 @@ export async function publishShapes(client: Client, ledger: string): Promise<Pub
       missing.push(`${shape.name}: ${error.message}`);
     }
   }
+  if (published.length === 0) throw new Error(`there is no such workflow: ${only?.join(', ')}`);
   return { shapes: published, missing };
 }
