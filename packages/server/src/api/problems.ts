@@ -18,7 +18,13 @@ export function answerProblems(log: Logger) {
   };
 }
 
+const sent = new WeakMap<FastifyReply, ProblemCode>();
+
+/** The code of the problem that was answered; undefined for an answer that is none. */
+export const codeSent = (reply: FastifyReply): ProblemCode | undefined => sent.get(reply);
+
 export async function sendProblem(reply: FastifyReply, problem: Problem): Promise<void> {
+  if (isProblemCode(problem.code)) sent.set(reply, problem.code);
   // As text, so that no response schema of the route stands between.
   await reply.code(problem.status).type(PROBLEM_MEDIA_TYPE).serializer(String).send(JSON.stringify(problem));
 }

@@ -154,3 +154,17 @@ test('why names the reason of each unfinished task', async (t) => {
     'instance-created',
   );
 });
+
+test('a start that is refused is logged and counted by its code', async (t) => {
+  const { call, lines } = await harness(t);
+  await call('POST', STARTS);
+  await call('POST', STARTS, { params: { day: 'yesterday' } });
+  await call('POST', '/api/v1/projects/demo/workflows/nothing/instances');
+  assert.deepEqual(
+    lines.filter(({ msg }) => msg === 'a start was refused').map(({ code }) => code),
+    ['invalid-params', 'unknown-workflow'],
+  );
+  const { body } = await call('GET', '/metrics');
+  assert.match(body, /^keelson_starts_refused_total\{code="invalid-params"\} 1$/m);
+  assert.match(body, /^keelson_starts_refused_total\{code="unknown-workflow"\} 1$/m);
+});

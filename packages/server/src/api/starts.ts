@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { Counter } from 'prom-client';
 import { z } from 'zod';
 import { canonicalJson, resolveParams, runContext } from '@keelson/core';
 import type { JsonObject } from '@keelson/core';
@@ -8,6 +9,7 @@ import type { StartBasis } from '@keelson/store';
 import { callerName } from './authenticate.ts';
 import type { Api, ApiDeps } from './deps.ts';
 import { freshReads } from './fresh-read.ts';
+import { codeSent, pathOf } from './problems.ts';
 import { unknownVersion } from './workflows.ts';
 
 const named = z.object({ project: scalar.name, workflow: scalar.name });
@@ -15,7 +17,13 @@ const named = z.object({ project: scalar.name, workflow: scalar.name });
 const keyHeader = z.looseObject({ 'idempotency-key': idempotencyKey.optional() });
 type Named = z.infer<typeof named>;
 
-export function startRoutes(api: Api, { store, wake }: ApiDeps): void {
+export function startRoutes(api: Api, { store, wake, log, metrics }: ApiDeps): void {
+  const refused = new Counter({
+    name: 'keelson_starts_refused_total',
+    help: 'Start calls that were answered with a problem, by its code',
+    labelNames: ['code'],
+    registers: metrics === undefined ? [] : [metrics],
+  });
   const basisOf = freshReads(async (key) => {
     const { project, workflow, version } = JSON.parse(key) as Named & { version?: number };
     const found = await store.definitions.startBasis({ project, name: workflow }, version);
@@ -27,6 +35,13 @@ export function startRoutes(api: Api, { store, wake }: ApiDeps): void {
     '/api/v1/projects/:project/workflows/:workflow/instances',
     {
       config: { permission: 'instances:start' },
+      // No start is refused in silence.
+      onResponse: async (request, reply) => {
+        if (reply.statusCode < 400) return;
+        const code = codeSent(reply) ?? String(reply.statusCode);
+        refused.inc({ code });
+        log.warn({ path: pathOf(request), code, by: request.caller?.name }, 'a start was refused');
+      },
       // Everything in the body is optional, and so is the body.
       preValidation: async (request) => void (request.body ??= {}),
       schema: {

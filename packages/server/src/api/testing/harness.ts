@@ -3,6 +3,7 @@ import type { TestContext } from 'node:test';
 import Fastify from 'fastify';
 import type { FastifyInstance, InjectOptions, LightMyRequestResponse } from 'fastify';
 import pino from 'pino';
+import { Registry } from 'prom-client';
 import { migrate, openStore } from '@keelson/store';
 import type { Store } from '@keelson/store';
 import { testDatabase } from '@keelson/store/testing';
@@ -44,7 +45,14 @@ export async function apiHarness(t: TestContext): Promise<ApiHarness> {
     frameworkErrors: answerFrameworkError,
     clientErrorHandler: answerClientError,
   });
-  await apiRoutes(app, { store, log, wake: { command: () => void wakes++ }, version: '0.0.0-test', taskTypes });
+  await apiRoutes(app, {
+    store,
+    log,
+    wake: { command: () => void wakes++ },
+    version: '0.0.0-test',
+    taskTypes,
+    metrics: new Registry(),
+  });
   await app.ready();
   t.after(async () => {
     await app.close();
