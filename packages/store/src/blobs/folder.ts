@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
+import { open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import type { BlobContent } from '../blobs.ts';
+import { makeFolders } from '../make-folders.ts';
 import { StoreError } from '../store-error.ts';
 import type { ObjectStore } from './object-store.ts';
 
@@ -25,7 +26,7 @@ const DRAFTS = 'incoming';
 
 async function write(path: string, draft: string, content: BlobContent): Promise<{ size: number }> {
   try {
-    await mkdir(dirname(draft), { recursive: true, mode: 0o750 });
+    await makeFolders(dirname(draft), 0o750);
     const file = await open(draft, 'wx', 0o640);
     let size = 0;
     try {
@@ -37,7 +38,7 @@ async function write(path: string, draft: string, content: BlobContent): Promise
     } finally {
       await file.close();
     }
-    await mkdir(dirname(path), { recursive: true, mode: 0o750 });
+    await makeFolders(dirname(path), 0o750);
     await rename(draft, path);
     await syncFolder(dirname(path));
     return { size };

@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto';
-import { chmod, lstat, mkdir, readFile, realpath, rename, stat, writeFile } from 'node:fs/promises';
+import { chmod, lstat, readFile, realpath, rename, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { canReach } from './account.ts';
 import type { Account } from './account.ts';
+import { makeFolders } from '../make-folders.ts';
 import { EmbeddedPostgresError, systemErrorCode } from './failure.ts';
 
 /** Where one cluster lives: `dir` is ours; `dir/data` belongs to the server's account. */
@@ -64,7 +65,7 @@ export async function sharedFolder(): Promise<string> {
 
 /** Makes a folder that others may pass through, whatever the umask says; what it holds guards itself. */
 export async function makeFolder(path: string): Promise<string> {
-  const made = await mkdir(path, { recursive: true });
+  const made = await makeFolders(path);
   if (made !== undefined) await chmod(path, 0o755);
   return path;
 }

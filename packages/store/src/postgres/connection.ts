@@ -32,6 +32,14 @@ export const INDEX_PLANS: Readonly<Record<string, string>> = {
   enable_bitmapscan: 'off',
 };
 
+/**
+ * A connection that was cut without a word is given up after so many milliseconds without an answer: longer than any statement may take.
+ * Nothing else notices it, for the kernel goes on sending for a quarter of an hour.
+ */
+export const QUERY_TIMEOUT_MS = 20_000;
+
+const KEEPALIVE_DELAY_MS = 2000;
+
 export interface ConnectionSettings {
   readonly url: string;
   readonly applicationName: string;
@@ -49,16 +57,24 @@ export function clientConfig({ url, applicationName, settings }: ConnectionSetti
       .join(' '),
     connectionTimeoutMillis: 5000,
     keepAlive: true,
+    // The kernel's own delay is two hours.
+    keepAliveInitialDelayMillis: KEEPALIVE_DELAY_MS,
   };
 }
 
 /**
- * A pool for statements that stand alone. An error of an idle connection is the pool's business: it drops it and opens another.
+ * A pool for statements that stand alone, each with an end even where the server does not answer. An error of an idle connection is the pool's business: it drops it and opens another.
  *
  * @param size most connections open at once
+ * @param answerWithinMs how long an answer may take before its connection is given up as cut
  */
-export function openPool(settings: ConnectionSettings, size: number): pg.Pool {
-  const pool = new pg.Pool({ ...clientConfig(settings), max: size, idleTimeoutMillis: 30_000 });
+export function openPool(settings: ConnectionSettings, size: number, answerWithinMs = QUERY_TIMEOUT_MS): pg.Pool {
+  const pool = new pg.Pool({
+    ...clientConfig(settings),
+    max: size,
+    idleTimeoutMillis: 30_000,
+    query_timeout: answerWithinMs,
+  });
   pool.on('error', () => undefined);
   // Also one that breaks while it is lent out, between two statements: nobody waits there who could be told, and unheard it ends the process.
   pool.on('connect', (client) => client.on('error', () => undefined));

@@ -1,6 +1,7 @@
 import pg from 'pg';
 import { clientConfig } from './connection.ts';
 import type { ConnectionSettings } from './connection.ts';
+import { HEARTBEAT_ANSWER_MS, startHeartbeat } from './heartbeat.ts';
 import type { Queryable } from './rows.ts';
 
 const CHANNEL = 'keelson_log';
@@ -79,8 +80,10 @@ function listenWhileWatched(settings: ConnectionSettings, watchers: Watchers): L
 
   const open = (): Promise<void> => {
     if (held !== undefined) return held.ready;
-    const client = new pg.Client(clientConfig(settings));
+    const client = new pg.Client({ ...clientConfig(settings), query_timeout: HEARTBEAT_ANSWER_MS });
+    const heartbeat: { stop?: () => void } = {};
     const lost = (): void => {
+      heartbeat.stop?.();
       if (held?.client !== client) return;
       held = undefined;
       clearTimeout(retry);
@@ -90,7 +93,7 @@ function listenWhileWatched(settings: ConnectionSettings, watchers: Watchers): L
     client.on('end', lost);
     client.on('notification', ({ payload = '' }) => tell(payload === '' ? [...watchers.keys()] : payload.split(' ')));
     held = { client, ready: listen(client) };
-    held.ready.catch(lost);
+    held.ready.then(() => (heartbeat.stop = startHeartbeat(client)), lost);
     return held.ready;
   };
 

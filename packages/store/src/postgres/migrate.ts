@@ -17,12 +17,12 @@ const MIGRATION_LOCK = 7_305_114_210;
  *   would break processes that still run
  */
 export async function migrate(url: string, directory?: URL): Promise<string[]> {
+  await checkServer(url);
   const client = new pg.Client(
     clientConfig({ url, applicationName: 'keelson migrate', settings: { statement_timeout: '0', lock_timeout: '0' } }),
   );
   await client.connect();
   try {
-    await checkServer(client);
     await client.query('select pg_advisory_lock($1)', [MIGRATION_LOCK]);
     await client.query(`create schema if not exists ${SCHEMA}`);
     await client.query(

@@ -36,11 +36,11 @@ export interface AppliedMigration {
  * @throws {SchemaError} unless the schema is the one this code was written for, or a newer one that is compatible with it
  */
 export async function checkSchema(url: string, directory?: URL): Promise<SchemaState> {
+  await checkServer(url);
   const client = new pg.Client(clientConfig({ url, applicationName: 'keelson' }));
   client.on('error', () => undefined);
   await client.connect();
   try {
-    await checkServer(client);
     const exists = await client.query("select to_regclass('migration') is not null as exists");
     const applied = exists.rows[0]?.exists === true ? await readApplied(client) : [];
     const known = await readMigrations(directory);
@@ -86,13 +86,28 @@ export function refuseNewer(applied: readonly AppliedMigration[], known: readonl
   );
 }
 
-export async function checkServer(client: pg.Client): Promise<void> {
-  const { rows } = await client.query<{ server_version_num: string }>('show server_version_num');
-  const version = Number(rows[0]?.server_version_num ?? 0);
-  if (version < OLDEST_SERVER) {
-    throw new SchemaError(
-      'server-too-old',
-      `PostgreSQL ${Math.floor(version / 10000)} is too old: Keelson needs 15 or newer`,
-    );
+/**
+ * Asks with none of our settings, for an older server does not know some of them and would refuse the connection.
+ *
+ * @throws {SchemaError} `server-too-old`
+ */
+export async function checkServer(url: string): Promise<void> {
+  const client = new pg.Client({ ...clientConfig({ url, applicationName: 'keelson' }), options: '' });
+  client.on('error', () => undefined);
+  await client.connect();
+  try {
+    const { rows } = await client.query<{ server_version_num: string }>('show server_version_num');
+    refuseOlderServer(Number(rows[0]?.server_version_num ?? 0));
+  } finally {
+    await client.end();
   }
+}
+
+/** @param version as in `server_version_num` */
+export function refuseOlderServer(version: number): void {
+  if (version >= OLDEST_SERVER) return;
+  throw new SchemaError(
+    'server-too-old',
+    `PostgreSQL ${Math.floor(version / 10000)} is too old: Keelson needs 15 or newer`,
+  );
 }

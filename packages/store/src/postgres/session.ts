@@ -1,6 +1,6 @@
 import pg from 'pg';
 import pgValues from 'pg/lib/utils.js';
-import { clientConfig, INDEX_PLANS } from './connection.ts';
+import { clientConfig, INDEX_PLANS, QUERY_TIMEOUT_MS } from './connection.ts';
 import type { ConnectionSettings } from './connection.ts';
 import { ConnectionLost, sqlState } from './errors.ts';
 
@@ -41,8 +41,13 @@ export interface Session {
   close(): Promise<void>;
 }
 
+export interface SessionBounds {
+  /** How long an answer may take before the connection is given up as cut, in milliseconds. */
+  readonly answerWithinMs?: number;
+}
+
 /** Makes a session; what needs several connections asks for several. */
-export type OpenSession = () => Session;
+export type OpenSession = (bounds?: SessionBounds) => Session;
 
 /** What runs calls that stand alone, each committed by itself: a session, or a pool. */
 export type Runner = Pick<Session, 'run'>;
@@ -51,8 +56,11 @@ const BEGIN: Call = call({ name: 'begin', text: 'begin' });
 const COMMIT: Call = call({ name: 'commit', text: 'commit' });
 const ROLLBACK: Call = call({ name: 'rollback', text: 'rollback' });
 
-/** Longer than any statement may take: a connection that was cut without a word is given up after this (milliseconds). */
-const QUERY_TIMEOUT_MS = 20_000;
+/**
+ * A bound on the whole transaction, beside those on its statements and on the pauses between them. PostgreSQL has it from 17 on, so it
+ * cannot be among the settings that every server must know.
+ */
+const BOUND_TRANSACTIONS = `select set_config(name, '20000', false) from pg_settings where name = 'transaction_timeout'`;
 
 interface Connector {
   connect(): Promise<pg.Client>;
@@ -60,7 +68,7 @@ interface Connector {
 }
 
 /** Connects at the first use, and anew after the connection was lost. */
-export function openSession(settings: ConnectionSettings): Session {
+export function openSession(settings: ConnectionSettings, { answerWithinMs }: SessionBounds = {}): Session {
   let connection: { readonly client: pg.Client; readonly ready: Promise<pg.Client> } | undefined;
   /** Settles when the transaction under way has ended: nothing may slip into it. */
   let open: Promise<void> | undefined;
@@ -69,7 +77,7 @@ export function openSession(settings: ConnectionSettings): Session {
     if (connection?.client === client) connection = undefined;
   };
   const connector: Connector = {
-    connect: () => (connection ??= connectTo(settings, forget)).ready,
+    connect: () => (connection ??= connectTo(settings, answerWithinMs ?? QUERY_TIMEOUT_MS, forget)).ready,
     drop: (client) => {
       forget(client);
       void client.end().catch(() => undefined);
@@ -90,7 +98,7 @@ export function openSession(settings: ConnectionSettings): Session {
     run: async (calls) => {
       for (;;) {
         const client = await connector.connect();
-        if (open === undefined) return send(client, calls, true);
+        if (open === undefined) return await sendOr(connector.drop, client, calls);
         await open;
       }
     },
@@ -101,6 +109,16 @@ export function openSession(settings: ConnectionSettings): Session {
       await last?.client.end();
     },
   };
+}
+
+/** A connection that gave no answer is not asked again. */
+async function sendOr(drop: Connector['drop'], client: pg.Client, calls: readonly Call[]): Promise<Rows[]> {
+  try {
+    return await send(client, calls, true);
+  } catch (error) {
+    if (error instanceof ConnectionLost) drop(client);
+    throw error;
+  }
 }
 
 /** Each call on a connection of a pool of its own choice. */
@@ -116,12 +134,15 @@ export function poolRunner(pool: pg.Pool): Runner {
   };
 }
 
-function connectTo(settings: ConnectionSettings, forget: (client: pg.Client) => void) {
+function connectTo(settings: ConnectionSettings, answerWithinMs: number, forget: (client: pg.Client) => void) {
   const config = clientConfig({ ...settings, settings: { ...INDEX_PLANS, ...settings.settings } });
-  const client = new pg.Client({ ...config, query_timeout: QUERY_TIMEOUT_MS, pipeline: true });
+  const client = new pg.Client({ ...config, query_timeout: answerWithinMs, pipeline: true });
   client.on('error', () => forget(client));
   client.on('end', () => forget(client));
-  const ready = client.connect().then(() => client);
+  const ready = client
+    .connect()
+    .then(() => client.query(BOUND_TRANSACTIONS))
+    .then(() => client);
   ready.catch(() => forget(client));
   return { client, ready };
 }

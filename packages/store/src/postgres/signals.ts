@@ -1,21 +1,27 @@
 import pg from 'pg';
 import { clientConfig } from './connection.ts';
 import type { ConnectionSettings } from './connection.ts';
+import { HEARTBEAT_ANSWER_MS, startHeartbeat } from './heartbeat.ts';
 import type { SignalChannel, Signals } from '../signals.ts';
 
-const CHANNELS: readonly SignalChannel[] = ['command', 'ready', 'kill', 'alert'];
+const CHANNELS: readonly SignalChannel[] = ['command', 'ready', 'kill', 'bound', 'alert'];
 const RECONNECT_MS = 500;
 /** A NOTIFY payload may have 8000 bytes. */
 const MAX_PAYLOAD = 7000;
 
 type Heard = (topic: string | undefined) => void;
 
-export function createSignals(settings: ConnectionSettings, log: (message: string, error: unknown) => void): Signals {
+/** @param heartbeatMs how often the listening connection is asked whether it is there */
+export function createSignals(
+  settings: ConnectionSettings,
+  log: (message: string, error: unknown) => void,
+  heartbeatMs?: number,
+): Signals {
   const listeners = new Map<SignalChannel, Set<Heard>>(CHANNELS.map((channel) => [channel, new Set()]));
   const tell = (channel: SignalChannel, topic: string | undefined): void => {
     for (const heard of listeners.get(channel) ?? []) heard(topic);
   };
-  const connection = keepConnected(settings, tell, log);
+  const connection = keepConnected(settings, tell, log, heartbeatMs);
   const outbox = new Map<SignalChannel, Set<string>>();
   let sending = false;
 
@@ -63,14 +69,17 @@ function keepConnected(
   settings: ConnectionSettings,
   tell: (channel: SignalChannel, topic: string | undefined) => void,
   log: (message: string, error: unknown) => void,
+  heartbeatMs: number | undefined,
 ): Connection {
   let client: pg.Client | undefined;
   let closed = false;
   let retry: NodeJS.Timeout | undefined;
 
   const connect = async (): Promise<void> => {
-    const fresh = new pg.Client({ ...clientConfig(settings), keepAlive: true });
+    const fresh = new pg.Client({ ...clientConfig(settings), query_timeout: HEARTBEAT_ANSWER_MS });
+    const heartbeat: { stop?: () => void } = {};
     const lost = (error?: unknown): void => {
+      heartbeat.stop?.();
       if (client !== fresh) return;
       client = undefined;
       if (closed) return;
@@ -94,6 +103,7 @@ function keepConnected(
       void fresh.end().catch(() => undefined);
       return lost(error);
     }
+    heartbeat.stop = startHeartbeat(fresh, heartbeatMs);
     for (const channel of CHANNELS) tell(channel, undefined);
   };
   void connect();

@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import { outcomeOf } from './errors.ts';
 
 /** One transaction on a connection of the pool; an error rolls it back and is thrown on. */
 export function inTransaction<Result>(
@@ -27,10 +28,13 @@ async function between<Result>(
     broken = false;
     return result;
   } catch (error) {
-    broken = await client.query('rollback').then(
-      () => false,
-      () => true,
-    );
+    // After no answer at all there is nothing to ask on this connection.
+    broken =
+      outcomeOf(error) === 'unknown' ||
+      (await client.query('rollback').then(
+        () => false,
+        () => true,
+      ));
     throw error;
   } finally {
     client.release(broken);

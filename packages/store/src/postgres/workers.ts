@@ -88,9 +88,12 @@ const PROGRESS = {
           where a.id = s.id and a.incarnation_id = s.incarnation_id and a.nonce = s.nonce and a.id = any(array(select id from held))`,
 };
 
+/** Below the interval of renewals of the shortest lease: the next one must not queue behind a connection that was cut. */
+const RENEWAL_ANSWER_MS = 2000;
+
 /** Renewals have a connection of their own: they queue behind nothing. */
 export function createWorkers(open: OpenSession): Workers & { close(): Promise<void> } {
-  const renewals = open();
+  const renewals = open({ answerWithinMs: RENEWAL_ANSWER_MS });
   const lifecycle = open();
   const notes = open();
   return {

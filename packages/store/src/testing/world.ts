@@ -70,7 +70,7 @@ export async function openWorld(test: CleanUp): Promise<World> {
   return {
     settings,
     pool,
-    open: () => openSession(settings),
+    open: (bounds) => openSession(settings, bounds),
     definitions,
     sql,
     apply: async (definition) => {

@@ -43,6 +43,10 @@ describe('data directory', () => {
     });
   }
 
+  it('that can never be made is an error, and no wait without end', async () => {
+    await assert.rejects(openDataDir('/proc/keelson/data', silent), /cannot be made.*ENOENT.*--data/);
+  });
+
   it('is freed of what an earlier worker left: directories and processes, and no others', async (t) => {
     const dir = freshDir(t);
     const first = await openDataDir(dir, silent);

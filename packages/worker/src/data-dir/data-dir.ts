@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { killByKey } from '../launcher/process-tree.ts';
 import { endRecordedCgroup, removeOldPipes } from '../launcher/spawn-launcher.ts';
 import type { WorkerLog } from '../runtime/worker-log.ts';
@@ -20,7 +20,7 @@ export interface DataDir {
 /** Locks the directory, kills what an earlier worker left running, removes its attempts. Throws DataDirInUse. */
 export async function openDataDir(dir: string, log: WorkerLog): Promise<DataDir> {
   const path = resolve(dir);
-  mkdirSync(path, { recursive: true, mode: 0o700 });
+  makeFolder(path);
   const release = await lockDataDir(path);
   try {
     const id = directoryId(path);
@@ -34,6 +34,18 @@ export async function openDataDir(dir: string, log: WorkerLog): Promise<DataDir>
   } catch (error) {
     release();
     throw error;
+  }
+}
+
+/** With those above it. Not by Node's recursive `mkdir`, which never comes back below /proc. */
+function makeFolder(path: string): void {
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory() === true) return;
+  if (dirname(path) !== path) makeFolder(dirname(path));
+  try {
+    mkdirSync(path, { mode: 0o700 });
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new Error(`the data directory cannot be made: ${why}; choose another one with --data`, { cause: error });
   }
 }
 
