@@ -31,6 +31,8 @@ export const WORKER_HEADERS = {
   superseded: 'keelson-superseded',
   /** Of `renew`: the load average of the worker's machine per core, as `0.25`; for people to see. */
   load: 'keelson-load',
+  /** Of `report`, from the second time on: how often in a row reports of this worker were sent in vain before. */
+  tries: 'keelson-report-tries',
 } as const;
 
 const jsonValue = z.json();
@@ -144,6 +146,33 @@ export type Report = z.infer<typeof report>;
 export const reportRequest = z.strictObject({ reports: z.array(report).min(1).max(1000) });
 export type ReportRequest = z.infer<typeof reportRequest>;
 
+/** How one subtask of a broadcast ended, for the step `after`. */
+export const subtaskResult = z.strictObject({
+  worker: z.string(),
+  incarnation: z.string(),
+  state: z.enum(['succeeded', 'failed', 'lost', 'stopped', 'skipped']),
+  outputs: jsonObject,
+  reason: failureReason.optional(),
+});
+export type SubtaskResult = z.infer<typeof subtaskResult>;
+
+/** Which part of a broadcast an attempt is. */
+export const broadcastPart = z.discriminatedUnion('phase', [
+  z.strictObject({ phase: z.literal('before') }),
+  /** It belongs to this worker for life, and holds no slot: the worker starts it when it has one free. */
+  z.strictObject({
+    phase: z.literal('subtask'),
+    /** From 0, and less than `total`. */
+    index: z.int(),
+    total: z.int(),
+    worker: z.string(),
+    /** Outputs of the step `before`. */
+    before: jsonObject,
+  }),
+  z.strictObject({ phase: z.literal('after'), total: z.int(), before: jsonObject, results: z.array(subtaskResult) }),
+]);
+export type BroadcastPart = z.infer<typeof broadcastPart>;
+
 export const assignment = z.strictObject({
   token,
   /** Grows with every attempt; `KEELSON_FENCING_TOKEN`. */
@@ -168,6 +197,10 @@ export const assignment = z.strictObject({
   files: z.array(blobRef),
   /** Artifacts of the upstream tasks in `needs`; `path` begins with the task's id. */
   inputs: z.array(blobRef),
+  /** Present on the attempts of a broadcast. */
+  broadcast: broadcastPart.optional(),
+  /** The worker takes it, and starts it only after this; counted from the receipt. */
+  startAfterMs: z.number().min(0).optional(),
 });
 export type Assignment = z.infer<typeof assignment>;
 

@@ -1,5 +1,6 @@
 import type {
   AttemptEnd,
+  BroadcastRecord,
   Decision,
   InstanceChanges,
   EngineEvent,
@@ -8,6 +9,8 @@ import type {
   QueuedTask,
   Reason,
   Artifact,
+  SnapshotWorker,
+  SubtaskEndState,
   TaskEndState,
   TaskRecord,
 } from '@keelson/core';
@@ -30,6 +33,8 @@ export interface Engine {
   facts(instanceIds: readonly string[]): Promise<ReadonlyMap<string, InstanceFacts>>;
   /** Outputs and artifacts of finished tasks, for rendering. */
   results(keys: readonly TaskKey[]): Promise<TaskResultRow[]>;
+  /** How far broadcasts are, for rendering what their steps and subtasks are handed. */
+  broadcasts(keys: readonly TaskKey[]): Promise<BroadcastRow[]>;
   /** Instances with commands due, oldest command first. */
   dueInstances(limit: number): Promise<string[]>;
   /** Commits one more try for these instances' due commands, before it is made. Answers each command's count. */
@@ -91,6 +96,8 @@ export interface LoadedInstance {
   readonly events: readonly EngineEvent[];
   readonly tasks: ReadonlyMap<string, TaskRecord>;
   readonly activeAttempts?: number;
+  readonly broadcasts?: ReadonlyMap<string, BroadcastRecord>;
+  readonly workers?: ReadonlyMap<string, readonly SnapshotWorker[]>;
 }
 
 /** What the master brings to a step: knowledge of versions, the pure core, and the workers that wait at it. */
@@ -102,6 +109,8 @@ export interface StepMind {
   /** Group, capability and priority of these tasks, offered to nobody. */
   describe(instance: LoadedInstance, tasks: readonly QueuedTask[]): readonly Placement[];
   taskNames(versionId: string): readonly string[];
+  /** Random; for the tokens of subtasks. */
+  newNonce(): string;
   /** Free slots for tasks that already stand in line, to be claimed in the step's own transaction. */
   claims(): readonly ClaimRequest[];
 }
@@ -124,6 +133,10 @@ export interface BoundAttempt extends TaskKey {
   readonly nonce: string;
   readonly versionId: string;
   readonly hasArtifacts: boolean;
+  /** Of a subtask of a broadcast. */
+  readonly subtaskIndex?: number;
+  /** A subtask's retry: its worker waits this long before it starts. */
+  readonly startAfterMs?: number;
 }
 
 export interface StepOutcome {
@@ -134,6 +147,8 @@ export interface StepOutcome {
   readonly postponed: readonly ReportedEnd[];
   readonly unknownVersions: readonly string[];
   readonly bound: readonly BoundAttempt[];
+  /** Subtasks that were handed over to workers of any master; none of them was promised a slot. */
+  readonly subtasks: readonly BoundAttempt[];
   /** What the mind's claims got, in their order. */
   readonly claimed: readonly Claimed[];
   /** Kinds of tasks that were left in line. */
@@ -180,6 +195,23 @@ export interface TaskResultRow extends TaskKey {
   readonly state: TaskEndState;
   readonly outputs: JsonObject;
   readonly artifacts: readonly Artifact[];
+}
+
+export interface BroadcastRow extends TaskKey {
+  readonly phase: BroadcastRecord['phase'];
+  readonly total: number;
+  /** Of `before`. */
+  readonly outputs: JsonObject;
+  /** In the phase `after`: how every subtask ended, in their order. */
+  readonly results: readonly SubtaskResult[];
+}
+
+export interface SubtaskResult {
+  readonly worker: string;
+  readonly incarnation: string;
+  readonly state: SubtaskEndState;
+  readonly outputs: JsonObject;
+  readonly reason?: Reason;
 }
 
 export interface CountedCommand {

@@ -1,8 +1,9 @@
 import { ExpressionError, renderTemplate, runTimeText, valueText } from '@keelson/core';
-import type { JsonObject, JsonValue, Reason, Scope, TaskPlan, TaskState } from '@keelson/core';
-import type { Assignment, BlobRef } from '@keelson/protocol';
+import type { JsonObject, JsonValue, Reason, Scope, TaskDefinition, TaskPlan, TaskState } from '@keelson/core';
+import type { Assignment, BlobRef, BroadcastPart } from '@keelson/protocol';
 import { StoreError } from '@keelson/store';
 import type { BoundAttempt, InstanceFacts, TaskKey, TaskResultRow } from '@keelson/store';
+import { broadcastPartOf } from './broadcast-part.ts';
 import type { MasterContext } from './context.ts';
 import { runOf } from './mind.ts';
 import type { KnownVersion } from './plans.ts';
@@ -14,6 +15,9 @@ export type Built =
   | { readonly kind: 'refused'; readonly reason: Reason };
 
 interface Draft {
+  /** What is done: the task itself, or a step of it. */
+  readonly action: Pick<TaskDefinition, 'uses' | 'with' | 'env'>;
+  readonly broadcast?: BroadcastPart;
   readonly attempt: BoundAttempt;
   readonly known: KnownVersion;
   readonly task: TaskPlan;
@@ -30,13 +34,42 @@ export async function buildAssignments(
   const { store, plans } = context;
   await plans.load(attempts.map(({ versionId }) => versionId));
   const facts = await store.engine.facts([...new Set(attempts.map(({ instanceId }) => instanceId))]);
-  const drafts = attempts.map((attempt) => draftOf(context, facts, attempt));
+  const all = attempts.map((attempt) => draftOf(context, facts, attempt));
+  const { drafts, refused } = await withBroadcasts(context, all);
   const keys = drafts.flatMap(upstreamKeys);
   const rows = keys.length > 0 ? await store.engine.results(keys) : [];
   const results: Results = new Map(rows.map((row) => [keyText(row), row]));
-  return Promise.all(
+  const built = await Promise.all(
     drafts.map(async (draft) => ({ attempt: draft.attempt, result: await build(context, draft, results) })),
   );
+  return [...refused, ...built];
+}
+
+/** Says of each attempt of a broadcast which part of it it is. */
+async function withBroadcasts(
+  context: MasterContext,
+  all: readonly Draft[],
+): Promise<{ drafts: Draft[]; refused: { attempt: BoundAttempt; result: Built }[] }> {
+  const parts = all.filter(({ task }) => task.definition.broadcast !== undefined);
+  if (parts.length === 0) return { drafts: [...all], refused: [] };
+  const rows = await context.store.engine.broadcasts([
+    ...new Map(parts.map(({ attempt }) => [keyText(attempt), attempt])).values(),
+  ]);
+  const byKey = new Map(rows.map((row) => [keyText(row), row]));
+  const refused: { attempt: BoundAttempt; result: Built }[] = [];
+  const drafts = all.flatMap((draft): Draft[] => {
+    const { attempt, task } = draft;
+    if (task.definition.broadcast === undefined) return [draft];
+    const worker = context.sessions.get(attempt.incarnationId)?.incarnation.name ?? '';
+    const part = broadcastPartOf(attempt, byKey.get(keyText(attempt)), worker);
+    if ('code' in part) {
+      refused.push({ attempt, result: { kind: 'refused', reason: part } });
+      return [];
+    }
+    const step = part.phase === 'subtask' ? undefined : task.definition.broadcast[part.phase];
+    return [{ ...draft, broadcast: part, action: step ?? draft.action }];
+  });
+  return { drafts, refused };
 }
 
 function draftOf({ plans }: MasterContext, facts: ReadonlyMap<string, InstanceFacts>, attempt: BoundAttempt): Draft {
@@ -45,7 +78,7 @@ function draftOf({ plans }: MasterContext, facts: ReadonlyMap<string, InstanceFa
   const instance = facts.get(attempt.instanceId);
   if (known === undefined || task === undefined || instance === undefined)
     throw new Error(`attempt ${attempt.attemptId} has no definition`);
-  return { attempt, known, task, facts: instance };
+  return { attempt, known, task, facts: instance, action: task.definition };
 }
 
 function upstreamKeys({ attempt, task }: Draft): TaskKey[] {
@@ -57,15 +90,15 @@ function upstreamKeys({ attempt, task }: Draft): TaskKey[] {
 const keyText = ({ instanceId, generation, task }: TaskKey): string => `${instanceId}.${generation}.${task}`;
 
 async function build(context: MasterContext, draft: Draft, results: Results): Promise<Built> {
-  const { task, known } = draft;
-  const { secretRefs, definition } = task;
+  const { task, known, action } = draft;
+  const { secretRefs } = task;
   try {
     const revealed = await revealSecrets(context, known.project, secretRefs);
     if ('code' in revealed) return { kind: 'refused', reason: revealed };
     const scope = scopeOf(draft, results, revealed.values);
-    const input = asObject(renderTemplate(definition.with, scope));
-    const env = Object.entries(definition.env).map(([name, value]) => [name, valueText(renderTemplate(value, scope))]);
-    const connection = definition.uses === 'sql' ? await connect(context, known.project, input) : undefined;
+    const input = asObject(renderTemplate(action.with, scope));
+    const env = Object.entries(action.env).map(([name, value]) => [name, valueText(renderTemplate(value, scope))]);
+    const connection = action.uses === 'sql' ? await connect(context, known.project, input) : undefined;
     if (connection !== undefined && 'code' in connection) return { kind: 'refused', reason: connection };
     const secrets = [
       ...Object.values(revealed.values),
@@ -89,7 +122,7 @@ function refusalOf(error: unknown): Reason | undefined {
 }
 
 function assemble(
-  { attempt, known, task, facts }: Draft,
+  { attempt, known, task, facts, action, broadcast }: Draft,
   results: Results,
   input: JsonObject,
   env: Record<string, string>,
@@ -107,13 +140,15 @@ function assemble(
     generation: attempt.generation,
     attempt: attempt.attempt,
     runTime: runTimeText(facts.runTime, known.plan.definition.timezone),
-    uses: definition.uses,
+    uses: action.uses,
     input,
     env,
     secrets,
     ...(definition.timeout === undefined ? {} : { timeout: definition.timeout }),
     files: [...known.files],
     inputs: attempt.hasArtifacts ? inputsOf(attempt, task, results) : [],
+    ...(broadcast === undefined ? {} : { broadcast }),
+    ...(attempt.startAfterMs === undefined ? {} : { startAfterMs: attempt.startAfterMs }),
   };
 }
 

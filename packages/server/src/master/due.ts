@@ -28,6 +28,10 @@ export function startDue(context: MasterContext): WakeableLoop {
   const round = async (): Promise<number> => {
     const released = await store.timers.releaseDelayed(BATCH);
     for (const group of released) {
+      if (group === null) {
+        signals.send('command');
+        continue;
+      }
       noteReady(context, group);
       signals.send('ready', group);
     }

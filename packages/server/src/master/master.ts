@@ -8,6 +8,7 @@ import { createBatcher } from '@keelson/store';
 import { startClaims } from './claims.ts';
 import { startCommands } from './commands.ts';
 import type { MasterContext } from './context.ts';
+import { createDeliveries } from './deliveries.ts';
 import { startDue } from './due.ts';
 import { failedBeforeStart } from './handover.ts';
 import type { GatewayDependencies } from './gateway/dependencies.ts';
@@ -76,6 +77,7 @@ export function startMaster(dependencies: MasterDependencies): Master {
   const claims = (parts.claims = startClaims(context, reports.handover));
   const due = (parts.due = startDue(context));
   const kills = startKills(context);
+  const deliveries = createDeliveries(context);
   const sweeper = startSweeper(context);
 
   const gateway: GatewayDependencies = {
@@ -88,6 +90,7 @@ export function startMaster(dependencies: MasterDependencies): Master {
   const deaf = [
     signals.listen('command', () => commands.wake()),
     signals.listen('kill', () => kills.wake()),
+    signals.listen('bound', (incarnation) => deliveries.heard(incarnation)),
     signals.listen('ready', (group) => {
       if (group !== undefined) noteReady(context, group);
       claims.wake();

@@ -4,6 +4,7 @@ import type { InstanceFacts, LoadedInstance, Placement, StepMind } from '@keelso
 import type { MasterContext } from './context.ts';
 import type { KnownVersion, Plans } from './plans.ts';
 import type { SlotOffers } from './sessions.ts';
+import { newNonce } from './token.ts';
 
 /** Tasks that one transaction takes out of line, per kind of worker. */
 export const MOST_CLAIMED = 500;
@@ -18,13 +19,18 @@ export interface Mind extends StepMind {
 }
 
 /** What this master brings to one step. Nobody is served before those who wait in line. */
-export function createMind({ plans, sessions, line }: Pick<MasterContext, 'plans' | 'sessions' | 'line'>): Mind {
+export function createMind({
+  plans,
+  sessions,
+  line,
+  random,
+}: Pick<MasterContext, 'plans' | 'sessions' | 'line' | 'random'>): Mind {
   const promised: string[] = [];
   const claiming: SlotOffers[] = [];
 
   const describe = ({ live }: LoadedInstance, tasks: readonly QueuedTask[]): Placement[] => {
     const known = mustKnow(plans, live.versionId);
-    return tasks.map(({ task, attempt, losses }) => {
+    return tasks.map(({ task, attempt, losses, step }) => {
       const planned = known.plan.tasks.get(task);
       if (planned === undefined) throw new Error(`task ${task} is not in version ${live.versionId}`);
       const { workerGroup, priority } = planned.definition;
@@ -33,7 +39,7 @@ export function createMind({ plans, sessions, line }: Pick<MasterContext, 'plans
         attempt,
         losses,
         workerGroup,
-        capability: known.capability(planned),
+        capability: known.capability(planned, step),
         priority: priority + live.priority,
       };
     });
@@ -43,7 +49,8 @@ export function createMind({ plans, sessions, line }: Pick<MasterContext, 'plans
     knowsVersion: (versionId) => plans.get(versionId) !== undefined,
     taskNames: (versionId) => [...mustKnow(plans, versionId).plan.tasks.keys()],
     describe,
-    decide: ({ live, facts, events, tasks, activeAttempts }) => {
+    newNonce: () => newNonce(random),
+    decide: ({ live, facts, events, ...rows }) => {
       const known = mustKnow(plans, live.versionId);
       // Made only if a condition reads it: a zoned time is dear.
       const scope = {
@@ -52,10 +59,7 @@ export function createMind({ plans, sessions, line }: Pick<MasterContext, 'plans
           return runOf(known, facts);
         },
       };
-      return decide(
-        { live, plan: known.plan, scope, tasks, ...(activeAttempts === undefined ? {} : { activeAttempts }) },
-        events,
-      );
+      return decide({ live, plan: known.plan, scope, ...rows }, events);
     },
     place: (instance: LoadedInstance, changes: InstanceChanges) =>
       describe(instance, changes.ready).map((placement) => {

@@ -38,6 +38,8 @@ function follow(context: MasterContext, handover: Handover, outcome: StepOutcome
   });
   for (const kind of outcome.waiting) line.grew(kind);
   for (const group of new Set(outcome.waiting.map(({ workerGroup }) => workerGroup))) signals.send('ready', group);
+  // Of whatever master they are: each that has the worker's session hands its subtask over.
+  for (const { incarnationId } of outcome.subtasks) signals.send('bound', incarnationId);
   if (outcome.delayed) wake.due();
   for (const id of outcome.killing) signals.send('kill', id);
   if (outcome.alerts) signals.send('alert');

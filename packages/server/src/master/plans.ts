@@ -17,8 +17,8 @@ export interface KnownVersion {
     readonly size: number;
     readonly mode: number;
   }[];
-  /** What a worker must announce to be given the task. */
-  capability(task: TaskPlan): string;
+  /** What a worker must announce to be given the task, or this step of it. */
+  capability(task: TaskPlan, step?: 'before' | 'after'): string;
 }
 
 export interface Plans {
@@ -63,13 +63,15 @@ export function createPlans(definitions: MasterStore['definitions']): Plans {
   };
 }
 
-function capabilities(): (task: TaskPlan) => string {
+function capabilities(): KnownVersion['capability'] {
   const known = new Map<string, string>();
-  return ({ definition }) => {
-    let capability = known.get(definition.id);
+  return ({ definition }, step) => {
+    const key = step === undefined ? definition.id : `${definition.id}/${step}`;
+    let capability = known.get(key);
     if (capability === undefined) {
-      capability = taskTypes.get(definition.uses)?.capability(definition.with) ?? definition.uses;
-      known.set(definition.id, capability);
+      const { uses, with: input } = (step === undefined ? undefined : definition.broadcast?.[step]) ?? definition;
+      capability = taskTypes.get(uses)?.capability(input) ?? uses;
+      known.set(key, capability);
     }
     return capability;
   };

@@ -62,9 +62,10 @@ const STARTED = {
 const ACTIVE_OF = {
   name: 'active-of',
   text: `select a.id, a.instance_id, a.task, a.generation, a.attempt, a.incarnation_id, a.nonce, a.kill_reason,
-                extract(epoch from clock_timestamp() - a.dispatched_at) * 1000 as dispatched_ago, l.version_id, l.has_artifacts
+                extract(epoch from clock_timestamp() - a.dispatched_at) * 1000 as dispatched_ago, l.version_id, l.has_artifacts, a.subtask_index,
+                extract(epoch from a.not_before - clock_timestamp())::float8 * 1000 as start_after
            from active a cross join lateral (select version_id, has_artifacts from live_instance where id = a.instance_id offset 0) l
-          where a.incarnation_id = any($1::bigint[]) and (not $2::boolean or a.kill_reason is not null)`,
+          where a.incarnation_id = any($1::bigint[]) and a.state <> 'bound' and (not $2::boolean or a.kill_reason is not null)`,
 };
 
 export function claimCall({ workerGroup, capabilities, slots, nonce }: ClaimRequest): Call {
@@ -82,6 +83,8 @@ export function boundFrom(row: Rows[number], versionId: string, hasArtifacts: bo
     nonce: row.nonce,
     versionId,
     hasArtifacts,
+    ...(typeof row.subtask_index === 'number' ? { subtaskIndex: row.subtask_index } : {}),
+    ...(row.start_after > 0 ? { startAfterMs: row.start_after } : {}),
   };
 }
 

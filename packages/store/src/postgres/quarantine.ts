@@ -34,11 +34,18 @@ const PARK_ACTIVE = {
   name: 'park-active',
   text: `with gone as (delete from active where instance_id = $1 returning *), told as (
            insert into finished_task (instance_id, generation, task, state, attempt, attempt_id, incarnation_id, ready_at, dispatched_at, started_at, ended_at, reason)
-           select instance_id, generation, task, 'stopped', attempt, id, incarnation_id, ready_at, dispatched_at, started_at, clock_timestamp(), $2::jsonb from gone
+           select instance_id, generation, task, 'stopped', attempt, id, incarnation_id, ready_at, dispatched_at, started_at, clock_timestamp(), $2::jsonb from gone where subtask = 0
            on conflict (instance_id, task, generation) do nothing
+         ), subtasks as (
+           insert into finished_subtask (instance_id, generation, task, incarnation_id, worker, state, attempt, attempt_id, ready_at, dispatched_at, started_at, ended_at, reason)
+           select g.instance_id, g.generation, g.task, g.incarnation_id, w.name, 'stopped', g.attempt, g.id, g.ready_at,
+                  case when g.state <> 'bound' then g.dispatched_at end, g.started_at, clock_timestamp(), $2::jsonb
+             from gone g join worker_incarnation w on w.id = g.incarnation_id where g.subtask <> 0
+           on conflict (instance_id, task, generation, incarnation_id) do nothing
          )
-         select task, attempt, id from gone order by id`,
+         select task, attempt, id, incarnation_id, subtask_index from gone order by id`,
 };
+const PARK_BROADCASTS = { name: 'park-broadcasts', text: 'delete from broadcast where instance_id = $1' };
 /** Every other task: the history that says so folds to rows that are there. */
 const PARK_REMAINING = {
   name: 'park-remaining',
@@ -94,11 +101,14 @@ export async function parkInstance(session: Session, instanceId: string, reason:
     call(PARK_ACTIVE, instanceId, text),
     call(PARK_REMAINING, instanceId, text),
     call(PARK_COUNTERS, instanceId),
+    call(PARK_BROADCASTS, instanceId),
   ]);
   const events: HistoryEvent[] = [
     { type: 'command-parked', command: commands[0]?.kinds ?? '', reason },
     ...active.map((row): HistoryEvent => {
-      const { task, attempt, id } = row;
+      const { task, attempt, id, incarnation_id: incarnation, subtask_index: subtask } = row;
+      if (typeof subtask === 'number')
+        return { type: 'subtask-ended', task, subtask, incarnation, state: 'stopped', attempt, attemptId: id, reason };
       return { type: 'task-ended', task, state: 'stopped', attempt, attemptId: id, reason };
     }),
     { type: 'remaining-ended', state: 'stopped', reason },

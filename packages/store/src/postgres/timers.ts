@@ -2,7 +2,10 @@ import { call } from './session.ts';
 import type { OpenSession } from './session.ts';
 import type { Timers } from '../timers.ts';
 
-/** Locks: due rows with SKIP LOCKED. Like a claim it takes no instance lock: it changes when a task runs, not what runs next. */
+/**
+ * Locks: due rows with SKIP LOCKED. Like a claim it takes no instance lock: it changes when a task runs, not what runs next. A broadcast gets a
+ * command: its instance cannot end before, for a withdrawal waits for the row.
+ */
 const RELEASE = {
   name: 'timer-release',
   text: `with due as (
@@ -11,12 +14,15 @@ const RELEASE = {
            delete from delayed where ctid = any(array(select place from due)) returning *
          ), lined as (
            insert into ready (instance_id, task, generation, attempt, losses, worker_group, capability, priority)
-           select instance_id, task, generation, attempt, losses, worker_group, capability, priority from gone
+           select instance_id, task, generation, attempt, losses, worker_group, capability, priority from gone where not fan_out
+         ), told as (
+           insert into command (instance_id, kind, payload) select instance_id, 'fan-out', jsonb_build_object('task', task) from gone where fan_out
          ), noted as (
            insert into history (instance_id, events)
-           select instance_id, jsonb_agg(jsonb_build_object('type', 'task-ready', 'task', task, 'attempt', attempt)) from gone group by instance_id
+           select instance_id, jsonb_agg(jsonb_build_object('type', 'task-ready', 'task', task, 'attempt', attempt))
+             from gone where not fan_out group by instance_id
          )
-         select distinct worker_group from gone`,
+         select distinct case when not fan_out then worker_group end as worker_group from gone`,
 };
 
 /** The worker kills its task by its own clock; this is for the one that does not, so it comes a little later. */

@@ -26,7 +26,8 @@ create table broadcast (
 alter table active add column subtask bigint not null default 0;
 alter table active add column subtask_index int;          -- its place among the subtasks, from 0
 alter table active add column not_before timestamptz;     -- the delay of a subtask's retry; its worker waits it out
-alter table active add constraint active_subtask_check check (subtask = 0 or subtask = incarnation_id);
+alter table active add constraint active_subtask_check
+  check (subtask in (0, incarnation_id) and (subtask = 0) = (subtask_index is null));
 alter table active add constraint active_instance_id_task_subtask_key unique (instance_id, task, subtask);
 alter table active drop constraint active_instance_id_task_key;
 -- bound: it belongs to its incarnation and has not been handed over, for want of a place under the broadcast's limit.

@@ -10,6 +10,8 @@ export interface Decided {
   readonly placements: readonly Placement[];
   /** Group, capability and priority of tasks that are delayed, in the order of `changes.delayed`. */
   readonly delayedAs: readonly Placement[];
+  /** Random: the nonces of subtasks are made from it. */
+  readonly nonce: () => string;
   /** Names of all tasks; only read when the remaining ones are ended. */
   readonly allTasks: () => readonly string[];
 }

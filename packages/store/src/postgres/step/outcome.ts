@@ -4,18 +4,25 @@ import type { Rows } from '../session.ts';
 import type { Decided } from './decided.ts';
 import type { Workbench } from './workbench.ts';
 
-/** What the master is told of a step: `boundRows` and `claimed` are what its binding call and its claims answered. */
+/** What the calls answered that bind something to workers. */
+export interface BindingAnswers {
+  readonly bound: Rows;
+  readonly subtasks: Rows;
+  readonly claimed: readonly Claimed[];
+}
+
+/** What the master is told of a step. */
 export function outcomeOf(
   bench: Workbench,
   decided: readonly Decided[],
-  boundRows: Rows,
-  claimed: readonly Claimed[],
+  { bound: boundRows, subtasks, claimed }: BindingAnswers,
 ): StepOutcome {
   const byId = new Map(decided.map((one) => [one.id, one.changes.live]));
-  const bound = boundRows.map((row): BoundAttempt => {
+  const attemptOf = (row: Rows[number]): BoundAttempt => {
     const live = byId.get(row.instance_id);
     return boundFrom(row, live?.versionId ?? '', live?.hasArtifacts ?? true);
-  });
+  };
+  const bound = boundRows.map(attemptOf);
   const boundTasks = new Set(bound.map(({ instanceId, task }) => `${instanceId}/${task}`));
   const left = decided.flatMap(({ id, placements }) =>
     placements.filter(({ task }) => !boundTasks.has(`${id}/${task}`)),
@@ -26,10 +33,14 @@ export function outcomeOf(
     postponed: bench.postponed,
     unknownVersions: [...new Set(bench.unknown.values())],
     bound,
+    subtasks: subtasks.filter((row) => !row.orphaned).map(attemptOf),
     claimed,
     waiting: kindsOf(left),
     delayed: decided.some(({ changes }) => changes.delayed.length > 0),
-    moreCommands: bench.left || decided.some(({ changes }) => changes.withdraw !== undefined),
+    moreCommands:
+      bench.left ||
+      decided.some(({ changes }) => changes.withdraw !== undefined) ||
+      subtasks.some((row) => row.orphaned),
     killing: decided.filter(({ changes }) => changes.withdraw !== undefined).map(({ id }) => id),
     ended: decided.filter(({ changes }) => changes.end !== undefined).map(({ id }) => id),
     alerts: decided.some(({ changes }) => changes.alerts.length > 0),

@@ -49,6 +49,8 @@ function addCommand(bench: Workbench, row: Rows[number], attempts: Map<string, A
       return addEvent(bench, row.instance_id, { type: 'withdrawn', tasks: row.payload.tasks });
     case 'start':
       return addEvent(bench, row.instance_id, { type: 'start' });
+    case 'fan-out':
+      return addEvent(bench, row.instance_id, { type: 'fan-out', task: row.payload.task });
     case 'settle':
       return addEvent(bench, row.instance_id, { type: 'settle' });
     default:

@@ -32,7 +32,7 @@ const DUE_COMMANDS = {
 };
 
 const ACTIVE_COLUMNS =
-  'a.id, a.instance_id, a.task, a.attempt, a.losses, a.state, a.kill_reason, a.incarnation_id, a.nonce';
+  'a.id, a.instance_id, a.task, a.attempt, a.losses, a.state, a.kill_reason, a.incarnation_id, a.nonce, a.subtask_index';
 
 const ACTIVE_BY_ID = {
   name: 'step-active',
@@ -130,6 +130,9 @@ export function activeFrom(row: Rows[number]): ActiveRow {
     killReason: row.kill_reason,
     incarnationId: row.incarnation_id,
     nonce: row.nonce,
+    ...(typeof row.subtask_index !== 'number'
+      ? {}
+      : { subtask: { incarnation: row.incarnation_id, index: row.subtask_index } }),
   };
 }
 

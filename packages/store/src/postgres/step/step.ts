@@ -1,11 +1,20 @@
-import type { Decision, InstanceChanges, Missing } from '@keelson/core';
-import type { InstanceFacts, LoadedInstance, StepInput, StepMind, StepOutcome, TaskKey } from '../../engine.ts';
+import type { Decision, InstanceChanges, Missing, SnapshotWorker } from '@keelson/core';
+import type {
+  InstanceFacts,
+  LoadedInstance,
+  StepInput,
+  StepMind,
+  StepOutcome,
+  TaskKey,
+  TaskKind,
+} from '../../engine.ts';
 import { claimCall, claimedFrom } from '../claim.ts';
 import type { Session } from '../session.ts';
 import type { Decided } from './decided.ts';
 import type { FactsCache } from './facts.ts';
 import { outcomeOf } from './outcome.ts';
 import { activeCount, recordsInto, recordsOf, taskRecords } from './read.ts';
+import { broadcastFrom, broadcastsOf, snapshotOf, workersFor } from './read-broadcasts.ts';
 import { readCommands } from './read-commands.ts';
 import { readReports } from './read-reports.ts';
 import { newBench } from './workbench.ts';
@@ -29,7 +38,7 @@ export async function runStep(
     if (input.commandLimit > 0) await readCommands(bench, input);
     if (bench.events.size === 0) {
       await transaction.rollback();
-      return outcomeOf(bench, [], [], []);
+      return outcomeOf(bench, [], { bound: [], subtasks: [], claimed: [] });
     }
     return await decideAndWrite(bench);
   } catch (error) {
@@ -42,10 +51,14 @@ export async function runStep(
 async function decideAndWrite(bench: Workbench): Promise<StepOutcome> {
   const decided = await decideAll(bench);
   const claims = bench.mind.claims().map(claimCall);
-  const { calls, bindAt, claimsAt } = writeCalls(decided, bench.commandIds, claims);
+  const { calls, subtasksAt, bindAt, claimsAt } = writeCalls(decided, bench.commandIds, claims);
   const rows = await bench.transaction.commit(calls);
   const claimed = rows.slice(claimsAt, claimsAt + claims.length).map(claimedFrom);
-  return outcomeOf(bench, decided, bindAt < 0 ? [] : (rows[bindAt] ?? []), claimed);
+  return outcomeOf(bench, decided, {
+    bound: rows.slice(bindAt, claimsAt).flat(),
+    subtasks: rows.slice(subtasksAt, bindAt).flat(),
+    claimed,
+  });
 }
 
 async function decideAll(bench: Workbench): Promise<Decided[]> {
@@ -72,6 +85,7 @@ function ready(mind: StepMind, loaded: LoadedInstance, changes: InstanceChanges)
     changes,
     placements: mind.place(loaded, changes),
     delayedAs: mind.describe(loaded, changes.delayed),
+    nonce: () => mind.newNonce(),
     allTasks: () => mind.taskNames(loaded.live.versionId),
   };
 }
@@ -91,6 +105,32 @@ async function readMissing(bench: Workbench, lacking: ReadonlyMap<string, Missin
   recordsInto(bench.records, keys, counters, finished);
   for (const id of counted) bench.activeCounts.set(id, 0);
   for (const row of counts) bench.activeCounts.set(row.instance_id, row.active);
+  await readMissingBroadcasts(bench, lacking);
+}
+
+async function readMissingBroadcasts(bench: Workbench, lacking: ReadonlyMap<string, Missing>): Promise<void> {
+  const asked = [...lacking].filter(([, { broadcasts }]) => broadcasts).map(([id]) => id);
+  const wanted = [...lacking].flatMap(([id, { workers }]) =>
+    workers.map((task) => ({ id, task, kind: kindOf(bench, id, task) })),
+  );
+  if (asked.length === 0 && wanted.length === 0) return;
+  const [rows = [], snapshot = []] = await bench.transaction.flight([
+    broadcastsOf(asked),
+    snapshotOf(wanted.map(({ kind }) => kind)),
+  ]);
+  for (const id of asked) bench.broadcasts.set(id, new Map());
+  for (const row of rows) bench.broadcasts.get(row.instance_id)?.set(row.task, broadcastFrom(row));
+  for (const { id, task, kind } of wanted) {
+    const known = bench.workers.get(id) ?? new Map<string, readonly SnapshotWorker[]>();
+    bench.workers.set(id, known.set(task, workersFor(kind, snapshot)));
+  }
+}
+
+/** What a subtask of this task asks of its worker. */
+function kindOf(bench: Workbench, id: string, task: string): TaskKind {
+  const [described] = bench.mind.describe(load(bench, id), [{ task, attempt: 1, losses: 0 }]);
+  if (described === undefined) throw new Error(`nobody knows which workers task ${task} is for`);
+  return described;
 }
 
 function load(bench: Workbench, id: string): LoadedInstance {
@@ -98,11 +138,15 @@ function load(bench: Workbench, id: string): LoadedInstance {
   const facts: InstanceFacts | undefined = bench.facts.get(id);
   if (live === undefined || facts === undefined) throw new Error(`instance ${id} has a live row but no facts`);
   const activeAttempts = bench.activeCounts.get(id);
+  const broadcasts = bench.broadcasts.get(id);
+  const workers = bench.workers.get(id);
   return {
     live,
     facts,
     events: bench.events.get(id) ?? [],
     tasks: recordsOf(bench.records, id),
     ...(activeAttempts === undefined ? {} : { activeAttempts }),
+    ...(broadcasts === undefined ? {} : { broadcasts }),
+    ...(workers === undefined ? {} : { workers }),
   };
 }

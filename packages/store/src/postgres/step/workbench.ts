@@ -1,4 +1,4 @@
-import type { EngineEvent, LiveInstance, TaskRecord } from '@keelson/core';
+import type { BroadcastRecord, EngineEvent, LiveInstance, SnapshotWorker, TaskRecord } from '@keelson/core';
 import type { ReportedEnd, StepMind } from '../../engine.ts';
 import type { Rows, Transaction } from '../session.ts';
 import type { FactsCache } from './facts.ts';
@@ -13,6 +13,10 @@ export interface Workbench {
   readonly events: Map<string, EngineEvent[]>;
   readonly records: Map<string, Map<string, TaskRecord>>;
   readonly activeCounts: Map<string, number>;
+  /** Instance → its broadcasts, where they were read. */
+  readonly broadcasts: Map<string, Map<string, BroadcastRecord>>;
+  /** Instance → task → the workers of its broadcast, where they were looked at. */
+  readonly workers: Map<string, Map<string, readonly SnapshotWorker[]>>;
   readonly commandIds: string[];
   readonly settled: ReportedEnd[];
   readonly postponed: ReportedEnd[];
@@ -35,6 +39,8 @@ export function newBench(transaction: Transaction, facts: FactsCache, mind: Step
     events: new Map(),
     records: new Map(),
     activeCounts: new Map(),
+    broadcasts: new Map(),
+    workers: new Map(),
     commandIds: [],
     settled: [],
     postponed: [],

@@ -33,6 +33,8 @@ const END_REMAINING = {
 
 const DROP_ALL_COUNTERS = { name: 'drop-all-counters', text: 'delete from need_counter where instance_id = $1' };
 
+const DROP_ALL_BROADCASTS = { name: 'drop-all-broadcasts', text: 'delete from broadcast where instance_id = $1' };
+
 const END_INSTANCES = {
   name: 'write-ends',
   text: `insert into instance_end (instance_id, generation, state, reason)
@@ -90,6 +92,7 @@ export function writeEnds(ended: readonly Decided[], push: Push): void {
     if (endRemaining === undefined) continue;
     push([id], () => call(END_REMAINING, id, generation, endRemaining.state, json(endRemaining.reason), allTasks()));
     push([id], () => call(DROP_ALL_COUNTERS, id));
+    if (endRemaining.broadcasts) push([id], () => call(DROP_ALL_BROADCASTS, id));
   }
   push(ended, () =>
     call(

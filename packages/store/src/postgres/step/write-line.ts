@@ -6,10 +6,11 @@ import type { Decided, Keyed, Push } from './decided.ts';
 
 const DELAY = {
   name: 'write-delayed',
-  text: `insert into delayed (instance_id, task, generation, attempt, losses, worker_group, capability, priority, cause, due_at)
-         select instance_id, task, generation, attempt, losses, worker_group, capability, priority, cause, clock_timestamp() + delay_ms * interval '1 millisecond'
-           from unnest($1::bigint[], $2::text[], $3::int[], $4::int[], $5::int[], $6::text[], $7::text[], $8::int[], $9::text[], $10::float8[])
-                as u(instance_id, task, generation, attempt, losses, worker_group, capability, priority, cause, delay_ms)`,
+  text: `insert into delayed (instance_id, task, generation, attempt, losses, worker_group, capability, priority, cause, due_at, fan_out)
+         select instance_id, task, generation, attempt, losses, worker_group, capability, priority, cause, clock_timestamp() + delay_ms * interval '1 millisecond',
+                fan_out
+           from unnest($1::bigint[], $2::text[], $3::int[], $4::int[], $5::int[], $6::text[], $7::text[], $8::int[], $9::text[], $10::float8[], $11::bool[])
+                as u(instance_id, task, generation, attempt, losses, worker_group, capability, priority, cause, delay_ms, fan_out)`,
 };
 
 const LINE_UP = {
@@ -112,6 +113,7 @@ export function writeDelayed(decided: readonly Decided[], push: Push): void {
       ...lineColumns(delayed),
       delayed.map(({ item }) => item.cause),
       delayed.map(({ item }) => item.delayMs),
+      delayed.map(({ item }) => item.fanOut === true),
     ),
   );
 }

@@ -20,10 +20,10 @@ const FINISHED_TASKS = {
 const EARLIER_ATTEMPTS = {
   name: 'write-earlier',
   text: `insert into earlier_attempt (instance_id, generation, task, attempt, attempt_id, incarnation_id, state, ready_at, dispatched_at,
-                                      started_at, ended_at, reason)
+                                      started_at, ended_at, reason, subtask)
          select u.instance_id, u.generation, u.task, u.attempt, u.attempt_id, a.incarnation_id, u.state, a.ready_at, a.dispatched_at,
                 coalesce(a.started_at, t.now - u.started_ago * interval '1 millisecond'), t.now - coalesce(u.ended_ago, 0) * interval '1 millisecond',
-                u.reason::jsonb
+                u.reason::jsonb, a.subtask
            from (select clock_timestamp() as now) t,
                 unnest($1::bigint[], $2::int[], $3::text[], $4::text[], $5::int[], $6::bigint[], $7::float8[], $8::float8[], $9::text[])
                 as u(instance_id, generation, task, state, attempt, attempt_id, started_ago, ended_ago, reason)

@@ -1,12 +1,15 @@
 import type { Call } from '../session.ts';
 import type { Decided, Push } from './decided.ts';
+import { writeBroadcasts, writeFinishedSubtasks, writeSubtasks } from './write-broadcasts.ts';
 import { writeAlerts, writeAppliedCommands, writeEnds, writeHistory, writeLive } from './write-instances.ts';
 import { writeBound, writeDelayed, writeReady, writeWithdrawals } from './write-line.ts';
 import { writeCounters, writeEndedRuns } from './write-tasks.ts';
 
 export interface WrittenCalls {
   readonly calls: readonly Call[];
-  /** Index of the binding call; -1 when nothing was offered. */
+  /** Index of the first call that binds or hands over subtasks; what follows up to `bindAt` are such. */
+  readonly subtasksAt: number;
+  /** Index of the binding call, if something was offered; else that of the first claim. */
   readonly bindAt: number;
   /** Index of the first claim. */
   readonly claimsAt: number;
@@ -29,19 +32,22 @@ export function writeCalls(
   const going = decided.filter(({ changes }) => changes.end === undefined);
   writeAppliedCommands(commandIds, push);
   writeLive(going, push);
+  writeFinishedSubtasks(decided, push);
   writeEndedRuns(decided, push);
+  writeBroadcasts(decided, push);
   writeCounters(decided, push);
   writeHistory(decided, push);
   // Before anything new is put in line: what `onFailure: end` starts must not be taken back with the rest.
   writeWithdrawals(decided, push);
   writeDelayed(decided, push);
   writeReady(decided, push);
-  const beforeBind = calls.length;
+  const subtasksAt = calls.length;
+  writeSubtasks(decided, push);
+  const bindAt = calls.length;
   writeBound(decided, push);
   const claimsAt = calls.length;
-  const bindAt = claimsAt > beforeBind ? beforeBind : -1;
   calls.push(...claims);
   writeEnds(ended, push);
   writeAlerts(decided, push);
-  return { calls, bindAt, claimsAt };
+  return { calls, subtasksAt, bindAt, claimsAt };
 }
