@@ -26,6 +26,9 @@ export type Answer = Record<string, unknown>[];
 /** One statement: reads and writes through the execution, and answers. One that never waits need not be steps. */
 export type Statement = (it: Execution, tables: Tables) => Steps<Answer> | Answer;
 
+/** Tables that statements of the masters look into and that are kept elsewhere. */
+export type Kept = Pick<Machine, 'tasksOf' | 'holdsToken'>;
+
 /** What a commit changed: names of tables, and the instances that the rows belong to. */
 export interface Changed {
   readonly tables: ReadonlySet<string>;
@@ -40,8 +43,8 @@ export interface MemoryDatabase {
   readonly idleInTransactionMs: number;
   /** Runs one statement in a transaction. */
   execute(tx: Tx, statement: Statement): Promise<Answer>;
-  /** Where the tasks of workflow versions are looked up, in the place of their table. */
-  knowVersions(tasksOf: (versionId: string) => readonly string[]): void;
+  /** What stands for the tables of versions and tokens. */
+  lookUpIn(keep: Kept): void;
   /** Told after each commit that wrote something. Answers how to end it. */
   onCommit(heard: (changed: Changed) => void): () => void;
   /** Told when the server goes down: every session is over. */
@@ -66,7 +69,7 @@ export function openMemoryDatabase(options: DatabaseOptions): MemoryDatabase {
   const tables = newTables();
   const sequences = new Map<string, bigint>();
   const soiled = new Set<Tuple>();
-  const versions = { tasksOf: (_versionId: string): readonly string[] => [] };
+  let kept: Kept = { tasksOf: () => [], holdsToken: () => false };
   const commitHeard = new Set<(changed: Changed) => void>();
   const restartHeard = new Set<() => void>();
   const server = { upSince: clock.now(), timeline: 1 };
@@ -78,7 +81,8 @@ export function openMemoryDatabase(options: DatabaseOptions): MemoryDatabase {
     upSince: () => server.upSince,
     timeline: () => server.timeline,
     soiled: (tuple) => void soiled.add(tuple),
-    tasksOf: (versionId) => versions.tasksOf(versionId),
+    tasksOf: (versionId) => kept.tasksOf(versionId),
+    holdsToken: (id) => kept.holdsToken(id),
     tryAdvisoryLock: advisoryLocks(),
     next: (sequence) => {
       const value = (sequences.get(sequence) ?? 0n) + 1n;
@@ -109,7 +113,7 @@ export function openMemoryDatabase(options: DatabaseOptions): MemoryDatabase {
         clean();
       }
     },
-    knowVersions: (tasksOf) => void (versions.tasksOf = tasksOf),
+    lookUpIn: (keep) => void (kept = keep),
     onCommit: (heard) => listen(commitHeard, heard),
     onRestart: (heard) => listen(restartHeard, heard),
     commit: (tx) => {

@@ -29,6 +29,8 @@ export interface Machine {
   readonly pause: () => Promise<void> | undefined;
   /** Task names of a workflow version; none for one that is unknown. */
   readonly tasksOf: (versionId: string) => readonly string[];
+  /** Whether a join token is there and not revoked. */
+  readonly holdsToken: (id: string) => boolean;
   /** As `pg_try_advisory_xact_lock`. */
   readonly tryAdvisoryLock: (key: string, tx: Tx) => boolean;
   /** Told of tuples that may hold dead versions from now on. */
@@ -143,6 +145,9 @@ function* update<Row>(
   if (held === undefined) return undefined;
   if (table.spec.appendOnly) throw sqlError('23514', `${table.spec.name} is append-only`, { table: table.spec.name });
   const row = change(held.row);
+  const { stays, name: relation } = table.spec;
+  if (stays !== undefined && stays(held.row) !== '' && stays(held.row) !== stays(row))
+    throw sqlError('23514', `a row of ${relation} belongs to somebody else`, { table: relation });
   check(table, row);
   for (const { name } of table.spec.uniques)
     if (keyOf(table, name, row) !== keyOf(table, name, held.row))

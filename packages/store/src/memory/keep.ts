@@ -16,6 +16,7 @@ export interface MemoryKeep extends Kept {
   addVersion(definition: WorkflowDefinition, files?: readonly FileRef[]): WorkflowVersion;
   /** Names of its tasks, in the order of the definition. */
   tasksOf(versionId: string): readonly string[];
+  holdsToken(id: string): boolean;
   addToken(token: string, holder: TokenHolder): void;
   setSecret(project: string, name: string, value: string): void;
   setDatasource(project: string, name: string, revealed: { config: JsonObject; password?: string }): void;
@@ -32,6 +33,7 @@ export function memoryKeep(): MemoryKeep {
     ...logKeep(),
     blobs: blobKeep(),
     tokens: { verify: async (token) => tokens.get(token) },
+    holdsToken: (id) => [...tokens.values()].some((holder) => holder.id === id),
     addToken: (token, holder) => void tokens.set(token, holder),
     secrets: {
       reveal: async (project, names) => {

@@ -2,7 +2,7 @@ import type { Clock } from '@keelson/core';
 import { createEngine } from '../postgres/engine.ts';
 import { sessionLanes } from '../postgres/lanes.ts';
 import { instanceIds } from '../postgres/partitions.ts';
-import type { Runner } from '../postgres/session.ts';
+import type { Runner, SessionBounds } from '../postgres/session.ts';
 import { createStarts } from '../postgres/starts.ts';
 import { createTimers } from '../postgres/timers.ts';
 import { createWorkers } from '../postgres/workers.ts';
@@ -36,10 +36,10 @@ const START_CONNECTIONS = 4;
 /** The real engine, starts, workers and timers over a database in memory. */
 export function openMemoryStore(database: MemoryDatabase, options: MemoryStoreOptions): MemoryStore {
   const { owner, clock, bus, keep, hooks, lanes } = options;
-  database.knowVersions(keep.tasksOf);
+  database.lookUpIn(keep);
   const sessions: MemorySession[] = [];
-  const open = (): MemorySession => {
-    const session = openMemorySession(database, owner, sessions.length, hooks);
+  const open = (bounds?: SessionBounds): MemorySession => {
+    const session = openMemorySession(database, owner, sessions.length, hooks, bounds);
     sessions.push(session);
     return session;
   };

@@ -86,6 +86,7 @@ export interface LineRow {
 }
 
 export interface DelayedRow extends LineRow {
+  readonly fan_out: boolean;
   readonly cause: string;
   readonly due_at: number;
 }
@@ -112,6 +113,49 @@ export interface ActiveRow {
   readonly timeout_action: string | null;
   readonly kill_reason: string | null;
   readonly progress: unknown;
+  /** '0': the task itself; else the incarnation whose subtask it is. */
+  readonly subtask: string;
+  readonly subtask_index: number | null;
+  readonly not_before: number | null;
+}
+
+/** How many subtasks of a broadcast are where. */
+export interface BroadcastCounts {
+  readonly total: number;
+  readonly waiting: number;
+  readonly running: number;
+  readonly succeeded: number;
+  readonly failed: number;
+  readonly lost: number;
+  readonly stopped: number;
+  readonly skipped: number;
+}
+
+export interface BroadcastRow extends BroadcastCounts {
+  readonly instance_id: string;
+  readonly task: string;
+  readonly generation: number;
+  readonly phase: string;
+  readonly prior_attempts: number;
+  readonly outputs: unknown;
+  readonly since: number;
+}
+
+export interface FinishedSubtaskRow {
+  readonly instance_id: string;
+  readonly generation: number;
+  readonly task: string;
+  readonly incarnation_id: string;
+  readonly worker: string;
+  readonly state: string;
+  readonly attempt: number;
+  readonly attempt_id: string;
+  readonly ready_at: number;
+  readonly dispatched_at: number | null;
+  readonly started_at: number | null;
+  readonly ended_at: number;
+  readonly reason: unknown;
+  readonly outputs: unknown;
 }
 
 export interface FinishedRow {
@@ -144,6 +188,7 @@ export interface EarlierRow {
   readonly started_at: number | null;
   readonly ended_at: number;
   readonly reason: unknown;
+  readonly subtask: string;
 }
 
 export interface HistoryRow {
@@ -176,6 +221,9 @@ export interface IncarnationRow {
   readonly host: string;
   readonly pid: number;
   readonly version: string;
+  readonly protocol: number;
+  readonly token_id: string | null;
+  readonly revoked_at: number | null;
   readonly state: string;
   readonly lease_ms: number;
   readonly lease_until: number;

@@ -1,6 +1,7 @@
 import type {
   ActiveRow,
   AlertRow,
+  BroadcastRow,
   CommandErrorRow,
   CommandRow,
   CounterRow,
@@ -8,6 +9,7 @@ import type {
   EarlierRow,
   EndRow,
   FinishedRow,
+  FinishedSubtaskRow,
   GroupRow,
   HistoryRow,
   IncarnationRow,
@@ -33,6 +35,8 @@ export interface Tables {
   readonly active: Table<ActiveRow>;
   readonly finished_task: Table<FinishedRow>;
   readonly earlier_attempt: Table<EarlierRow>;
+  readonly broadcast: Table<BroadcastRow>;
+  readonly finished_subtask: Table<FinishedSubtaskRow>;
   readonly history: Table<HistoryRow>;
   readonly alert: Table<AlertRow>;
   readonly worker_group: Table<GroupRow>;
@@ -42,15 +46,15 @@ export interface Tables {
 /** The text of a key of several columns. */
 export const keyOf = (...parts: readonly (string | number)[]): string => parts.join('/');
 
-type Rules<Row> = Pick<TableSpec<Row>, 'checks'> & { readonly more?: TableSpec<Row>['uniques'] };
+type Rules<Row> = Pick<TableSpec<Row>, 'checks' | 'stays'> & { readonly more?: TableSpec<Row>['uniques'] };
 
 function table<Row>(
   name: string,
   primaryKey: (row: Row) => string,
-  { checks, more = [] }: Rules<Row> = { checks: [] },
+  { more = [], ...rules }: Rules<Row> = { checks: [] },
   appendOnly = false,
 ): Table<Row> {
-  return newTable({ name, uniques: [{ name: `${name}_pkey`, of: primaryKey }, ...more], checks, appendOnly });
+  return newTable({ ...rules, name, uniques: [{ name: `${name}_pkey`, of: primaryKey }, ...more], appendOnly });
 }
 
 /** A check as the migrations write it at a column, with the name that PostgreSQL gives it. */
@@ -79,6 +83,7 @@ export function newTables(): Tables {
     ...instanceTables(),
     ...lineTables(),
     active: activeTable(),
+    ...broadcastTables(),
     ...endTables(),
     worker_group: table('worker_group', ({ name }) => name),
     worker_incarnation: table<IncarnationRow>('worker_incarnation', ({ id }) => id, {
@@ -93,7 +98,7 @@ export function newTables(): Tables {
 
 function instanceTables() {
   const states = ['queued', 'running', 'pausing', 'paused', 'stopping'];
-  const kinds = ['start', 'stop', 'withdrawn', 'settle', 'attempt-ended'];
+  const kinds = ['start', 'stop', 'withdrawn', 'settle', 'attempt-ended', 'fan-out'];
   return {
     workflow_instance: table<InstanceRow>('workflow_instance', ({ id }) => id, undefined, true),
     live_instance: table<LiveRow>('live_instance', ({ id }) => id, {
@@ -141,13 +146,52 @@ function lineTables() {
 function activeTable() {
   return table<ActiveRow>('active', ({ id }) => id, {
     checks: [
-      among('active_state_check', ({ state }) => state, ['dispatched', 'running']),
+      {
+        name: 'active_state_check',
+        holds: ({ state, subtask }) =>
+          ['bound', 'dispatched', 'running'].includes(state) && (state !== 'bound' || subtask !== '0'),
+      },
+      {
+        name: 'active_subtask_check',
+        holds: ({ subtask, subtask_index, incarnation_id }) =>
+          ['0', incarnation_id].includes(subtask) && (subtask === '0') === (subtask_index === null),
+      },
       among('active_timeout_action_check', (row) => row.timeout_action, ['fail', 'warn']),
       among('active_kill_reason_check', (row) => row.kill_reason, ['stop', 'timeout']),
       { name: 'active_attempt_check', holds: ({ attempt }) => attempt >= 1 },
     ],
-    more: [{ name: 'active_instance_id_task_key', of: byTask }],
+    more: [{ name: 'active_instance_id_task_subtask_key', of: (row) => keyOf(byTask(row), row.subtask) }],
+    stays: (row) => (row.subtask === '0' ? '' : keyOf(row.subtask, row.incarnation_id)),
   });
+}
+
+function broadcastTables() {
+  const ends = ['succeeded', 'failed', 'lost', 'stopped', 'skipped'];
+  return {
+    broadcast: table<BroadcastRow>('broadcast', byTask, {
+      checks: [
+        among('broadcast_phase_check', ({ phase }) => phase, ['before', 'fan', 'after']),
+        { name: 'broadcast_waiting_check', holds: ({ waiting }) => waiting >= 0 },
+        { name: 'broadcast_running_check', holds: ({ running }) => running >= 0 },
+        {
+          name: 'broadcast_check',
+          holds: ({ total, waiting, running, succeeded, failed, lost, stopped, skipped }) =>
+            waiting + running + succeeded + failed + lost + stopped + skipped === total,
+        },
+      ],
+    }),
+    finished_subtask: table<FinishedSubtaskRow>(
+      'finished_subtask',
+      (row) => keyOf(byGeneration(row), row.incarnation_id),
+      {
+        checks: [
+          among('finished_subtask_state_check', ({ state }) => state, ends),
+          { name: 'finished_subtask_attempt_check', holds: ({ attempt }) => attempt >= 1 },
+        ],
+      },
+      true,
+    ),
+  };
 }
 
 function endTables() {
@@ -167,8 +211,12 @@ function endTables() {
     ),
     earlier_attempt: table<EarlierRow>(
       'earlier_attempt',
-      (row) => keyOf(row.instance_id, row.task, row.generation, row.attempt),
-      { checks: [among('earlier_attempt_state_check', ({ state }) => state, ['failed', 'stopped', 'lost'])] },
+      (row) => keyOf(row.instance_id, row.task, row.generation, row.subtask, row.attempt),
+      {
+        checks: [
+          among('earlier_attempt_state_check', ({ state }) => state, ['succeeded', 'failed', 'stopped', 'lost']),
+        ],
+      },
       true,
     ),
     history: table<HistoryRow>('history', (row) => keyOf(row.instance_id, row.id), undefined, true),

@@ -1,5 +1,5 @@
 import { ConnectionLost } from '../postgres/errors.ts';
-import type { Call, Rows, Session, Transaction } from '../postgres/session.ts';
+import type { Call, Rows, Session, SessionBounds, Transaction } from '../postgres/session.ts';
 import { connect } from './connection.ts';
 import type { Connection } from './connection.ts';
 import type { MemoryDatabase } from './database.ts';
@@ -17,6 +17,8 @@ export interface FlightInfo {
   readonly first: boolean;
   /** If its answer is lost, what it did may be committed. */
   readonly commitSent: boolean;
+  /** After so long without an answer the client gives the connection up; whoever delays flights sees to that. */
+  readonly answerWithinMs?: number | undefined;
 }
 
 /**
@@ -48,6 +50,7 @@ export function openMemorySession(
   owner: string,
   number: number,
   hooks: FlightHooks = {},
+  { answerWithinMs }: SessionBounds = {},
 ): MemorySession {
   const session = `${owner}#${number}`;
   let connection: Connection | undefined;
@@ -67,7 +70,8 @@ export function openMemorySession(
   };
   const info = (kind: FlightInfo['kind'], calls: readonly Call[], first: boolean): FlightInfo => {
     const names = calls.map(({ statement }) => statement.name);
-    return { session, owner, kind, names, first, commitSent: kind === 'commit' || kind === 'run' };
+    const commitSent = kind === 'commit' || kind === 'run';
+    return { session, owner, kind, names, first, commitSent, answerWithinMs };
   };
   return {
     begin: () => transaction(connected, exclusive, info),

@@ -8,6 +8,8 @@ export interface TableSpec<Row> {
   readonly uniques: readonly { readonly name: string; of(row: Row): string | undefined }[];
   readonly checks: readonly { readonly name: string; holds(row: Row): boolean }[];
   readonly appendOnly: boolean;
+  /** What of a row a trigger keeps from being updated, as text. */
+  stays?(row: Row): string;
 }
 
 /** One state of a row: it exists from the transaction that wrote it to the one that deleted or replaced it. */

@@ -1,3 +1,4 @@
+import { BROADCASTS } from './broadcasts.ts';
 import { CLAIM } from './claim.ts';
 import type { Emulation, Emulations } from './emulation.ts';
 import { QUARANTINE } from './quarantine.ts';
@@ -13,6 +14,7 @@ const ALL: Emulations = {
   ...STEP_READ,
   ...STEP_WRITE,
   ...STEP_LINE,
+  ...BROADCASTS,
   ...CLAIM,
   ...STARTS,
   ...WORKERS,

@@ -82,13 +82,27 @@ export const CLAIM: Emulations = {
     const wanted = new Set(idList(incarnations));
     const now = it.clock.now();
     return inOrder(
-      it.all(tables.active, (row) => wanted.has(row.incarnation_id) && (!flag(onlyKilled) || row.kill_reason !== null)),
+      it.all(
+        tables.active,
+        (row) =>
+          wanted.has(row.incarnation_id) && row.state !== 'bound' && (!flag(onlyKilled) || row.kill_reason !== null),
+      ),
       (row) => row.id,
     ).flatMap(({ row }): Answer => {
       const live = liveColumns(it, tables, row.instance_id);
       if (live === undefined) return [];
-      const { kill_reason, dispatched_at } = row;
-      return [{ ...boundColumns(row), kill_reason, dispatched_ago: String(now - dispatched_at), ...live }];
+      const { kill_reason, dispatched_at, subtask_index, not_before } = row;
+      const start_after = not_before === null ? null : not_before - now;
+      return [
+        {
+          ...boundColumns(row),
+          kill_reason,
+          dispatched_ago: String(now - dispatched_at),
+          subtask_index,
+          start_after,
+          ...live,
+        },
+      ];
     });
   },
 

@@ -3,6 +3,7 @@ import type { Execution, Found, Steps } from '../execution.ts';
 import type { CommandRow } from '../rows.ts';
 import type { Table } from '../table.ts';
 import { id, idList, json, number, text } from '../values.ts';
+import { endSubtask } from './broadcasts.ts';
 import { alert, inOrder, note } from './emulation.ts';
 import type { Emulations } from './emulation.ts';
 
@@ -77,28 +78,22 @@ export const QUARANTINE: Emulations = {
     const ended = inOrder(yield* removeFound(it, tables.active, id(instance)), (row) => row.id);
     for (const { row: gone } of ended) {
       const { instance_id, generation, task, attempt, incarnation_id, ready_at, dispatched_at, started_at } = gone;
-      yield* it.insert(
-        tables.finished_task,
-        {
-          instance_id,
-          generation,
-          task,
-          state: 'stopped',
-          attempt,
-          attempt_id: gone.id,
-          incarnation_id,
-          ready_at,
-          dispatched_at,
-          started_at,
-          ended_at: it.clock.now(),
-          reason: json(reason),
-          outputs: null,
-          artifacts: null,
-        },
-        'finished_task_pkey',
-      );
+      const end = { instance_id, generation, task, state: 'stopped', attempt, started_at, reason: json(reason) };
+      const ended_at = it.clock.now();
+      if (gone.subtask !== '0') {
+        yield* endSubtask(it, tables, gone, { ...end, ended_at, outputs: null }, 'finished_subtask_pkey');
+        continue;
+      }
+      const run = { attempt_id: gone.id, incarnation_id, ready_at, dispatched_at, ended_at };
+      yield* it.insert(tables.finished_task, { ...end, ...run, outputs: null, artifacts: null }, 'finished_task_pkey');
     }
-    return ended.map(({ row: { task, attempt, id } }) => ({ task, attempt, id }));
+    return ended.map(({ row: { task, attempt, id, incarnation_id, subtask_index } }) => ({
+      task,
+      attempt,
+      id,
+      incarnation_id,
+      subtask_index,
+    }));
   },
 
   *'park-remaining'(it, tables, [instance, reason]) {

@@ -2,7 +2,7 @@ import type { Execution, Steps } from '../execution.ts';
 import type { ActiveRow, DelayedRow, LineRow } from '../rows.ts';
 import type { Table } from '../table.ts';
 import type { Tables } from '../schema.ts';
-import { id, idList, number, text, unnest } from '../values.ts';
+import { flag, id, idList, number, text, unnest } from '../values.ts';
 import type { Read } from '../values.ts';
 import { byInstance, command, inOrder, noteEach } from './emulation.ts';
 import type { Emulations } from './emulation.ts';
@@ -71,6 +71,9 @@ export function* bind(it: Execution, { active }: Tables, binding: Binding): Step
     timeout_action: null,
     kill_reason: null,
     progress: null,
+    subtask: '0',
+    subtask_index: null,
+    not_before: null,
   };
   yield* it.insert(active, row);
   return row;
@@ -94,7 +97,7 @@ export const boundColumns = (row: ActiveRow): Record<string, unknown> => {
 export const STEP_LINE: Emulations = {
   *'write-delayed'(it, { delayed }, values) {
     type Asked = Omit<DelayedRow, 'due_at'> & { delay_ms: number };
-    for (const { delay_ms, ...row } of unnest<Asked>(values, { ...LINE, cause: text, delay_ms: number }))
+    for (const { delay_ms, ...row } of unnest<Asked>(values, { ...LINE, cause: text, delay_ms: number, fan_out: flag }))
       yield* it.insert(delayed, { ...row, due_at: it.clock.now() + delay_ms });
     return [];
   },

@@ -95,8 +95,8 @@ export const STEP_WRITE: Emulations = {
     for (const run of unnest<EndedRun>(values, ENDED_RUN)) {
       const held = run.attempt_id === null ? undefined : it.byKey(active, run.attempt_id)?.row;
       if (held === undefined) continue;
-      const { ready_at, dispatched_at, incarnation_id, id: attempt_id } = held;
-      const known = { ready_at, dispatched_at, incarnation_id, attempt_id };
+      const { ready_at, dispatched_at, incarnation_id, id: attempt_id, subtask } = held;
+      const known = { ready_at, dispatched_at, incarnation_id, attempt_id, subtask };
       yield* it.insert(earlier_attempt, { ...ended(run, held, now), ...known });
     }
     return [];

@@ -1,6 +1,6 @@
 import type { ActiveRow, DelayedRow } from '../rows.ts';
 import { number } from '../values.ts';
-import { alert, noteEach } from './emulation.ts';
+import { alert, command, noteEach } from './emulation.ts';
 import type { Emulations } from './emulation.ts';
 import { lineUp } from './step-line.ts';
 
@@ -26,9 +26,14 @@ export const TIMERS: Emulations = {
       const row = yield* it.remove(found);
       if (row !== undefined) gone.push(row);
     }
-    for (const row of gone) yield* lineUp(it, tables, row);
-    yield* noteEach(it, tables, gone, ({ task, attempt }) => ({ type: 'task-ready', task, attempt }));
-    return [...new Set(gone.map((row) => row.worker_group))].map((worker_group) => ({ worker_group }));
+    const lined = gone.filter((row) => !row.fan_out);
+    for (const row of lined) yield* lineUp(it, tables, row);
+    for (const { instance_id, task, fan_out } of gone)
+      if (fan_out) yield* command(it, tables, instance_id, 'fan-out', { task });
+    yield* noteEach(it, tables, lined, ({ task, attempt }) => ({ type: 'task-ready', task, attempt }));
+    return [...new Set(gone.map((row) => (row.fan_out ? null : row.worker_group)))].map((worker_group) => ({
+      worker_group,
+    }));
   },
 
   *'timer-strike'(it, tables, [limit]) {

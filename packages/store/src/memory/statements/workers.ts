@@ -1,6 +1,6 @@
 import type { Answer } from '../database.ts';
 import type { IncarnationRow } from '../rows.ts';
-import { byNumber, id, idList, number, text, textList } from '../values.ts';
+import { byNumber, id, idList, number, orNull, text, textList } from '../values.ts';
 import { command, inOrder } from './emulation.ts';
 import type { Emulations } from './emulation.ts';
 
@@ -20,7 +20,10 @@ export const WORKERS: Emulations = {
     return [];
   },
 
-  *'worker-register'(it, tables, [name, groupName, slots, capabilities, hash, host, pid, version]) {
+  // Tokens are kept outside of the tables, and never revoked while somebody joins.
+  'worker-join-token': (it, _tables, [token]) => (it.holdsToken(id(token)) ? [{ id: id(token) }] : []),
+
+  *'worker-register'(it, tables, [name, groupName, slots, capabilities, hash, host, pid, version, protocol, token]) {
     const group = it.byKey(tables.worker_group, text(groupName))?.row;
     if (group === undefined) return [];
     const now = it.clock.now();
@@ -34,6 +37,9 @@ export const WORKERS: Emulations = {
       host: text(host),
       pid: number(pid),
       version: text(version),
+      protocol: number(protocol),
+      token_id: orNull(id)(token),
+      revoked_at: null,
       state: 'live',
       lease_ms: group.lease_ms,
       lease_until: now + group.lease_ms,
@@ -48,7 +54,7 @@ export const WORKERS: Emulations = {
   *'worker-renew'(it, { worker_incarnation }, [ids]) {
     const wanted = new Set(idList(ids));
     const alive = (row: IncarnationRow): boolean =>
-      wanted.has(row.id) && row.state !== 'dead' && row.lease_until > it.clock.now();
+      wanted.has(row.id) && row.state !== 'dead' && row.revoked_at === null && row.lease_until > it.clock.now();
     const renewed: Answer = [];
     for (const found of inOrder(it.all(worker_incarnation, alive), ofId)) {
       const extend = (row: IncarnationRow): IncarnationRow => ({ ...row, lease_until: it.clock.now() + row.lease_ms });
@@ -61,7 +67,7 @@ export const WORKERS: Emulations = {
   'worker-authenticate': (it, { worker_incarnation }, [incarnation, hash]) => {
     const row = it.byKey(worker_incarnation, id(incarnation))?.row;
     if (row === undefined || row.credential_hash !== hash) return [];
-    if (row.state === 'dead' || row.lease_until <= it.clock.now()) return [];
+    if (row.state === 'dead' || row.revoked_at !== null || row.lease_until <= it.clock.now()) return [];
     const { name, worker_group, slots, capabilities, state, lease_ms } = row;
     return [{ id: row.id, name, worker_group, slots, capabilities, state, lease_ms }];
   },
