@@ -21,6 +21,8 @@ export interface Call {
   readonly headers?: Readonly<Record<string, string>>;
   readonly timeoutMs: number;
   readonly signal?: AbortSignal | undefined;
+  /** True: it waits for news, and ends when calls go to another server, for the news come there. */
+  readonly waits?: boolean;
   /** Shown the headers of whatever answer comes. */
   readonly onAnswer?: (headers: Dispatcher.ResponseData['headers']) => void;
 }
@@ -36,11 +38,13 @@ export async function makeCall<T>(
 ): Promise<Outcome<T>> {
   const server = servers.current();
   const gone = server.gone();
+  const left = call.waits === true ? server.left() : undefined;
   const controller = new AbortController();
   const abort = (): void => controller.abort();
   const cancelTimeout = clock.after(call.timeoutMs, abort);
   call.signal?.addEventListener('abort', abort);
   gone.addEventListener('abort', abort);
+  left?.addEventListener('abort', abort);
   try {
     if (call.signal?.aborted === true) return { kind: 'failed', message: 'given up' };
     const response = await server[call.connection].request({
@@ -59,6 +63,7 @@ export async function makeCall<T>(
   } catch (error) {
     if (call.signal?.aborted === true) return { kind: 'failed', message: 'given up' };
     if (gone.aborted) return { kind: 'failed', message: `${server.name}: given up, another call to it got no answer` };
+    if (left?.aborted === true) return { kind: 'failed', message: `${server.name}: left for another server` };
     const why = controller.signal.aborted ? `no answer within ${call.timeoutMs} ms` : errorText(error);
     servers.failed(server, 'gone');
     return { kind: 'failed', message: `${server.name}: ${why}` };
@@ -66,6 +71,7 @@ export async function makeCall<T>(
     cancelTimeout();
     call.signal?.removeEventListener('abort', abort);
     gone.removeEventListener('abort', abort);
+    left?.removeEventListener('abort', abort);
   }
 }
 

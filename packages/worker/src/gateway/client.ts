@@ -99,6 +99,7 @@ function incarnationGateway(
         body: JSON.stringify(request),
         signal,
         timeoutMs,
+        waits: true,
       });
     },
     report: (body) => postJson(servers, clock, reportResponse, { ...call, path: 'report', body }),

@@ -14,6 +14,8 @@ export interface Server {
   readonly bulk: Dispatcher;
   /** Aborts when a call finds that the server is not there: those that wait for it need not find out by themselves. */
   gone(): AbortSignal;
+  /** Aborts when calls go to another server from now on: who waits here hears nothing of what that one hands out. */
+  left(): AbortSignal;
 }
 
 /** The servers of a worker; all calls go to the current one until it fails. */
@@ -34,6 +36,7 @@ export interface Servers {
 interface Known extends Server {
   readonly given: boolean;
   giveUp(): void;
+  leave(): void;
 }
 
 const CONNECT = { timeout: 5000 };
@@ -65,7 +68,10 @@ export function openServers(urls: readonly string[]): Servers {
     failed(server, how) {
       const known = servers.get(keyOf(server));
       if (known === undefined) return;
-      if (known === current) current = next();
+      if (known === current) {
+        current = next();
+        if (known !== current) known.leave();
+      }
       if (how === 'gone') known.giveUp();
     },
     learn(named) {
@@ -104,6 +110,7 @@ function openServer(text: string, given: boolean): Known {
     throw new Error(`the server "${text.replace(/\/\/[^@/]*@/, '//')}" is no http:// or https:// URL`);
   }
   let waiting = new AbortController();
+  let staying = new AbortController();
   return {
     ...placeOf(url),
     given,
@@ -114,6 +121,12 @@ function openServer(text: string, given: boolean): Known {
     giveUp() {
       const before = waiting;
       waiting = new AbortController();
+      before.abort();
+    },
+    left: () => staying.signal,
+    leave() {
+      const before = staying;
+      staying = new AbortController();
       before.abort();
     },
   };
