@@ -99,7 +99,7 @@ async function postpone(
 
 /** One of the batch cannot be applied: each instance's reports by themselves, so that the others go on. */
 async function isolate(desk: ReportDesk, batch: readonly PendingReport[], cause: unknown): Promise<void> {
-  const { context, settle } = desk;
+  const { context } = desk;
   const byInstance = Map.groupBy(batch, ({ report }) => report.instanceId);
   if (byInstance.size > 1) {
     for (const entries of byInstance.values()) await applyReports(desk, entries);
@@ -111,6 +111,16 @@ async function isolate(desk: ReportDesk, batch: readonly PendingReport[], cause:
     { err: cause, instance: batch[0]?.report.instanceId },
     'a report could not be applied and is kept as a command',
   );
+  await keepAsCommands(desk, batch, message);
+}
+
+/** Makes the reports durable and settles them: they are applied one by one, each try counted before it is made. Never rejects. */
+export async function keepAsCommands(
+  desk: ReportDesk,
+  batch: readonly PendingReport[],
+  message: string,
+): Promise<void> {
+  const { context, settle } = desk;
   const reports = batch.map(({ report }) => report);
   await untilDone(desk, 'a report could not be kept as a command', async () => {
     try {

@@ -3,15 +3,24 @@ import type { ReportedEnd } from '@keelson/store';
 import type { MasterContext } from './context.ts';
 import { createHandover } from './handover.ts';
 import type { Handover } from './handover.ts';
-import { applyReports } from './report-step.ts';
-import type { PendingReport } from './report-step.ts';
+import { applyReports, keepAsCommands } from './report-step.ts';
+import type { PendingReport, ReportDesk } from './report-step.ts';
 
 const MOST_REPORTS = 500;
 const LANES = 1;
+/**
+ * A report that found no answer so often may be what brings the masters down: as a command it is counted before it is tried, and parked in
+ * the end. Costs nothing but time if it was only the network.
+ */
+const SUSPECT_TRIES = 3;
 
 export interface Reports {
-  /** Resolves when the report is settled: applied in a committed step, or found to be of no consequence. */
-  submit(report: ReportedEnd): Promise<void>;
+  /**
+   * Resolves when the report is settled: applied in a committed step, kept as a command, or found to be of no consequence.
+   *
+   * @param tries how often in a row its worker has sent reports in vain before
+   */
+  submit(report: ReportedEnd, tries?: number): Promise<void>;
   /** Whether the end of this attempt is being applied. */
   isPending(attemptId: string): boolean;
   readonly handover: Handover;
@@ -32,11 +41,12 @@ export function createReports(context: MasterContext): Reports {
   const batcher = createBatcher<PendingReport>(
     MOST_REPORTS,
     LANES,
-    (batch) => applyReports({ context, handover, settle, again }, batch),
+    (batch) => applyReports(desk, batch),
     context.clock,
   );
+  const desk: ReportDesk = { context, handover, settle, again };
   return {
-    submit: (report) => {
+    submit: (report, tries = 0) => {
       // A report that was sent again while the first one is still under way is the same report.
       const known = pending.get(report.attemptId);
       if (known !== undefined && known.report.nonce === report.nonce) return known.settled;
@@ -45,7 +55,8 @@ export function createReports(context: MasterContext): Reports {
       pending.set(report.attemptId, entry);
       // The worker is done with it, whatever the database says yet: its slot can be promised to the very step that applies this.
       context.sessions.release(report.incarnationId, report.attemptId);
-      batcher.add(entry);
+      if (tries < SUSPECT_TRIES) batcher.add(entry);
+      else void keepAsCommands(desk, [entry], `its worker has reported it ${tries} times in vain`);
       return promise;
     },
     isPending: (attemptId) => pending.has(attemptId),

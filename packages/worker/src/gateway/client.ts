@@ -30,8 +30,8 @@ export interface Gateway {
 
 export interface IncarnationGateway extends BlobGateway {
   poll(request: PollRequest, signal: AbortSignal): Promise<Outcome<PollResponse>>;
-  /** `body`: a reportRequest as JSON. */
-  report(body: string): Promise<Outcome<ReportResponse>>;
+  /** `body`: a reportRequest as JSON; `tries`: how often in a row one was sent in vain before. */
+  report(body: string, tries?: number): Promise<Outcome<ReportResponse>>;
   renew(request: RenewRequest, timeoutMs: number): Promise<Outcome<RenewResponse>>;
   log(token: string, offset: number, data: Buffer): Promise<SendOutcome>;
   leave(): Promise<Outcome<void>>;
@@ -102,7 +102,10 @@ function incarnationGateway(
         waits: true,
       });
     },
-    report: (body) => postJson(servers, clock, reportResponse, { ...call, path: 'report', body }),
+    report(body, tries = 0) {
+      const headers = tries === 0 ? {} : { [WORKER_HEADERS.tries]: String(tries) };
+      return postJson(servers, clock, reportResponse, { ...call, path: 'report', headers, body });
+    },
     renew(request, timeoutMs) {
       const body = JSON.stringify(request);
       return postJson(servers, clock, renewResponse, {

@@ -9,7 +9,8 @@ export interface ReporterOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: WorkerLog;
-  send(body: string): Promise<Outcome<ReportResponse>>;
+  /** `tries`: how often in a row it was done in vain before. */
+  send(body: string, tries: number): Promise<Outcome<ReportResponse>>;
   onSettled(token: string): void;
   onAssignments(assignments: readonly Assignment[]): void;
   /** The answer was no acknowledgement. True: the incarnation is over. */
@@ -87,7 +88,7 @@ export class Reporter {
     while (!signal.aborted) {
       const batch = this.#queue.takeBatch(clock.now());
       if (batch === undefined) break;
-      const outcome = await send(batch.body);
+      const outcome = await send(batch.body, this.#failures);
       if (signal.aborted || !this.#handle(batch, outcome)) break;
       if (this.#failures > 0) await sleep(clock, backoffMs(this.#failures - 1, 100, 5000, random), signal);
     }

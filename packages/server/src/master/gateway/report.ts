@@ -8,23 +8,31 @@ import type { WorkerSession } from '../sessions.ts';
 import { parseToken } from '../token.ts';
 import { storableText } from './storable.ts';
 
+/** Where the reports of one call go. */
+interface Desk {
+  readonly context: MasterContext;
+  readonly reports: Reports;
+  readonly started: Batcher<StartedAttempt>;
+  /** How often in a row the worker has sent reports in vain before. */
+  readonly tries: number;
+}
+
 /**
  * Answers once every end in it is settled. A report under a token of another worker, or of no attempt, is settled by being
  * ignored: there is nothing that a repetition could make of it.
  */
 export async function answerReports(
-  context: MasterContext,
-  reports: Reports,
-  started: Batcher<StartedAttempt>,
+  desk: Desk,
   session: WorkerSession,
   request: ReportRequest,
 ): Promise<ReportResponse> {
+  const { context, started } = desk;
   const underWay: Promise<void>[] = [];
   const acknowledged: string[] = [];
   for (const said of request.reports) {
     acknowledged.push(said.token);
     if (said.kind === 'started') noteStarted(context, started, session, said);
-    else underWay.push(settleEnd(context, reports, session, said));
+    else underWay.push(settleEnd(desk, session, said));
   }
   await Promise.all(underWay);
   return { acknowledged, assignments: takeOutbox(session, context.clock) };
@@ -58,18 +66,13 @@ function noteStarted(
   });
 }
 
-async function submitEnd(
-  context: MasterContext,
-  reports: Reports,
-  session: WorkerSession,
-  said: EndedReport,
-): Promise<void> {
+async function submitEnd({ context, reports, tries }: Desk, session: WorkerSession, said: EndedReport): Promise<void> {
   const parts = ownToken(context, session, said.token);
   if (parts === undefined) return;
   const { instanceId, generation, task, attemptId, incarnationId, nonce } = parts;
   const versionId = session.held.get(attemptId)?.versionId;
   const content = contentOf(said);
-  await reports.submit({
+  const report: ReportedEnd = {
     instanceId,
     generation,
     task,
@@ -80,7 +83,8 @@ async function submitEnd(
     endedAgoMs: said.endedAgoMs,
     ...(versionId === undefined ? {} : { versionId }),
     ...content,
-  });
+  };
+  await reports.submit(report, tries);
 }
 
 type Content = Pick<ReportedEnd, 'end' | 'reason' | 'outputs' | 'artifacts'>;
@@ -119,14 +123,9 @@ function reasonOf({ code, message, exitCode, signal }: NonNullable<EndedReport['
 }
 
 /** First the rest of the log, so that who sees the end can read all of it. */
-async function settleEnd(
-  context: MasterContext,
-  reports: Reports,
-  session: WorkerSession,
-  said: EndedReport,
-): Promise<void> {
-  if (said.log !== undefined) await keepLog(context, session, said.token, said.log);
-  await submitEnd(context, reports, session, said);
+async function settleEnd(desk: Desk, session: WorkerSession, said: EndedReport): Promise<void> {
+  if (said.log !== undefined) await keepLog(desk.context, session, said.token, said.log);
+  await submitEnd(desk, session, said);
 }
 
 /** A log that cannot be stored never fails its task. */

@@ -85,7 +85,7 @@ function talkRoutes(app: FastifyInstance, dependencies: GatewayDependencies): vo
   });
 
   app.post('/report', { config: gateway, bodyLimit: BODY_LIMIT.report }, async (request) =>
-    answerReportCall(dependencies, callerOf(request), request.body),
+    answerReportCall(dependencies, callerOf(request), request.body, triesOf(request.headers[WORKER_HEADERS.tries])),
   );
 
   app.post('/renew', { config: gateway, bodyLimit: BODY_LIMIT.report }, async (request, reply) => {
@@ -104,6 +104,12 @@ function talkRoutes(app: FastifyInstance, dependencies: GatewayDependencies): vo
 
 function tellServers({ gateways }: MasterContext, reply: FastifyReply): void {
   if (gateways.length > 0) reply.header(WORKER_HEADERS.servers, gateways.join(','));
+}
+
+/** What is no number was never tried. */
+function triesOf(said: string | string[] | undefined): number {
+  const tries = Number(said ?? 0);
+  return Number.isSafeInteger(tries) && tries > 0 ? tries : 0;
 }
 
 /** For people to see: what is no number is nothing. */

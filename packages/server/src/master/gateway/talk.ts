@@ -57,12 +57,14 @@ function noteDraining({ store, log }: MasterContext, { incarnation }: WorkerSess
     .catch((error: unknown) => log.warn({ err: error, worker: incarnation.name }, 'its draining could not be noted'));
 }
 
+/** @param tries how often in a row the worker has sent reports in vain before */
 export async function answerReportCall(
   { context, reports, started }: GatewayDependencies,
   session: WorkerSession,
   body: unknown,
+  tries = 0,
 ): Promise<ReportResponse> {
-  return answerReports(context, reports, started, session, parse(reportRequest, body));
+  return answerReports({ context, reports, started, tries }, session, parse(reportRequest, body));
 }
 
 export async function answerRenew(
