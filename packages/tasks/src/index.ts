@@ -1,4 +1,5 @@
 export type {
+  BroadcastContext,
   CodeField,
   FailureReason,
   ProcessCommand,

@@ -52,6 +52,8 @@ export interface TaskContext {
   /** Aborts on stop, timeout, shutdown or a lost lease. `run` must come to its end soon after. */
   readonly signal: AbortSignal;
   readonly log: TaskLog;
+  /** Present on the attempts of a broadcast. */
+  readonly broadcast?: BroadcastContext;
   /** Makes the attempt's fresh directories (with the version's files, and upstream artifacts) at the first call. */
   workspace(): Promise<Workspace>;
   /** Starts a process in its own group through the worker's launcher. */
@@ -59,6 +61,34 @@ export interface TaskContext {
   /** A processor says how far it is; also a sign of life. `fraction` from 0 to 1. */
   progress(fraction: number, message?: string): void;
 }
+
+type SubtaskReason = { readonly [Key in keyof FailureReason]: FailureReason[Key] | undefined };
+
+/** Which part of a broadcast an attempt is. */
+export type BroadcastContext =
+  | { readonly phase: 'before' }
+  | {
+      readonly phase: 'subtask';
+      /** From 0, and less than `total`. */
+      readonly index: number;
+      readonly total: number;
+      readonly worker: string;
+      /** Outputs of the step `before`. */
+      readonly before: JsonObject;
+    }
+  | {
+      readonly phase: 'after';
+      readonly total: number;
+      readonly before: JsonObject;
+      /** How every subtask ended, in the order of their indexes. */
+      readonly results: readonly {
+        readonly worker: string;
+        readonly incarnation: string;
+        readonly state: 'succeeded' | 'failed' | 'lost' | 'stopped' | 'skipped';
+        readonly outputs: JsonObject;
+        readonly reason?: SubtaskReason | undefined;
+      }[];
+    };
 
 export interface Workspace {
   /** The working directory: the version's files lie in it. */

@@ -5,7 +5,7 @@ import type { JsonObject } from '@keelson/core';
 import { failed } from '../failure.ts';
 import { readInput } from '../input-reading.ts';
 import { runProcess } from '../process/run-process.ts';
-import type { TaskResult, TaskRun, Workspace } from '../task-type.ts';
+import type { BroadcastContext, TaskResult, TaskRun, Workspace } from '../task-type.ts';
 import { bundledModulePath, nodeTask } from './schema.ts';
 
 const RUNNER = fileURLToPath(new URL('./runner.mjs', import.meta.url));
@@ -21,7 +21,7 @@ export const run: TaskRun = async (context) => {
   const path =
     module === undefined ? await writeScript(workspace, script ?? '') : join(workspace.dir, bundledModulePath(module));
   if (module !== undefined && !(await exists(path))) return missingBundle(module);
-  const control = await writeRequest(workspace, path, module !== undefined, args);
+  const control = await writeRequest(workspace, path, module !== undefined, args, context.broadcast);
   const result = await runProcess(context, workspace, [process.execPath, RUNNER, control.requestFile]);
   return result.outcome === 'failed' ? explain(result, control.errorFile) : result;
 };
@@ -33,12 +33,21 @@ async function writeScript(workspace: Workspace, script: string): Promise<string
   return path;
 }
 
-async function writeRequest(workspace: Workspace, path: string, needsDefault: boolean, args: JsonObject) {
+async function writeRequest(
+  workspace: Workspace,
+  path: string,
+  needsDefault: boolean,
+  args: JsonObject,
+  broadcast: BroadcastContext | undefined,
+) {
   const folder = join(workspace.dir, '.keelson');
   const requestFile = join(folder, 'node-request.json');
   const errorFile = join(folder, 'node-error.txt');
   await mkdir(folder, { recursive: true });
-  await writeFile(requestFile, JSON.stringify({ moduleUrl: pathToFileURL(path).href, needsDefault, args, errorFile }));
+  await writeFile(
+    requestFile,
+    JSON.stringify({ moduleUrl: pathToFileURL(path).href, needsDefault, args, broadcast, errorFile }),
+  );
   return { requestFile, errorFile };
 }
 

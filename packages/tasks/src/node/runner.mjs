@@ -1,5 +1,5 @@
 // Runs in the task's own process: imports its module, calls the default export and writes down how that ended. The one
-// argument names the request file: { moduleUrl, needsDefault, args, errorFile }.
+// argument names the request file: { moduleUrl, needsDefault, args, broadcast?, errorFile }.
 import { appendFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { format } from 'node:util';
 
@@ -33,6 +33,7 @@ await end(0);
 function taskContext() {
   return {
     args: request.args,
+    ...(request.broadcast === undefined ? {} : { broadcast: request.broadcast }),
     inputDir: process.env['KEELSON_INPUT_DIR'],
     outputDir: process.env['KEELSON_OUTPUT_DIR'],
     log: taskLog(),

@@ -1,5 +1,5 @@
 import type { JsonObject, JsonValue } from '@keelson/core';
-import type { TaskLog } from '../task-type.ts';
+import type { BroadcastContext, TaskLog } from '../task-type.ts';
 
 /**
  * A function of a user's own worker. What it returns are the outputs of the task; what it throws fails the attempt. It
@@ -12,6 +12,8 @@ export interface ProcessorContext {
   readonly instanceId: string;
   readonly task: string;
   readonly attempt: number;
+  /** Present on the attempts of a broadcast: which part of it this is, and what is known of the others. */
+  readonly broadcast?: BroadcastContext;
   /** Aborts on stop, timeout, shutdown or a lost lease. */
   readonly signal: AbortSignal;
   readonly log: ProcessorLog;

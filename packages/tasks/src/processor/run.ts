@@ -42,6 +42,7 @@ function processorContext(context: TaskContext): ProcessorContext {
     instanceId: context.instanceId,
     task: context.task,
     attempt: context.attempt,
+    ...(context.broadcast === undefined ? {} : { broadcast: context.broadcast }),
     signal: context.signal,
     log: processorLog(context),
     progress: (fraction, message) => context.progress(fraction, message),

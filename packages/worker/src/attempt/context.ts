@@ -2,6 +2,7 @@ import type { ProcessCommand, ProcessEnd, TaskContext, Workspace } from '@keelso
 import { LauncherDied } from '../launcher/client.ts';
 import type { AttemptLog } from '../log/attempt-log.ts';
 import type { AttemptState } from './attempt.ts';
+import { broadcastEnvironment } from './broadcast-files.ts';
 import { taskEnvironment } from './environment.ts';
 import { workspacePaths, type WorkspacePlace } from './workspace-places.ts';
 import { makeWorkspace } from './workspace.ts';
@@ -50,8 +51,12 @@ export function createContext(state: AttemptState): TaskContext {
     attempt: assignment.attempt,
     input: assignment.input,
     get env() {
-      return (env ??= taskEnvironment(assignment, workspacePaths(place().root), host.allowedEnv));
+      return (env ??= {
+        ...taskEnvironment(assignment, workspacePaths(place().root), host.allowedEnv),
+        ...broadcastEnvironment(assignment.broadcast, place().root),
+      });
     },
+    ...(assignment.broadcast === undefined ? {} : { broadcast: assignment.broadcast }),
     get signal() {
       return controller().signal;
     },

@@ -4,6 +4,7 @@ import type { Assignment, BlobRef } from '@keelson/protocol';
 import type { Workspace } from '@keelson/tasks';
 import { AttemptFailure, storageFailure } from './attempt-failure.ts';
 import type { BlobCache, FetchBlob } from './blob-cache.ts';
+import { writeBroadcastFiles } from './broadcast-files.ts';
 import { safeRelativePath } from './safe-path.ts';
 import { workspacePaths, type WorkspacePlace } from './workspace-places.ts';
 
@@ -25,6 +26,7 @@ export async function makeWorkspace(
   ];
   try {
     place.make();
+    writeBroadcastFiles(assignment.broadcast, place.root);
     for (const dir of new Set(targets.map(({ path }) => dirname(path)))) await mkdir(dir, { recursive: true });
   } catch (error) {
     throw storageFailure(error, "making the attempt's directory");

@@ -6,15 +6,18 @@ import type { AttemptEvents, AttemptRunner } from './attempt-runner.ts';
 import type { WorkerEvents } from './events.ts';
 import type { Reporter } from './reporter.ts';
 import type { TokenTable } from './tokens.ts';
+import { openWaitingSubtasks } from './waiting-subtasks.ts';
 
 /** An attempt that this worker took; it stays held after its end until that is acknowledged. */
 export interface Held {
-  readonly run: RunningAttempt;
+  /** Undefined for a subtask that has not been started yet. */
+  run: RunningAttempt | undefined;
   running: boolean;
 }
 
 /** Starts and ends the attempts of one incarnation, and answers for each token that it is told of. */
 export interface AttemptDesk {
+  /** With the subtasks that wait for a slot. */
   readonly runningCount: number;
   take(assignments: readonly Assignment[]): void;
   kill(orders: readonly KillOrder[]): void;
@@ -27,6 +30,8 @@ export interface AttemptDeskOptions {
   readonly run: AttemptRunner;
   readonly progress: AttemptEvents['progress'];
   readonly killGraceMs: number;
+  /** Subtasks are started only while fewer attempts run. */
+  readonly slots: number;
   readonly tokens: TokenTable<Held>;
   readonly reporter: Pick<Reporter, 'started' | 'ended' | 'isPending'>;
   readonly events: WorkerEvents;
@@ -41,9 +46,10 @@ const CAUSES: Readonly<Record<KillOrder['reason'], AbortCause>> = {
 };
 
 export function openAttemptDesk(options: AttemptDeskOptions): AttemptDesk {
-  const { clock, tokens, reporter, events, progress, killGraceMs, onEnd } = options;
+  const { clock, tokens, reporter, events, progress, killGraceMs, slots, onEnd } = options;
   let running = 0;
   let closed = false;
+  const subtasks = openWaitingSubtasks(clock, () => slots - running, start);
 
   function takeOne(assignment: Assignment): void {
     const { token } = assignment;
@@ -52,47 +58,70 @@ export function openAttemptDesk(options: AttemptDeskOptions): AttemptDesk {
       return reportLost(token, 'already-ended', 'this worker has reported the end of this attempt before');
     }
     if (closed) return reportLost(token, 'worker-shutdown', 'the worker was shutting down and did not start it');
-    const run = options.run(assignment, { progress, ended: (end) => ended(held, end) });
-    const held: Held = { run, running: true };
+    if (assignment.broadcast?.phase !== 'subtask') return start(assignment);
+    tokens.hold(token, { run: undefined, running: false });
+    subtasks.add(assignment);
+  }
+
+  function start(assignment: Assignment): void {
+    const { token } = assignment;
+    const held: Held = { run: undefined, running: true };
+    const run = options.run(assignment, { progress, ended: (end) => ended(held, run, end) });
+    held.run = run;
     running += 1;
     tokens.hold(token, held);
     reporter.started(token, run.startedAt);
   }
 
-  function ended(held: Held, end: AttemptEnd): void {
-    const { token, instanceId, task } = held.run.assignment;
+  function ended(held: Held, run: RunningAttempt, end: AttemptEnd): void {
+    const { token, instanceId, task } = run.assignment;
     held.running = false;
     running -= 1;
-    reporter.ended(token, held.run.startedAt, end);
+    reporter.ended(token, run.startedAt, end);
+    subtasks.startNext();
     if (events.listenerCount('attempt-ended') > 0) events.emit('attempt-ended', { instanceId, task, end: end.end });
     onEnd(token);
   }
 
   /** An attempt that does not run here, and now never will. */
   function reportLost(token: string, code: string, message: string): void {
+    reportUnstarted(token, 'lost', code, message);
+  }
+
+  function reportUnstarted(token: string, end: 'lost' | 'stopped', code: string, message: string): void {
     const now = clock.now();
-    reporter.ended(token, now, { end: 'lost', reason: { code, message }, endedAt: now });
+    reporter.ended(token, now, { end, reason: { code, message }, endedAt: now });
+  }
+
+  function killOne({ token, reason }: KillOrder): void {
+    const held = tokens.get(token);
+    if (held?.running === true) held.run?.abort(CAUSES[reason], killGraceMs);
+    else if (subtasks.remove(token))
+      reportUnstarted(
+        token,
+        reason === 'stop' ? 'stopped' : 'lost',
+        'not-started',
+        'it was ended before it was started',
+      );
+    else if (!reporter.isPending(token)) {
+      // The dispatch may still be under way: a token that is done is never started.
+      tokens.done(token);
+      reportLost(token, 'not-held', 'the worker did not have this attempt when it was told to end it');
+    }
   }
 
   return {
     get runningCount() {
-      return running;
+      return running + subtasks.count;
     },
     take: (assignments) => assignments.forEach(takeOne),
-    kill(orders) {
-      for (const { token, reason } of orders) {
-        const held = tokens.get(token);
-        if (held?.running === true) held.run.abort(CAUSES[reason], killGraceMs);
-        else if (!reporter.isPending(token)) {
-          // The dispatch may still be under way: a token that is done is never started.
-          tokens.done(token);
-          reportLost(token, 'not-held', 'the worker did not have this attempt when it was told to end it');
-        }
-      }
-    },
+    kill: (orders) => orders.forEach(killOne),
     close(cause, graceMs) {
       closed = true;
-      const left = [...tokens.entries()].flatMap(([, held]) => (held.running ? [held.run] : []));
+      for (const token of subtasks.close())
+        if (cause !== 'lease-lost')
+          reportLost(token, 'worker-shutdown', 'the worker was shutting down and did not start it');
+      const left = [...tokens.entries()].flatMap(([, { run, running }]) => (running && run !== undefined ? [run] : []));
       for (const run of left) run.abort(cause, graceMs);
       return left;
     },

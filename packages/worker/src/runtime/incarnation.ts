@@ -27,6 +27,7 @@ export interface IncarnationOptions {
   readonly run: AttemptRunner;
   /** Between SIGTERM and SIGKILL. */
   readonly killGraceMs: number;
+  readonly slots: number;
   readonly tokens: TokenTable<Held>;
   readonly contact: Contact;
   readonly events: WorkerEvents;
@@ -126,13 +127,14 @@ export class Incarnation {
   }
 
   #openDesk(progress: Map<string, Progress>): AttemptDesk {
-    const { clock, run, killGraceMs, tokens, events } = this.#options;
+    const { clock, run, killGraceMs, slots, tokens, events } = this.#options;
     const note = (token: string, fraction: number, message: string | undefined): void =>
       void progress.set(token, message === undefined ? { token, fraction } : { token, fraction, message });
     return openAttemptDesk({
       clock,
       run,
       killGraceMs,
+      slots,
       progress: note,
       tokens,
       reporter: this.#reporter,

@@ -207,6 +207,7 @@ function incarnationMaker(
       deadline: house.deadline,
       run: house.runner(gateway),
       killGraceMs,
+      slots,
       gateway,
       controller,
       tokens,
