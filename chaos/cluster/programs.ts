@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { plantEnvironment } from '../../simulation/plants/failpoint.ts';
-import type { FailpointOrders } from '../../simulation/plants/failpoint.ts';
+import type { FailpointOrders, OrdersFile } from '../../simulation/plants/failpoint.ts';
 import { FAKE_CLOCK } from './fake-clock.ts';
 import { manageProcess } from './process.ts';
 import type { ManagedProcess } from './process.ts';
@@ -19,7 +19,7 @@ interface Program {
   /** Goes before the command. */
   readonly prefix: readonly string[];
   readonly plant: string | undefined;
-  readonly failpoints?: FailpointOrders | undefined;
+  readonly failpoints?: FailpointOrders | OrdersFile | undefined;
 }
 
 export interface ServerProgram extends Program {
@@ -66,7 +66,7 @@ export function serverProcess(program: ServerProgram): ManagedProcess {
 export function workerProcess(program: WorkerProgram): ManagedProcess {
   const { name, kind, slots, servers, token, dataDir, folder, prefix, drainSeconds } = program;
   const shell = ['worker', '--server', ...servers, '--slots', String(slots), '--name', name, '--data', dataDir];
-  shell.push('--drain', String(drainSeconds));
+  shell.push('--grace', String(drainSeconds));
   const processor = {
     CHAOS_WORKER: name,
     CHAOS_SERVERS: servers.join(' '),

@@ -4,7 +4,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { test } from 'node:test';
 import type { TestContext } from 'node:test';
-import { systemClock } from '../runtime/clock.ts';
+import { systemClock } from '@keelson/core/system';
 import { openGateway } from './client.ts';
 
 /** A server that answers what `status` says; without one it never answers. Resolves `asked` with the first request. */
