@@ -1,4 +1,5 @@
 import { test } from 'node:test';
+import { BROADCASTS } from './broadcasts.ts';
 import { LEASES } from './leases.ts';
 import { QUARANTINE } from './quarantine.ts';
 import { RACES } from './races.ts';
@@ -9,6 +10,6 @@ import type { OpenSubject } from './subject.ts';
 
 /** Everything that the engine relies on, tried on one store. */
 export function conformance(open: OpenSubject): void {
-  for (const cases of [STEPS, RACES, LEASES, STARTS, QUARANTINE, SESSIONS])
+  for (const cases of [STEPS, RACES, LEASES, STARTS, BROADCASTS, QUARANTINE, SESSIONS])
     for (const [name, run] of Object.entries(cases)) void test(name, async (t) => run(t, await open(t)));
 }

@@ -1,5 +1,5 @@
 import type { Answer } from '../database.ts';
-import type { Execution, Steps } from '../execution.ts';
+import type { Execution, Found, Steps } from '../execution.ts';
 import type { ActiveRow, ReadyRow } from '../rows.ts';
 import { keyOf } from '../schema.ts';
 import type { Tables } from '../schema.ts';
@@ -131,9 +131,14 @@ function* pick(
   capabilities: ReadonlySet<string>,
   count: number,
 ): Steps<ReadyRow[]> {
-  const line = it
-    .all(ready, (row) => row.worker_group === group && capabilities.has(row.capability))
-    .toSorted(({ row: a }, { row: b }) => b.priority - a.priority || byNumber(a.seq, b.seq));
+  const inLine = (one: Found<ReadyRow>, other: Found<ReadyRow>): number =>
+    other.row.priority - one.row.priority || byNumber(one.row.seq, other.row.seq);
+  const waiting = it.all(ready, (row) => row.worker_group === group && capabilities.has(row.capability));
+  // Of each kind no more than the front: what others have locked there counts too.
+  const fronts = [...Map.groupBy(waiting, ({ row }) => row.capability).values()].map((kind) =>
+    kind.toSorted(inLine).slice(0, count * 4 + 64),
+  );
+  const line = fronts.flat().toSorted(inLine);
   const picked: ReadyRow[] = [];
   for (const found of line) {
     if (picked.length >= count) break;
