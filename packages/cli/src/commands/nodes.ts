@@ -12,7 +12,9 @@ type Of<Kind extends Node['kind']> = Extract<Node, { kind: Kind }>;
 
 export function define(command: Command, terminal: Terminal): void {
   connected(command)
-    .description('Lists server processes, and workers with what they run.')
+    .description(
+      'Lists server processes with their load, and workers with their leases, the load of their machines per core, the protocol that they speak (p1) and what they run.',
+    )
     .action(async (options: ConnectedOptions) => nodes(terminal, options));
 }
 
@@ -28,7 +30,7 @@ async function nodes(terminal: Terminal, options: ConnectedOptions): Promise<voi
     terminal,
     tableLines(
       terminal,
-      ['SERVER', 'ROLES', 'PROCESS', 'STATE', 'UP FOR', 'VERSION'],
+      ['SERVER', 'ROLES', 'PROCESS', 'STATE', 'SEEN', 'UP FOR', 'LOAD', 'VERSION', 'SCHEMA'],
       servers.map((server) => serverRow(server, paint, now)),
     ),
   );
@@ -38,38 +40,67 @@ async function nodes(terminal: Terminal, options: ConnectedOptions): Promise<voi
     '',
     ...tableLines(
       terminal,
-      ['WORKER', 'GROUP', 'STATE', 'SLOTS', 'CAN RUN', 'RUNS'],
-      workers.map((worker) => workerRow(worker, paint)),
+      ['WORKER', 'INC', 'GROUP', 'STATE', 'LEASE', 'SLOTS', 'LOAD', 'VERSION', 'SERVER', 'CAN RUN', 'RUNS'],
+      workers.map((worker) => workerRow(worker, paint, now)),
     ),
   ]);
 }
 
-function serverRow(
-  { url, roles, host, pid, alive, startedAt, version }: Of<'server'>,
-  paint: Paint,
-  now: number,
-): string[] {
+function serverRow(server: Of<'server'>, paint: Paint, now: number): string[] {
+  const { url, roles, host, pid, startedAt, seenAt, version, schemaVersion, load } = server;
   return [
     plain(url ?? host),
     roles.join(','),
     `${plain(host)}:${pid}`,
-    alive ? paint('green', 'alive') : paint('red', 'silent'),
+    serverState(server, paint),
+    `${elapsedText(Math.max(0, now - Date.parse(seenAt)))} ago`,
     elapsedText(now - Date.parse(startedAt)),
+    load === null ? '' : loadText(load),
     version,
+    schemaVersion === null ? '' : String(schemaVersion),
   ];
+}
+
+function serverState({ alive, draining }: Of<'server'>, paint: Paint): string {
+  if (!alive) return paint('red', 'silent');
+  return draining ? paint('yellow', 'draining') : paint('green', 'alive');
+}
+
+/** `12 steps/s 4% 3 workers`: the share is that of the event loop. */
+function loadText({ stepsPerSecond, eventLoop, workers }: NonNullable<Of<'server'>['load']>): string {
+  return [
+    ...(stepsPerSecond === undefined ? [] : [`${stepsPerSecond} steps/s`]),
+    `${Math.round(eventLoop * 100)}%`,
+    ...(workers === undefined ? [] : [`${workers} ${workers === 1 ? 'worker' : 'workers'}`]),
+  ].join(' ');
 }
 
 const MOST_NAMED = 3;
 
-function workerRow(
-  { name, group, state, leaseOver, inUse, slots, capabilities, running }: Of<'worker'>,
-  paint: Paint,
-): string[] {
-  const shown = leaseOver ? paint('red', 'lease over') : paint(state === 'live' ? 'green' : 'yellow', state);
+function workerRow(worker: Of<'worker'>, paint: Paint, now: number): string[] {
+  const { id, name, group, inUse, slots, load, version, protocol, gateway, capabilities, running } = worker;
   const tasks = running
     .slice(0, MOST_NAMED)
     .map(({ instanceId, task }) => `${instanceId}/${task}`)
     .join(' ');
   const more = running.length > MOST_NAMED ? ` +${running.length - MOST_NAMED}` : '';
-  return [plain(name), plain(group), shown, `${inUse}/${slots}`, capabilities.map(plain).join(','), tasks + more];
+  return [
+    plain(name),
+    id,
+    plain(group),
+    workerState(worker, paint),
+    elapsedText(Math.max(0, Date.parse(worker.leaseUntil) - now)),
+    `${inUse}/${slots}`,
+    load === null ? '' : load.toFixed(2),
+    `${plain(version)} p${protocol}`,
+    gateway === null ? '' : plain(gateway),
+    capabilities.map(plain).join(','),
+    tasks + more,
+  ];
+}
+
+function workerState({ leaseOver, revoked, state }: Of<'worker'>, paint: Paint): string {
+  if (leaseOver) return paint('red', 'lease over');
+  if (revoked) return paint('red', 'revoked');
+  return paint(state === 'live' ? 'green' : 'yellow', state);
 }

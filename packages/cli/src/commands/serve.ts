@@ -3,7 +3,7 @@ import { resolve } from 'node:path';
 import type { ServerRole } from '@keelson/server';
 import type { Command } from 'commander';
 import { Option } from 'commander';
-import { collect, examples } from '../command.ts';
+import { collect, examples, integer } from '../command.ts';
 import { onDatabase, requiredDatabaseUrl, withDatabaseUrl } from '../database-access.ts';
 import { CliFailure, systemErrorCode, usageFailure } from '../failure.ts';
 import { listenFailure, parseListen } from '../listen-address.ts';
@@ -17,6 +17,8 @@ interface ServeOptions {
   readonly roles: string;
   readonly databaseUrl?: string;
   readonly listen: string;
+  readonly advertise?: string;
+  readonly grace: number;
   readonly blobs?: string;
   readonly alertWebhook?: readonly string[];
   readonly logLevel: LogLevelName;
@@ -25,10 +27,15 @@ interface ServeOptions {
 export function define(command: Command, terminal: Terminal): void {
   withDatabaseUrl(command)
     .description(
-      'Runs server roles on a PostgreSQL whose schema is up to date ("keelson migrate"). Logs JSON lines. Ctrl-C or SIGTERM ends it cleanly, a second one at once.',
+      'Runs server roles on a PostgreSQL whose schema is up to date ("keelson migrate"). Logs JSON lines. Ctrl-C or SIGTERM drains it: /readyz says so, workers are sent to other servers, and what is under way is committed. A second one ends it at once, which loses nothing either.',
     )
     .option('--roles <list>', 'any of api, master, alert', 'api,master,alert')
     .option('--listen <host:port>', 'where to listen', '127.0.0.1:7400')
+    .option(
+      '--advertise <url>',
+      'where workers reach this server; the servers tell workers of all that say so (default: they are not told)',
+    )
+    .option('--grace <seconds>', 'how long what is under way may take after the first signal', integer(0, 3600), 30)
     .option(
       '--blobs <url>',
       'where files and artifacts are kept: file:///shared or s3://bucket/prefix (default: PostgreSQL)',
@@ -45,6 +52,7 @@ export function define(command: Command, terminal: Terminal): void {
       'keelson serve --roles api,master --listen 0.0.0.0:7400',
       'KEELSON_DATABASE_URL and the key are in the environment',
     ],
+    ['keelson serve --listen 0.0.0.0:7400 --advertise http://a.example:7400', 'one of several servers'],
   ]);
 }
 
@@ -52,11 +60,12 @@ async function serve(terminal: Terminal, options: ServeOptions): Promise<void> {
   const url = requiredDatabaseUrl(terminal, options.databaseUrl);
   const listen = parseListen(options.listen);
   const secretKey = await readSecretKey(terminal);
-  const webhooks = (options.alertWebhook ?? []).map(readWebhook);
+  const webhooks = (options.alertWebhook ?? []).map((text) => httpUrl('--alert-webhook', text));
+  const advertise = options.advertise === undefined ? undefined : httpUrl('--advertise', options.advertise);
   const { ROLES, startServer } = await import('@keelson/server');
   const roles = readRoles(options.roles, ROLES);
   const log = jsonLog(terminal.stdout, options.logLevel);
-  const stop = stopOnSignal(terminal, 'Stopping: what is under way is finished first. Again: stop at once.');
+  const stop = stopOnSignal(terminal, `Draining: what is under way has ${options.grace} s. Again: end at once.`);
   try {
     const start = () =>
       startServer({
@@ -66,6 +75,7 @@ async function serve(terminal: Terminal, options: ServeOptions): Promise<void> {
         secretKey,
         webhooks,
         log,
+        ...(advertise !== undefined && { advertise }),
         ...(options.blobs !== undefined && { blobs: options.blobs }),
       });
     const server = await onDatabase(url, start).catch((error: unknown) => {
@@ -73,7 +83,8 @@ async function serve(terminal: Terminal, options: ServeOptions): Promise<void> {
     });
     log.info({ url: server.url, roles }, 'ready');
     await stop.asked;
-    await server.stop();
+    log.info({ graceSeconds: options.grace }, 'draining');
+    await server.stop(options.grace * 1000);
     log.info('stopped');
   } finally {
     stop.release();
@@ -109,9 +120,9 @@ async function readSecretKey({ env, cwd }: Terminal): Promise<string> {
   }
 }
 
-function readWebhook(text: string): string {
+function httpUrl(option: string, text: string): string {
   const url = URL.parse(text);
   if (url === null || !['http:', 'https:'].includes(url.protocol))
-    throw usageFailure(`--alert-webhook ${JSON.stringify(text)} is no http or https URL`);
+    throw usageFailure(`${option} ${JSON.stringify(text)} is no http or https URL`);
   return text;
 }
