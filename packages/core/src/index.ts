@@ -83,6 +83,7 @@ export type {
   FoldedAttempt,
   FoldedEnd,
   FoldedInstance,
+  FoldedSubtask,
   FoldedTask,
   HistoryEntry,
   HistoryViolation,

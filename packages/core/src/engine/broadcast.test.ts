@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import type { BroadcastDefinition, TaskDefinition } from '../definition/model.ts';
 import { taskOf, workflowOf } from '../testing/definitions.ts';
+import { foldHistory } from './fold.ts';
 import type { AttemptEnd } from './states.ts';
 import { instanceWorld } from './testing/instance-world.ts';
 import type { InstanceWorld } from './testing/instance-world.ts';
@@ -130,6 +131,31 @@ function noteRuns({ it, ran, dead }: Watched): void {
   }
 }
 
+/** The history tells the ends of all subtasks, and breaks no rule. */
+function checkFold(it: InstanceWorld): void {
+  const folded = foldHistory(it.history, it.definition);
+  assert.deepEqual(folded.violations, []);
+  for (const [id, { subtasks = [] }] of folded.tasks) {
+    const rows = it.finishedSubtasks.filter(({ task }) => task === id);
+    assert.equal(subtasks.length, rows.length, id);
+    for (const { incarnation, end, attempts } of subtasks) {
+      const row = rows.find((one) => one.incarnation === incarnation);
+      const { state, attempt, attemptId = row?.attemptId, reason } = end ?? {};
+      assert.deepEqual(
+        { state, attempt, attemptId, reason },
+        { state: row?.state, attempt: row?.attempt, attemptId: row?.attemptId, reason: row?.reason },
+      );
+      const earlier = it.earlier.filter((one) => attempts.some(({ attemptId: token }) => token === one.attemptId));
+      assert.deepEqual(
+        attempts
+          .filter((one) => one.attemptId !== row?.attemptId)
+          .map((one) => [one.attempt, one.attemptId, one.state]),
+        earlier.map((one) => [one.attempt, one.attemptId, one.state]),
+      );
+    }
+  }
+}
+
 test('random broadcasts end, every subtask once, and on no other worker than its own', () => {
   fc.assert(
     fc.property(scenario, (drawn) => {
@@ -142,6 +168,7 @@ test('random broadcasts end, every subtask once, and on no other worker than its
         'nothing is left',
       );
       assert.equal(it.ends.size, drawn.specs.length + 2, 'every task has ended');
+      checkFold(it);
       const keys = it.finishedSubtasks.map(({ task, incarnation }) => `${task}/${incarnation}`);
       assert.equal(new Set(keys).size, keys.length, 'a subtask ends once');
       for (const [key, attempts] of watched.ran) {

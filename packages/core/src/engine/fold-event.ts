@@ -1,8 +1,18 @@
+import {
+  broadcastStarted,
+  subtaskAgain,
+  subtaskDispatched,
+  subtaskEnded,
+  subtasksOver,
+  subtasksWithdrawn,
+} from './fold-broadcast.ts';
+import { activeOf, close, moveTask, needsMet } from './fold-task.ts';
+import type { Holder } from './fold-task.ts';
 import { endOfAttempt, REMAINING_REASON, violate } from './folded.ts';
-import type { Fold, FoldedAttempt, FoldedTask } from './folded.ts';
+import type { Fold, FoldedTask } from './folded.ts';
 import type { HistoryEvent } from './history.ts';
-import { INSTANCE_TRANSITIONS, TASK_TRANSITIONS } from './states.ts';
-import type { InstanceState, TaskState } from './states.ts';
+import { INSTANCE_TRANSITIONS } from './states.ts';
+import type { InstanceState } from './states.ts';
 
 type EventOf<Type extends HistoryEvent['type']> = Extract<HistoryEvent, { readonly type: Type }>;
 
@@ -44,7 +54,16 @@ export function applyEvent(fold: Fold, event: HistoryEvent): void {
 }
 
 type TaskEvent = EventOf<
-  'task-delayed' | 'task-ready' | 'task-dispatched' | 'task-running' | 'timeout-passed' | 'attempt-ended' | 'task-ended'
+  | 'task-delayed'
+  | 'task-ready'
+  | 'task-dispatched'
+  | 'task-running'
+  | 'timeout-passed'
+  | 'attempt-ended'
+  | 'task-ended'
+  | 'broadcast-started'
+  | 'subtask-ended'
+  | 'subtasks-withdrawn'
 >;
 
 function applyTaskEvent(fold: Fold, event: HistoryEvent): void {
@@ -60,24 +79,46 @@ function applyTaskEvent(fold: Fold, event: HistoryEvent): void {
     case 'task-delayed':
     case 'task-ready':
       return inLine(fold, task, known);
-    case 'task-dispatched':
-      return dispatched(fold, task, known);
+    case 'task-dispatched': {
+      const { subtask } = known;
+      return subtask === undefined
+        ? dispatched(fold, task, known)
+        : subtaskDispatched(fold, task, { ...known, subtask });
+    }
     case 'task-running':
-      if (isActive(fold, task, known)) {
-        moveTask(fold, task, known.task, 'running');
-        task.active.state = 'running';
-      }
-      return undefined;
+      return running(fold, task, known);
     case 'timeout-passed':
-      isActive(fold, task, known);
+      activeOf(fold, holderOf(task, known.attemptId), known);
       return undefined;
-    case 'attempt-ended':
-      return attemptEnded(fold, task, known);
+    case 'attempt-ended': {
+      const { subtask } = known;
+      return subtask === undefined ? attemptEnded(fold, task, known) : subtaskAgain(fold, task, { ...known, subtask });
+    }
+    case 'broadcast-started':
+      return broadcastStarted(fold, task, known);
+    case 'subtask-ended':
+      return subtaskEnded(fold, task, known);
+    case 'subtasks-withdrawn':
+      return subtasksWithdrawn(fold, task, known);
     case 'task-ended':
       return taskEnded(fold, task, known);
     default:
       violate(fold, 'unknown-event', `${event.type} is no event that this release knows`);
   }
+}
+
+/** The task, or the subtask whose attempt this is. */
+function holderOf(task: FoldedTask, attemptId: string): Holder {
+  return task.subtasks?.find(({ attempts }) => attempts.some((attempt) => attempt.attemptId === attemptId)) ?? task;
+}
+
+function running(fold: Fold, task: FoldedTask, event: EventOf<'task-running'>): void {
+  const holder = holderOf(task, event.attemptId);
+  if (!activeOf(fold, holder, event)) return;
+  if (holder === task) moveTask(fold, task, event.task, 'running');
+  else if (holder.active.state !== 'dispatched')
+    violate(fold, 'illegal-transition', `subtask ${holder.active.state} → running`, event.task);
+  holder.active.state = 'running';
 }
 
 function created(fold: Fold, { by, version }: EventOf<'instance-created'>): void {
@@ -119,25 +160,10 @@ function inLine(fold: Fold, task: FoldedTask, event: EventOf<'task-delayed' | 't
   if (event.attempt !== expected)
     violate(fold, 'wrong-attempt', `${event.type} of attempt ${event.attempt}, expected ${expected}`, event.task);
   if (task.state === 'waiting') needsMet(fold, event.task);
+  subtasksOver(fold, task, event.task, event.type);
   fold.between.delete(event.task);
   moveTask(fold, task, event.task, to);
   task.attempt = event.attempt;
-}
-
-/** A task is put in line for the first time: every need has ended as it has to. */
-function needsMet(fold: Fold, id: string): void {
-  if (fold.folded.state !== 'running')
-    violate(fold, 'illegal-transition', `it begins although the instance is ${fold.folded.state}`, id);
-  for (const [need, accepts] of Object.entries(fold.definition.tasks[id]?.needs ?? {})) {
-    const end = fold.tasks.get(need)?.end?.state;
-    if (end === undefined || !accepts.includes(end))
-      violate(
-        fold,
-        'need-not-ended',
-        `it begins, and ${need}, which has to be ${accepts.join(' or ')}, is ${end ?? 'not ended'}`,
-        id,
-      );
-  }
 }
 
 function dispatched(fold: Fold, task: FoldedTask, event: EventOf<'task-dispatched'>): void {
@@ -161,7 +187,11 @@ function dispatched(fold: Fold, task: FoldedTask, event: EventOf<'task-dispatche
 }
 
 function attemptEnded(fold: Fold, task: FoldedTask, event: EventOf<'attempt-ended'>): void {
-  if (!isActive(fold, task, event)) return;
+  if (!activeOf(fold, task, event)) return;
+  // Only of the step before a broadcast, which the broadcast follows.
+  const isBefore = fold.definition.tasks[event.task]?.broadcast?.before !== undefined && task.subtasks === undefined;
+  if (event.end === 'succeeded' && !isBefore)
+    violate(fold, 'illegal-transition', 'another attempt after one that succeeded', event.task);
   close(task, event.end, event.reason);
   fold.between.add(event.task);
 }
@@ -170,13 +200,14 @@ function taskEnded(fold: Fold, task: FoldedTask, event: EventOf<'task-ended'>): 
   const { state, attempt, attemptId, reason } = event;
   fold.between.delete(event.task);
   if (attemptId !== undefined) {
-    if (isActive(fold, task, { ...event, attemptId })) close(task, endOfAttempt(state), reason);
+    if (activeOf(fold, task, { ...event, attemptId })) close(task, endOfAttempt(state), reason);
   } else {
     if (attempt !== 0)
       violate(fold, 'wrong-attempt', `ended with attempt ${attempt} and without its token`, event.task);
     if (task.active !== undefined)
       violate(fold, 'ended-too-early', `it ended while attempt ${task.active.attempt} is active`, event.task);
   }
+  subtasksOver(fold, task, event.task, 'it ended');
   moveTask(fold, task, event.task, state);
   endTask(fold, task, event.task, event);
 }
@@ -207,6 +238,7 @@ function remainingEnded(fold: Fold, event: EventOf<'remaining-ended'>): void {
     if (task.end !== undefined) continue;
     if (task.active !== undefined)
       violate(fold, 'ended-too-early', `it ended with the instance while attempt ${task.active.attempt} is active`, id);
+    subtasksOver(fold, task, id, 'it ended with the instance');
     task.state = event.state;
     endTask(fold, task, id, { state: event.state, attempt: 0, reason: event.reason ?? REMAINING_REASON });
   }
@@ -221,37 +253,4 @@ function instanceEnded(fold: Fold, { state, reason }: EventOf<'instance-ended'>)
   if ((state === 'succeeded' && failed) || (state === 'failed' && !failed && folded.parked === undefined))
     violate(fold, 'wrong-count', `the instance ended ${state} with ${folded.failures.length} failed tasks`);
   folded.end ??= { state, reason: reason ?? null };
-}
-
-/** Whether the event speaks of the attempt that is active. */
-function isActive(
-  fold: Fold,
-  task: FoldedTask,
-  event: { readonly type: string; readonly task: string; readonly attempt: number; readonly attemptId: string },
-): task is FoldedTask & { active: FoldedAttempt } {
-  const { active } = task;
-  if (active?.attemptId === event.attemptId && active.attempt === event.attempt) return true;
-  const ended = task.attempts.some(({ attemptId }) => attemptId === event.attemptId && attemptId !== active?.attemptId);
-  violate(
-    fold,
-    ended ? 'attempt-ended-twice' : 'wrong-attempt',
-    `${event.type} of attempt ${event.attempt} (${event.attemptId}), active is ${active === undefined ? 'none' : `${active.attempt} (${active.attemptId})`}`,
-    event.task,
-  );
-  return false;
-}
-
-function close(
-  task: FoldedTask & { active: FoldedAttempt },
-  end: FoldedAttempt['state'],
-  reason: FoldedAttempt['reason'],
-): void {
-  task.active.state = end;
-  if (reason !== undefined) task.active.reason = reason;
-  Reflect.deleteProperty(task, 'active');
-}
-
-function moveTask(fold: Fold, task: FoldedTask, id: string, to: TaskState): void {
-  if (!TASK_TRANSITIONS[task.state].includes(to)) violate(fold, 'illegal-transition', `task ${task.state} → ${to}`, id);
-  task.state = to;
 }

@@ -155,3 +155,75 @@ test('a history that keeps the rules has none; what a repair writes is right', (
   assert.deepEqual(folded.violations, []);
   assert.equal(folded.tasks.get('a')?.active?.attemptId, '6');
 });
+
+const wide = workflowOf([taskOf('f', [], { broadcast: { maxFailed: 0 } })]);
+const SPREAD: readonly HistoryEvent[] = [
+  CREATED,
+  { type: 'instance-started', tasks: 1 },
+  {
+    type: 'broadcast-started',
+    task: 'f',
+    workers: [
+      { incarnation: '10', worker: 'w1' },
+      { incarnation: '11', worker: 'w2' },
+    ],
+  },
+];
+const handed = (subtask: number, incarnation: string, attemptId: string, attempt = 1): HistoryEvent => ({
+  type: 'task-dispatched',
+  task: 'f',
+  attempt,
+  attemptId,
+  incarnation,
+  subtask,
+});
+const part = (subtask: number, incarnation: string, attemptId: string, state: 'succeeded' | 'lost'): HistoryEvent => ({
+  type: 'subtask-ended',
+  task: 'f',
+  subtask,
+  incarnation,
+  state,
+  attempt: 1,
+  attemptId,
+});
+
+const FORBIDDEN_BROADCASTS: readonly (readonly [string, readonly HistoryEvent[], HistoryViolation['code']])[] = [
+  ['a subtask on the worker of another', [...SPREAD, handed(0, '11', '5')], 'wrong-worker'],
+  [
+    'a lost subtask that is handed over again',
+    [...SPREAD, handed(0, '10', '5'), part(0, '10', '5', 'lost'), handed(0, '10', '6', 2)],
+    'illegal-transition',
+  ],
+  ['a subtask for a worker that came later', [...SPREAD, handed(2, '12', '5')], 'wrong-worker'],
+  ['workers that are chosen twice', [...SPREAD, ...SPREAD.slice(2)], 'illegal-transition'],
+  ['two attempts of a subtask', [...SPREAD, handed(0, '10', '5'), handed(0, '10', '6', 2)], 'second-active-attempt'],
+  ['a success of what never ran', [...SPREAD, part(0, '10', '5', 'succeeded')], 'illegal-transition'],
+  [
+    'an end while a subtask is open',
+    [
+      ...SPREAD,
+      handed(0, '10', '5'),
+      part(0, '10', '5', 'succeeded'),
+      { type: 'task-ended', task: 'f', state: 'succeeded', attempt: 0 },
+    ],
+    'ended-too-early',
+  ],
+  [
+    'a wrong count of what was withdrawn',
+    [
+      ...SPREAD,
+      { type: 'subtasks-withdrawn', task: 'f', count: 1, state: 'skipped', reason: { code: 'x', message: 'x' } },
+    ],
+    'wrong-count',
+  ],
+];
+
+for (const [what, events, code] of FORBIDDEN_BROADCASTS) {
+  test(`${what} is a violation: ${code}`, () => {
+    const { violations } = foldHistory([{ id: '1', events }], wide);
+    assert.ok(
+      violations.some((violation) => violation.code === code),
+      JSON.stringify(violations),
+    );
+  });
+}

@@ -1,7 +1,7 @@
 import type { WorkflowDefinition } from '../definition/model.ts';
 import type { HistoryEvent } from './history.ts';
 import type { Reason } from './reason.ts';
-import type { AttemptEnd, AttemptState, InstanceState, TaskEndState, TaskState } from './states.ts';
+import type { AttemptEnd, AttemptState, InstanceState, SubtaskEndState, TaskEndState, TaskState } from './states.ts';
 
 /** One entry of an instance's history: what one transaction wrote. */
 export interface HistoryEntry {
@@ -34,6 +34,24 @@ export interface FoldedTask {
   /** Every attempt that was bound, in order; the active one is the last. */
   readonly attempts: FoldedAttempt[];
   end?: FoldedEnd;
+  /** Of a broadcast, once its workers are known. */
+  subtasks?: FoldedSubtask[];
+}
+
+/** One worker's part of a broadcast. */
+export interface FoldedSubtask {
+  readonly index: number;
+  readonly incarnation: string;
+  readonly worker: string;
+  active?: FoldedAttempt;
+  readonly attempts: FoldedAttempt[];
+  end?: {
+    readonly state: SubtaskEndState;
+    readonly attempt: number;
+    /** Not told of those that were withdrawn together. */
+    readonly attemptId?: string;
+    readonly reason?: Reason;
+  };
 }
 
 /** Something in a history that its own rules forbid. */
@@ -52,7 +70,8 @@ export interface HistoryViolation {
     | 'need-not-ended'
     | 'ended-too-early'
     | 'attempt-without-successor'
-    | 'wrong-count';
+    | 'wrong-count'
+    | 'wrong-worker';
   readonly task?: string;
   /** The history entry. */
   readonly entry: string;
