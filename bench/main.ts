@@ -1,13 +1,14 @@
 /** `npm run bench -- NAME [--json]`: measures Keelson on a PostgreSQL of its own and leaves nothing behind. */
 import { parseArgs } from 'node:util';
-import { benches } from './benches/all.ts';
+import { benches, groups } from './benches/all.ts';
 import { resultOf, tableOf } from './result.ts';
 import type { BenchResult } from './result.ts';
 import type { BenchOptions } from './run.ts';
 
 const USAGE = `npm run bench -- NAME [options]
 
-  NAME   ${[...benches.keys()].join(', ')}, or all
+  NAME   ${[...benches.keys()].join(', ')},
+         or ${[...groups.keys()].join(', ')}
 
   --json             one JSON object on standard output
   --tasks N          size of drain and shell (default: as the bench says)
@@ -73,7 +74,7 @@ async function run(name: string): Promise<BenchResult> {
   return result;
 }
 
-async function main(names: readonly string[]): Promise<void> {
+async function main(name: string, names: readonly string[]): Promise<void> {
   const results: BenchResult[] = [];
   for (const name of names) {
     try {
@@ -86,13 +87,14 @@ async function main(names: readonly string[]): Promise<void> {
   }
   const [first] = results;
   if (values.json && first !== undefined)
-    console.log(JSON.stringify(names.length === 1 ? first : { bench: 'all', results }, null, 2));
+    console.log(JSON.stringify(names.length === 1 ? first : { bench: name, results }, null, 2));
 }
 
 process.on('SIGINT', interrupt);
 process.on('SIGTERM', interrupt);
 const [name] = positionals;
-if (values.help || name === undefined || positionals.length > 1 || !(name === 'all' || benches.has(name))) {
+const named = name === undefined ? undefined : (groups.get(name) ?? (benches.has(name) ? [name] : undefined));
+if (values.help || name === undefined || positionals.length > 1 || named === undefined) {
   console.error(USAGE);
   process.exitCode = values.help ? 0 : 2;
-} else await main(name === 'all' ? [...benches.keys()] : [name]);
+} else await main(name, named);

@@ -108,7 +108,7 @@ export function tableOf({
         p99 ?? '',
         samples,
         unit,
-        bar === undefined ? '' : `${bar.bound} ${bar.value} ${met === true ? 'met' : 'NOT MET'}`,
+        bar === undefined ? '' : `${bar.of ?? ''} ${bar.bound} ${bar.value} ${met === true ? 'met' : 'NOT MET'}`,
       ]),
     ),
     ...Object.entries(costs).map(

@@ -2,6 +2,9 @@ import { atMost } from '../figures.ts';
 import type { Bench } from '../run.ts';
 import { chainBench } from './chain.ts';
 import { drain } from './drain.ts';
+import { failoverLocks } from './failover-locks.ts';
+import { failoverMaster } from './failover-master.ts';
+import { failoverWorker } from './failover-worker.ts';
 import { fanout } from './fanout.ts';
 import { floorBench } from './floor.ts';
 import { growth } from './growth.ts';
@@ -20,4 +23,13 @@ export const benches: ReadonlyMap<string, Bench> = new Map<string, Bench>([
   ['shell', shell],
   ['growth', growth],
   ['floor', floorBench],
+  ['failover-master', failoverMaster],
+  ['failover-worker', failoverWorker],
+  ['failover-locks', failoverLocks],
+]);
+
+/** Several benches under one name. */
+export const groups: ReadonlyMap<string, readonly string[]> = new Map([
+  ['all', [...benches.keys()]],
+  ['failover', [...benches.keys()].filter((name) => name.startsWith('failover-'))],
 ]);

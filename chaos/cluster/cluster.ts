@@ -65,6 +65,8 @@ export interface ClusterPlan {
   readonly slots: number;
   /** The last master and the last shell worker live in namespaces of their own. */
   readonly namespaces: boolean;
+  /** Servers reach the database without a proxy between: for what only a real cut or a real pause shows. */
+  readonly directDatabase?: boolean;
   /** The first shell worker and the blob store live on small disks. */
   readonly smallDisks: boolean;
   /** The first master's wall clock can be moved. */
@@ -94,7 +96,10 @@ export async function openChaosCluster(plan: ClusterPlan): Promise<ChaosCluster>
 
 async function open(plan: ClusterPlan, ends: Ends): Promise<Omit<ChaosCluster, 'close'>> {
   const { folder } = plan;
-  const postgres = await startPostgres(folder);
+  const serverNamespace = namespaceFor(plan.namespaces && plan.masters > 0, ends);
+  const workerNamespace = namespaceFor(plan.namespaces && plan.shellWorkers > 0, ends);
+  const direct = plan.directDatabase === true && serverNamespace !== undefined ? [serverNamespace.hostAddress] : [];
+  const postgres = await startPostgres(folder, direct);
   ends.push(postgres.close);
   await migrateDatabase(postgres.url);
   const token = (role: 'admin' | 'worker'): Promise<string> =>
@@ -109,13 +114,15 @@ async function open(plan: ClusterPlan, ends: Ends): Promise<Omit<ChaosCluster, '
   const secretKey = randomBytes(32).toString('base64');
   const servers: ServerNode[] = [];
   for (let index = 0; index < plan.masters + plan.apis; index++) {
-    servers.push(await openServer(plan, index, { postgres, secretKey, blobs, ends }));
+    const namespace = index === plan.masters - 1 ? serverNamespace : undefined;
+    servers.push(await openServer(plan, index, { postgres, secretKey, blobs, namespace, ends }));
   }
   await Promise.all(servers.map((server) => server.process.start()));
   const workers: WorkerNode[] = [];
   for (let index = 0; index < plan.shellWorkers + plan.processorWorkers; index++) {
     const small = plan.smallDisks && index === 0 ? disk('worker-disk', DISK_MEBIBYTES.worker) : undefined;
-    workers.push(await openWorker(plan, index, { servers, workerToken, disk: small, ends }));
+    const namespace = index === plan.shellWorkers - 1 ? workerNamespace : undefined;
+    workers.push(await openWorker(plan, index, { servers, workerToken, disk: small, namespace, ends }));
   }
   await Promise.all(workers.map((worker) => worker.process.start()));
   const proxies = (): Proxy[] => [
@@ -151,18 +158,23 @@ function runUnder(process: ManagedProcess, ends: Ends): ManagedProcess {
 async function openServer(
   plan: ClusterPlan,
   index: number,
-  context: { postgres: Postgres; secretKey: string; blobs: SmallDisk | undefined; ends: Ends },
+  context: {
+    postgres: Postgres;
+    secretKey: string;
+    blobs: SmallDisk | undefined;
+    namespace: Namespace | undefined;
+    ends: Ends;
+  },
 ): Promise<ServerNode> {
-  const { postgres, secretKey, blobs, ends } = context;
+  const { postgres, secretKey, blobs, namespace, ends } = context;
   const isMaster = index < plan.masters;
   const name = isMaster ? `master-${index + 1}` : `api-${index - plan.masters + 1}`;
   const roles = isMaster ? ['api', 'master', 'alert'] : ['api'];
-  const namespace = namespaceFor(plan.namespaces && index === plan.masters - 1, ends);
   const listenOn = namespace?.hostAddress ?? '127.0.0.1';
   const target = { host: '127.0.0.1', port: postgres.port };
   const database = await proxyFor({ name: `${name} to database`, listenOn, target }, ends);
   const databaseUrl = new URL(postgres.url);
-  databaseUrl.host = `${listenOn}:${database.port}`;
+  databaseUrl.host = `${listenOn}:${plan.directDatabase === true ? postgres.port : database.port}`;
   const at = { host: namespace?.address ?? '127.0.0.1', port: namespace === undefined ? await freePort() : 7400 };
   const clients = await proxyFor({ name: `clients to ${name}`, target: at }, ends);
   const clockFile = plan.fakeClock && index === 0 ? join(plan.folder, `${name}.clock`) : undefined;
@@ -184,12 +196,17 @@ async function openServer(
 async function openWorker(
   plan: ClusterPlan,
   index: number,
-  context: { servers: readonly ServerNode[]; workerToken: string; disk: SmallDisk | undefined; ends: Ends },
+  context: {
+    servers: readonly ServerNode[];
+    workerToken: string;
+    disk: SmallDisk | undefined;
+    namespace: Namespace | undefined;
+    ends: Ends;
+  },
 ): Promise<WorkerNode> {
-  const { servers, workerToken, disk, ends } = context;
+  const { servers, workerToken, disk, namespace, ends } = context;
   const kind = index < plan.shellWorkers ? 'shell' : 'processor';
   const name = kind === 'shell' ? `shell-${index + 1}` : `processor-${index - plan.shellWorkers + 1}`;
-  const namespace = namespaceFor(plan.namespaces && index === plan.shellWorkers - 1, ends);
   const edges = new Map<string, Proxy>();
   const masters = servers.filter(({ roles }) => roles.includes('master'));
   for (const server of masters) {

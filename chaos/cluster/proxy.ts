@@ -19,6 +19,8 @@ export interface Proxy {
   readonly name: string;
   readonly host: string;
   readonly port: number;
+  /** Connections that are open now. */
+  open(): number;
   hold(directions: readonly Direction[]): void;
   /** Resets every connection, and every new one until it heals. */
   reset(): void;
@@ -90,6 +92,7 @@ export async function startProxy({ name, listenOn = '127.0.0.1', target }: Proxy
     name,
     host: listenOn,
     port: (server.address() as AddressInfo).port,
+    open: () => open.size,
     hold: (directions) => {
       hit += open.size;
       for (const direction of directions) gates[direction].held = true;

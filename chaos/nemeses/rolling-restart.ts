@@ -15,15 +15,25 @@ export const rollingRestart: Nemesis = {
     const { cluster, random, victims } = scene;
     const nodes = [...random.shuffled(cluster.servers), ...random.shuffled(cluster.workers)];
     let restarted = 0;
-    for (const node of nodes) {
-      const victim = takeOr(scene, node);
-      if (victim === undefined) continue;
-      if (await drainAndStart(victim.process, scene)) restarted++;
-      victims.release(victim);
-    }
+    const restart = async (): Promise<void> => {
+      for (const node of nodes) {
+        const victim = takeOr(scene, node);
+        if (victim === undefined) continue;
+        if (await drainAndStart(victim.process, scene)) restarted++;
+        victims.release(victim);
+      }
+    };
+    const restarting = restart().then(
+      () => undefined,
+      (error: unknown) => error,
+    );
     return {
       target: 'every process in turn',
-      heal: async () => ({ bit: restarted > 0, proof: `${restarted} of ${nodes.length} processes restarted` }),
+      heal: async () => {
+        const error = await restarting;
+        if (error !== undefined) throw error;
+        return { bit: restarted > 0, proof: `${restarted} of ${nodes.length} processes restarted` };
+      },
     };
   },
 };
