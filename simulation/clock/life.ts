@@ -40,7 +40,8 @@ export function beginLife(timeline: Timeline, { name, node, dice, rate }: LifeOp
   let lateArrivals: (() => void)[] = [];
 
   const wake = (): void => {
-    if (!alive || timeline.now() < wakeAt) return;
+    if (!alive) return;
+    if (timeline.now() < wakeAt) return void timeline.after(wakeAt - timeline.now(), wake);
     // A process that goes on finds both; which it looks at first is chance, their own order is kept.
     const both = dice.chance(0.5) ? [...lateTimers, ...lateArrivals] : [...lateArrivals, ...lateTimers];
     lateTimers = [];
@@ -77,7 +78,7 @@ export function beginLife(timeline: Timeline, { name, node, dice, rate }: LifeOp
     deliver: (run) => act(run, lateArrivals),
     pause: (ms) => {
       wakeAt = Math.max(wakeAt, timeline.now() + ms);
-      timeline.after(wakeAt - timeline.now(), wake);
+      timeline.after(ms, wake);
     },
     kill: () => {
       if (!alive) return;

@@ -17,12 +17,19 @@ export interface Timeline {
   run(untilMs: number, over: () => boolean): Promise<void>;
 }
 
+/** Time goes in steps, so that a wait of a rounding error still gets somewhere. A power of two: exact in binary. */
+const TICKS_PER_MS = 1024;
+
 export function openTimeline(dice: Dice): Timeline {
   const queue = openEventQueue();
   let now = 0;
   let count = 0;
   const after = (ms: number, run: () => void): (() => void) => {
-    const happening = { at: now + Math.max(0, ms), tie: dice.fraction(), run: run as (() => void) | undefined };
+    const happening = {
+      at: ms > 0 ? Math.ceil((now + ms) * TICKS_PER_MS) / TICKS_PER_MS : now,
+      tie: dice.fraction(),
+      run: run as (() => void) | undefined,
+    };
     queue.add(happening);
     return () => {
       happening.run = undefined;

@@ -23,6 +23,7 @@ export type Incident =
   | 'restart-database'
   | 'pause-server'
   | 'pause-worker'
+  | 'stutter-worker'
   | 'cut'
   | 'one-way-cut'
   | 'clock-jump';
@@ -36,6 +37,7 @@ const INCIDENTS: readonly Incident[] = [
   'restart-database',
   'pause-server',
   'pause-worker',
+  'stutter-worker',
   'cut',
   'one-way-cut',
   'clock-jump',
@@ -57,6 +59,6 @@ export function drawClimate(dice: Dice): Climate {
     lostAfter: some(0.4, 0.03),
     crashAtFlight: some(0.3, 0.004),
     lostSignals: some(0.3, 0.5),
-    perSecond: Object.fromEntries(INCIDENTS.map((incident) => [incident, some(0.4, 0.15)])) as Record<Incident, number>,
+    perSecond: Object.fromEntries(INCIDENTS.map((incident) => [incident, some(0.4, 0.25)])) as Record<Incident, number>,
   };
 }

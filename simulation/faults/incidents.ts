@@ -49,6 +49,20 @@ export function startFaults(world: World, cluster: Cluster, climate: Climate): F
     trace.note(node.name, `is paused for ${ms.toFixed(0)} ms`);
     node.life()?.pause(ms);
   };
+  /** Long pauses with short moments between them: enough to hear an answer, not enough to do something about it. */
+  const stutter = (node: Node): void => {
+    const life = node.life();
+    let at = 0;
+    for (let number = dice.whole(2, 4); number > 0; number--) {
+      const ms = dice.between(300, 12_000);
+      timeline.after(at, () => {
+        if (life?.alive !== true) return;
+        trace.note(life.name, `stutters: is paused for ${ms.toFixed(0)} ms`);
+        life.pause(ms);
+      });
+      at += ms + dice.between(1, 200);
+    }
+  };
   const cut = (bothWays: boolean): void => {
     const one = dice.pick(nodes).name;
     const other = dice.chance(0.5) ? DATABASE : dice.pick(world.servers);
@@ -90,6 +104,7 @@ export function startFaults(world: World, cluster: Cluster, climate: Climate): F
     'restart-database': restartDatabase,
     'pause-server': () => pause(dice.pick(cluster.servers)),
     'pause-worker': () => pause(dice.pick(cluster.workers)),
+    'stutter-worker': () => stutter(dice.pick(cluster.workers)),
     cut: () => cut(true),
     'one-way-cut': () => cut(false),
     'clock-jump': jump,

@@ -8,6 +8,8 @@ export type Called = Reply | { readonly status: 0; readonly body: string };
 export interface CallOptions {
   readonly timeoutMs: number;
   readonly signal?: AbortSignal | undefined;
+  /** It does no harm when it arrives twice. */
+  readonly repeatable?: boolean;
 }
 
 /**
@@ -20,7 +22,7 @@ export function call(
   from: Life,
   to: string,
   request: Request,
-  { timeoutMs, signal }: CallOptions,
+  { timeoutMs, signal, repeatable = true }: CallOptions,
 ): Promise<Called> {
   return new Promise((resolve) => {
     let over = false;
@@ -57,6 +59,7 @@ export function call(
     };
     if (signal?.aborted === true) return finish({ status: 0, body: 'given up' });
     network.send(from.node, to, arrive);
-    if (network.weather.doubled > 0 && from.dice.chance(network.weather.doubled)) network.send(from.node, to, arrive);
+    if (repeatable && network.weather.doubled > 0 && from.dice.chance(network.weather.doubled))
+      network.send(from.node, to, arrive);
   });
 }

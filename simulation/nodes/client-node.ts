@@ -28,17 +28,20 @@ export interface ClientNode extends Node {
   done(): boolean;
 }
 
-const CALL = { timeoutMs: 5000 };
+const CALL_TIMEOUT_MS = 5000;
 const RETRY_MS = { least: 50, most: 1500 };
 
 export function openClientNode(world: World, name: string): ClientNode {
   const wishes: Wish[] = [];
   let running: Life | undefined;
 
-  const ask = async <T>(life: Life, path: string, body: object): Promise<T | undefined> => {
+  const ask = async <T>(life: Life, path: string, body: object, repeatable = true): Promise<T | undefined> => {
     const server = life.dice.pick(world.servers);
     const request = { path, bearer: '', body: JSON.stringify(body) };
-    const called = await call(world.timeline, world.network, life, server, request, CALL);
+    const called = await call(world.timeline, world.network, life, server, request, {
+      timeoutMs: CALL_TIMEOUT_MS,
+      repeatable,
+    });
     return called.status === 200 ? (JSON.parse(called.body) as T) : undefined;
   };
   const rest = (life: Life): Promise<void> =>
@@ -51,7 +54,7 @@ export function openClientNode(world: World, name: string): ClientNode {
     };
     while (wish.acknowledged === undefined && !wish.givenUp) {
       wish.tries++;
-      const answer = await ask<{ kind: string; instanceId: string }>(life, 'api/start', body);
+      const answer = await ask<{ kind: string; instanceId: string }>(life, 'api/start', body, wish.key !== undefined);
       if (answer !== undefined) {
         wish.acknowledged = answer.instanceId;
         world.trace.note(life.name, `${wish.name} is acknowledged as instance ${answer.instanceId}`);

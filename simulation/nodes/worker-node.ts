@@ -100,7 +100,7 @@ type Stage = Pick<AttemptHost, 'runs' | 'launcher' | 'logs' | 'cache' | 'places'
 /** What stands in for processes, directories and logs of one attempt. */
 function stageOf(world: World, life: Life, launcher: SimulatedLauncher, assignment: Assignment): Stage {
   const { instanceId, task, attempt } = assignment;
-  const behaviour = behaviourOf(world.seed, instanceId, task, attempt, world.failing);
+  const behaviour = behaviourOf(world.seed, instanceId, task, attempt, world.moods);
   const log = { write: () => undefined, gap: () => undefined, finish: () => undefined, discard: () => undefined };
   const stage = {
     runs: new Map<string, TaskRun>([

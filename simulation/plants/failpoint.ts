@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+
 /** What happens at a failpoint. The last five are answers of a database; `cut-after` loses the answer to what was done. */
 export const FAULTS = ['note', 'kill', 'deadlock', 'lock-timeout', 'disk-full', 'cut-before', 'cut-after'] as const;
 export type Fault = (typeof FAULTS)[number];
@@ -20,15 +22,22 @@ export interface FailpointOrders {
 }
 
 /** Environment variables that make a process load the plants and failpoints; the register module must be imported, too. */
-export function plantEnvironment(plants: readonly string[], orders?: FailpointOrders): Record<string, string> {
+export function plantEnvironment(
+  plants: readonly string[],
+  orders?: FailpointOrders | OrdersFile,
+): Record<string, string> {
+  const text = typeof orders === 'string' ? orders : JSON.stringify(orders);
   return {
     ...(plants.length > 0 && { KEELSON_PLANT: plants.join(',') }),
-    ...(orders !== undefined && { KEELSON_FAILPOINT: JSON.stringify(orders) }),
+    ...(orders !== undefined && { KEELSON_FAILPOINT: text }),
   };
 }
 
+/** Orders that are read from a file when the process starts, so that each start may have others. */
+export type OrdersFile = `@${string}`;
+
 export function parseOrders(text: string): FailpointOrders {
-  const orders = JSON.parse(text) as FailpointOrders;
+  const orders = JSON.parse(text.startsWith('@') ? readFileSync(text.slice(1), 'utf8') : text) as FailpointOrders;
   for (const { at, fault } of orders.points) {
     if (!FAULTS.includes(fault)) throw new Error(`KEELSON_FAILPOINT: there is no fault ${fault}`);
     if (!/^(?:await|sql):/.test(at)) throw new Error(`KEELSON_FAILPOINT: ${at} is neither await:… nor sql:…`);

@@ -40,11 +40,11 @@ const AFTERMATH_MS = 15_000;
 export async function runSeed(seed: number, { trace, print }: SeedOptions): Promise<SeedResult> {
   const dice = openDice(seed).stream('plan');
   const servers = Array.from({ length: dice.whole(1, 3) }, (_, index) => `s${index + 1}`);
-  const failing = dice.chance(0.5) ? 0.05 : dice.between(0, 0.4);
-  const world = openWorld({ seed, servers, failing, keepTrace: trace, print, watch: ledgerRules });
+  const moods = { failing: dice.chance(0.5) ? 0.05 : dice.between(0, 0.4), long: dice.between(0.05, 0.6) };
+  const world = openWorld({ seed, servers, moods, keepTrace: trace, print, watch: ledgerRules });
   const cluster: Cluster = {
     servers: servers.map((name) => openServerNode(world, name)),
-    workers: Array.from({ length: dice.whole(1, 4) }, (_, index) =>
+    workers: Array.from({ length: dice.pick([1, 2, 2, 3, 3, 4]) }, (_, index) =>
       openWorkerNode(world, `w${index + 1}`, { slots: dice.whole(1, 4), killGraceMs: dice.chance(0.5) ? 5000 : 500 }),
     ),
     client: openClientNode(world, 'c1'),
@@ -53,7 +53,7 @@ export async function runSeed(seed: number, { trace, print }: SeedOptions): Prom
     world.timeline.after(dice.between(0, 300), node.boot);
   const faultMs = dice.between(10_000, 60_000);
   scheduleWishes(world, cluster.client, dice, faultMs);
-  const faults = startFaults(world, cluster, dice.chance(0.05) ? drawClimate(openDice(0)) : drawClimate(dice));
+  const faults = startFaults(world, cluster, drawClimate(dice));
   await live(world, cluster, faultMs, faults.heal);
   const { timeline, ledger, database } = world;
   return {

@@ -19,6 +19,7 @@ import type { Network } from '../network/network.ts';
 import type { Node } from '../nodes/node.ts';
 import { openTrace } from '../trace/trace.ts';
 import type { Trace } from '../trace/trace.ts';
+import type { Moods } from '../workload/behaviour.ts';
 import { openLedger } from './ledger.ts';
 import type { Ledger, LedgerWatch } from './ledger.ts';
 import type { Violation } from './violation.ts';
@@ -43,8 +44,7 @@ export interface World {
   /** What goes wrong now; replaced by a calm one at the end of the fault phase. */
   climate: Climate;
   readonly servers: readonly string[];
-  /** Share of attempts that fail. */
-  readonly failing: number;
+  readonly moods: Moods;
   /** The next process of a node. */
   beginLife(node: string): Life;
   rateOf(node: string): number;
@@ -62,13 +62,13 @@ export interface World {
 export interface WorldOptions {
   readonly seed: number;
   readonly servers: readonly string[];
-  readonly failing: number;
+  readonly moods: Moods;
   readonly keepTrace: boolean;
   readonly print?: ((line: string) => void) | undefined;
   watch(world: () => World): LedgerWatch;
 }
 
-export function openWorld({ seed, servers, failing, keepTrace, print, watch }: WorldOptions): World {
+export function openWorld({ seed, servers, moods, keepTrace, print, watch }: WorldOptions): World {
   const dice = openDice(seed);
   const timeline = openTimeline(dice.stream('timeline'));
   const trace = openTrace(timeline.now, keepTrace, print);
@@ -87,7 +87,7 @@ export function openWorld({ seed, servers, failing, keepTrace, print, watch }: W
   const mourners: ((node: Node) => void)[] = [];
   let violation: Violation | undefined;
   const world: World = {
-    ...{ seed, timeline, dice, trace, network, database, databaseState, keep, servers, failing },
+    ...{ seed, timeline, dice, trace, network, database, databaseState, keep, servers, moods },
     climate: calmClimate,
     bus: memoryBus({ soon: (run) => void timeline.after(0, run) }, ({ from, to }, arrive) => {
       if (signals.chance(world.climate.lostSignals)) return;
