@@ -34,6 +34,8 @@ export type Started = StartResponse & { readonly repeated: boolean; readonly ide
 
 export interface LogRange {
   readonly attempt?: number | undefined;
+  /** Of a broadcast: the subtask of this worker. */
+  readonly worker?: string | undefined;
   readonly from?: number | undefined;
   readonly limit?: number | undefined;
   readonly tail?: number | undefined;

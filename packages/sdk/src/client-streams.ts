@@ -15,6 +15,8 @@ export interface StreamOptions {
 
 export interface FollowOptions extends StreamOptions {
   readonly attempt?: number | undefined;
+  /** Of a broadcast: the subtask of this worker. */
+  readonly worker?: string | undefined;
   /** Begin with the last lines of what there is. */
   readonly tail?: number | undefined;
 }
@@ -56,7 +58,7 @@ export async function* followLog(
   for await (const { event, data } of stream(send, {
     ...options,
     path,
-    query: { follow: true, attempt: options.attempt, tail: options.tail },
+    query: { follow: true, attempt: options.attempt, tail: options.tail, worker: options.worker },
   })) {
     yield { event, data: JSON.parse(data) as unknown } as LogEvent;
     if (event === 'end') return;

@@ -1,4 +1,12 @@
-import type { Artifact, HistoryEvent, InstanceState, JsonObject, Reason, TaskState } from '@keelson/core';
+import type {
+  Artifact,
+  HistoryEvent,
+  InstanceState,
+  JsonObject,
+  Reason,
+  SubtaskEndState,
+  TaskState,
+} from '@keelson/core';
 import type { WorkflowName } from './definitions.ts';
 import type { TaskInstanceKey } from './ids.ts';
 import type { Page, PageRequest } from './page.ts';
@@ -69,8 +77,39 @@ export interface TaskInstance {
   /** Why it ended so; between two attempts, why the attempt before did. */
   readonly reason: Reason | null;
   readonly artifacts: readonly Artifact[];
+  /** Present on a broadcast that has begun. */
+  readonly broadcast?: BroadcastSummary;
   /** Present only where they were asked for. */
   readonly outputs?: JsonObject;
+}
+
+/** How far a broadcast is. The counts add up to `total`, which is 0 until its workers were looked at. */
+export interface BroadcastSummary {
+  readonly phase: 'before' | 'fan' | 'after' | 'ended';
+  readonly total: number;
+  /** Bound to their workers, and not handed over yet. */
+  readonly waiting: number;
+  readonly running: number;
+  readonly succeeded: number;
+  readonly failed: number;
+  readonly lost: number;
+  readonly stopped: number;
+  readonly skipped: number;
+}
+
+/** A broadcast's subtask on one worker, which is its own for life. */
+export interface SubtaskView {
+  readonly worker: string;
+  readonly incarnation: string;
+  readonly state: 'bound' | 'dispatched' | 'running' | SubtaskEndState;
+  readonly attempt: number;
+  /** Names its log. */
+  readonly attemptId: string;
+  readonly dispatchedAt: string | null;
+  readonly startedAt: string | null;
+  readonly endedAt: string | null;
+  readonly reason: Reason | null;
+  readonly outputs: JsonObject;
 }
 
 export interface TaskAttempt {
@@ -112,6 +151,10 @@ export interface Instances {
   task(key: TaskInstanceKey): Promise<TaskInstance | undefined>;
   /** Oldest first, the current one last. */
   attempts(key: TaskInstanceKey): Promise<TaskAttempt[]>;
+  /** Of a broadcast, in the order of their indexes. */
+  subtasks(key: TaskInstanceKey): Promise<SubtaskView[]>;
+  /** Attempts of the subtask of this worker, oldest first. */
+  subtaskAttempts(key: TaskInstanceKey, worker: string): Promise<TaskAttempt[]>;
   /** Oldest first. */
   history(id: string, page: PageRequest): Promise<Page<HistoryEntry>>;
   commandErrors(id: string): Promise<CommandError[]>;

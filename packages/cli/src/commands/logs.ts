@@ -14,6 +14,7 @@ interface LogsOptions extends ConnectedOptions {
   readonly follow?: true;
   readonly attempt?: number;
   readonly tail?: number;
+  readonly worker?: string;
 }
 
 export function define(command: Command, terminal: Terminal): void {
@@ -22,11 +23,13 @@ export function define(command: Command, terminal: Terminal): void {
     .option('-f, --follow', 'go on until the task has ended; later attempts included')
     .option('--attempt <n>', 'of this attempt (default: the current or last one)', integer(1, 1_000_000))
     .option('-n, --tail <n>', 'only the last lines', integer(0, 10_000))
+    .option('--worker <name>', 'of a broadcast: the subtask of this worker (default: the steps around them)')
     .action(async (task: string, options: LogsOptions) => logs(terminal, task, options));
   examples(command, [
     ['keelson logs 4711/load', 'the whole log of its last attempt'],
     ['keelson logs 4711/load -f --tail 20', 'the last lines, and what comes'],
     ['keelson logs 4711/load --attempt 1', 'of the first attempt'],
+    ['keelson logs 4711/clean --worker node-7', "of a broadcast's subtask on one worker"],
   ]);
 }
 
@@ -43,7 +46,7 @@ async function followLog(
   client: KeelsonClient,
   terminal: Terminal,
   id: string,
-  { attempt, tail, json }: LogsOptions,
+  { attempt, tail, worker, json }: LogsOptions,
 ): Promise<void> {
   const stopListening = terminal.onSignal(['SIGINT', 'SIGTERM'], () => terminal.exit(EXIT.interrupted));
   let current: number | undefined;
@@ -51,6 +54,7 @@ async function followLog(
     for await (const event of client.followLog(id, {
       attempt,
       tail,
+      worker,
       onInterrupted: () => remark(terminal, 'The connection broke; trying again …'),
     })) {
       if (json === true) await write(terminal, `${JSON.stringify(event)}\n`);
@@ -103,12 +107,12 @@ async function printWholeAsJson(
 }
 
 /** Reads a log part by part, as far as it goes now. `lost` octets are missing before a part. */
-async function* logParts(client: KeelsonClient, id: string, { attempt, tail }: LogsOptions) {
-  let part = await client.readLog(id, tail === undefined ? { attempt, from: 0 } : { attempt, tail });
+async function* logParts(client: KeelsonClient, id: string, { attempt, tail, worker }: LogsOptions) {
+  let part = await client.readLog(id, tail === undefined ? { attempt, worker, from: 0 } : { attempt, worker, tail });
   yield { ...part, lost: tail === undefined ? part.from : 0 };
   while (!part.complete && part.bytes.length > 0) {
     const expected = part.next;
-    part = await client.readLog(id, { attempt: part.attempt, from: expected });
+    part = await client.readLog(id, { attempt: part.attempt, worker, from: expected });
     yield { ...part, lost: Math.max(0, part.from - expected) };
   }
 }

@@ -12,6 +12,7 @@ import { painter, printJson, printLines } from '../terminal/terminal.ts';
 import { elapsedText, localTime, plain, sizeText } from '../terminal/text.ts';
 import { frameLines } from '../watch/frame.ts';
 import { watchedOf } from '../watch/instance-model.ts';
+import { broadcastText } from '../watch/task-line.ts';
 import { layoutTree } from '../watch/task-tree.ts';
 import { waitForEnd } from './run.ts';
 
@@ -113,7 +114,22 @@ function showTask(terminal: Terminal, task: TaskInstanceDetail, json: boolean): 
     });
     lines.push('', ...tableLines(terminal, ['ATTEMPT', 'STATE', 'WORKER', 'STARTED', 'TOOK', 'REASON'], rows));
   }
+  lines.push(...subtaskLines(terminal, task, paint));
   printLines(terminal, [...lines, '', paint('dim', `its log: keelson logs ${task.instanceId}/${task.task}`)]);
+}
+
+function subtaskLines(terminal: Terminal, { broadcast, subtasks = [] }: TaskInstanceDetail, paint: Paint): string[] {
+  if (broadcast === undefined) return [];
+  const rows = subtasks.map(({ worker, state, attempt, startedAt, endedAt, reason }) => [
+    plain(worker),
+    state === 'bound' ? paint('dim', state) : stateText(state, paint),
+    String(attempt),
+    startedAt === null ? '' : localTime(startedAt),
+    startedAt === null || endedAt === null ? '' : elapsedText(Date.parse(endedAt) - Date.parse(startedAt)),
+    plain(reason?.message ?? ''),
+  ]);
+  const table = tableLines(terminal, ['WORKER', 'STATE', 'ATTEMPT', 'STARTED', 'TOOK', 'REASON'], rows);
+  return ['', `  ${broadcastText(broadcast)}`, ...(rows.length > 0 ? ['', ...table] : [])];
 }
 
 const LONGEST_VALUE = 200;

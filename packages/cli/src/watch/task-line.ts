@@ -17,12 +17,17 @@ export type WatchedTask = Pick<
   | 'dueAt'
   | 'reason'
   | 'progress'
+  | 'broadcast'
 >;
 
 /** Milliseconds that the attempt has been running, or ran; undefined when it never did. */
-export function runningMs({ startedAt, dispatchedAt, endedAt, attempt }: WatchedTask, now: number): number | undefined {
+export function runningMs(
+  { startedAt, dispatchedAt, endedAt, attempt, broadcast }: WatchedTask,
+  now: number,
+): number | undefined {
   const from = startedAt ?? dispatchedAt;
-  if (attempt === 0 || from === null) return undefined;
+  // The subtasks of a broadcast have attempts of their own.
+  if ((attempt === 0 && broadcast === undefined) || from === null) return undefined;
   return Math.max(0, (endedAt === null ? now : Date.parse(endedAt)) - Date.parse(from));
 }
 
@@ -40,8 +45,20 @@ export function taskLine(
   if (task.state === 'delayed' && task.dueAt !== null)
     parts.push(paint('dim', `starts in ${elapsedText(Date.parse(task.dueAt) - now)}`));
   if (task.state === 'running') parts.push(...progressText(task.progress));
+  if (task.broadcast !== undefined) parts.push(broadcastText(task.broadcast));
   if (task.reason !== null && task.state !== 'succeeded') parts.push(paint('dim', plain(task.reason.message)));
   return parts.join('  ').trimEnd();
+}
+
+/** `broadcast 3/4 succeeded, 1 lost`. */
+export function broadcastText(summary: NonNullable<WatchedTask['broadcast']>): string {
+  const { phase, total, succeeded } = summary;
+  if (total === 0) return phase === 'before' ? 'broadcast, before' : 'broadcast';
+  const others = (['running', 'waiting', 'failed', 'lost', 'stopped', 'skipped'] as const)
+    .filter((state) => summary[state] > 0)
+    .map((state) => `${summary[state]} ${state}`);
+  const text = [`broadcast ${succeeded}/${total} succeeded`, ...others].join(', ');
+  return phase === 'after' ? `${text}, after` : text;
 }
 
 function progressText(progress: WatchedTask['progress']): string[] {

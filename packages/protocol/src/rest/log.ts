@@ -18,6 +18,8 @@ export const logQuery = z.strictObject({
   tail: z.coerce.number().int().min(0).max(MAX_LOG_LINES).optional(),
   /** Default: the current or last one; with `follow`: every attempt from that one on. */
   attempt: z.coerce.number().int().min(1).optional(),
+  /** Of a broadcast: the subtask of this worker, instead of the steps around the subtasks. */
+  worker: z.string().min(1).max(128).optional(),
   follow: z.stringbool().optional(),
 });
 export type LogQuery = z.infer<typeof logQuery>;

@@ -18,6 +18,40 @@ export const taskState = z.enum(TASK_STATES);
 export const artifact = z.object({ path: z.string(), sha256, size: z.int(), mode: z.int() }).meta({ id: 'Artifact' });
 export type RestArtifact = z.infer<typeof artifact>;
 
+/** How far a broadcast is: subtasks by their states. They add up to `total`, which is 0 until its workers were looked at. */
+export const broadcastSummary = z
+  .object({
+    phase: z.enum(['before', 'fan', 'after', 'ended']),
+    total: z.int(),
+    /** Bound to their workers, and not handed over yet. */
+    waiting: z.int(),
+    running: z.int(),
+    succeeded: z.int(),
+    failed: z.int(),
+    lost: z.int(),
+    stopped: z.int(),
+    skipped: z.int(),
+  })
+  .meta({ id: 'BroadcastSummary' });
+export type BroadcastSummary = z.infer<typeof broadcastSummary>;
+
+/** A broadcast's subtask on one worker. */
+export const subtask = z
+  .object({
+    worker: z.string(),
+    incarnation: z.string(),
+    state: z.enum(['bound', 'dispatched', 'running', 'succeeded', 'failed', 'lost', 'stopped', 'skipped']),
+    attempt: z.int(),
+    attemptId: id,
+    dispatchedAt: time.nullable(),
+    startedAt: time.nullable(),
+    endedAt: time.nullable(),
+    reason: reason.nullable(),
+    outputs: z.record(z.string(), jsonValue),
+  })
+  .meta({ id: 'Subtask' });
+export type RestSubtask = z.infer<typeof subtask>;
+
 /** A time is null until it has happened. */
 export const taskInstance = z
   .object({
@@ -49,6 +83,8 @@ export const taskInstance = z
     /** What a processor said last: `fraction` from 0 to 1, `message`. */
     progress: jsonObject.nullable(),
     artifactCount: z.int(),
+    /** Present on a broadcast that has begun. */
+    broadcast: broadcastSummary.optional(),
   })
   .meta({ id: 'TaskInstance' });
 export type TaskInstance = z.infer<typeof taskInstance>;
@@ -76,6 +112,8 @@ export const taskInstanceDetail = taskInstance
     artifacts: z.array(artifact),
     /** In order, the current or last one included. */
     attempts: z.array(attempt),
+    /** Present on a broadcast: one for each worker, in the order of their indexes. */
+    subtasks: z.array(subtask).optional(),
   })
   .meta({ id: 'TaskInstanceDetail' });
 export type TaskInstanceDetail = z.infer<typeof taskInstanceDetail>;

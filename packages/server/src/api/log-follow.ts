@@ -1,8 +1,7 @@
-import { TASK_END_STATES } from '@keelson/core';
-import type { LogName, Logs, Store, TaskInstanceKey } from '@keelson/store';
+import type { LogName, Logs, Store } from '@keelson/store';
 import { pause } from './server-sent-events.ts';
 import type { EventSource, ServerSentEvent } from './server-sent-events.ts';
-import { requireTask } from './task-instances.ts';
+import type { LoggedRun } from './logged-run.ts';
 
 const READ_BYTES = 64 * 1024;
 /** How often to ask whether the attempt has ended; new octets are told at once. */
@@ -20,26 +19,31 @@ export function readResumption(text: string | undefined): LogPlace | undefined {
 }
 
 /** The log from a place on, attempt after attempt, until the task has ended and all is told. */
-export async function* followLog(store: Store, key: TaskInstanceKey, from: LogPlace, signal: AbortSignal): EventSource {
+export async function* followLog(
+  { logs }: Pick<Store, 'logs'>,
+  logged: LoggedRun,
+  instanceId: string,
+  from: LogPlace,
+  signal: AbortSignal,
+): EventSource {
   let { attempt, offset } = from;
   let watch: LogWatch | undefined;
   try {
     while (!signal.aborted) {
       // The state first: octets that are there when the attempt is seen ended are all that will come.
-      const task = await requireTask(store, key);
+      const task = await logged.look();
       if (attempt === 0) attempt = task.attempt;
-      const attemptId = attempt === task.attempt ? task.attemptId : await earlierAttempt(store, key, attempt);
-      const ended = (TASK_END_STATES as readonly string[]).includes(task.state);
-      const over = ended || attempt < task.attempt;
+      const attemptId = attempt === task.attempt ? task.attemptId : await earlierAttempt(logged, attempt);
+      const over = task.ended || attempt < task.attempt;
       let told = false;
       if (attemptId !== null) {
-        const name = { instanceId: key.instanceId, attemptId };
+        const name = { instanceId, attemptId };
         // Watched before it is read, so that nothing comes unseen in between.
         if (!over && watch?.attemptId !== attemptId) {
           watch?.end();
-          watch = await watchLog(store.logs, attemptId);
+          watch = await watchLog(logs, attemptId);
         }
-        for await (const { frame, next } of readOn(store.logs, name, { attempt, offset }, over)) {
+        for await (const { frame, next } of readOn(logs, name, { attempt, offset }, over)) {
           yield frame;
           offset = next;
           told = true;
@@ -60,8 +64,8 @@ export async function* followLog(store: Store, key: TaskInstanceKey, from: LogPl
   }
 }
 
-async function earlierAttempt(store: Store, key: TaskInstanceKey, number: number): Promise<string | null> {
-  return (await store.instances.attempts(key)).find(({ attempt }) => attempt === number)?.attemptId ?? null;
+async function earlierAttempt(logged: LoggedRun, number: number): Promise<string | null> {
+  return (await logged.attempts()).find(({ attempt }) => attempt === number)?.attemptId ?? null;
 }
 
 async function* readOn(

@@ -70,7 +70,11 @@ function unknownTask(id: string): ApiError {
 
 export async function taskDetail(store: Store, key: TaskInstanceKey): Promise<TaskInstanceDetail> {
   const task = await requireTask(store, key);
-  const [attempts, instance] = await Promise.all([store.instances.attempts(key), store.instances.get(key.instanceId)]);
+  const [attempts, instance, subtasks] = await Promise.all([
+    store.instances.attempts(key),
+    store.instances.get(key.instanceId),
+    task.broadcast === undefined ? undefined : store.instances.subtasks(key),
+  ]);
   const version = instance && (await store.definitions.versionById(instance.versionId));
   const definition = version?.definition.tasks[key.task];
   return {
@@ -79,6 +83,7 @@ export async function taskDetail(store: Store, key: TaskInstanceKey): Promise<Ta
     outputs: task.outputs ?? null,
     artifacts: [...task.artifacts],
     attempts,
+    ...(subtasks === undefined ? {} : { subtasks }),
   };
 }
 

@@ -1,11 +1,12 @@
 import { z } from 'zod';
 import { ApiError, DEFAULT_LOG_BYTES, LOG_HEADERS, logQuery, MAX_LOG_BYTES, scalar } from '@keelson/protocol';
-import { TASK_END_STATES } from '@keelson/core';
-import type { LogName, LogSlice, Logs, Store, TaskInstance, TaskInstanceKey } from '@keelson/store';
+import type { LogName, LogSlice, Logs } from '@keelson/store';
 import type { Api, ApiDeps } from './deps.ts';
 import { followLog, readResumption } from './log-follow.ts';
+import { loggedRun } from './logged-run.ts';
+import type { LoggedRun, RunState } from './logged-run.ts';
 import type { EventStreams } from './server-sent-events.ts';
-import { keyOf, requireTask } from './task-instances.ts';
+import { keyOf } from './task-instances.ts';
 
 const byId = z.object({ id: scalar.id });
 const resumed = z.looseObject({ 'last-event-id': z.string().max(64).optional() });
@@ -29,11 +30,11 @@ export function taskLogRoutes(api: Api, { store }: ApiDeps, streams: EventStream
     async (request, reply) => {
       const { query, headers } = request;
       const key = keyOf(request.params.id);
-      const task = await requireTask(store, key);
-      const attempt = await chosenAttempt(store, key, task, query.attempt);
+      const logged = await loggedRun(store, key, query.worker);
+      const attempt = await chosenAttempt(logged, await logged.look(), query.attempt);
       if (query.follow === true) {
         const from = readResumption(headers['last-event-id']) ?? { attempt: attempt.number, offset: query.from ?? 0 };
-        return streams.send(request, reply, (signal) => followLog(store, key, from, signal));
+        return streams.send(request, reply, (signal) => followLog(store, logged, key.instanceId, from, signal));
       }
       const name = attempt.id === null ? undefined : { instanceId: key.instanceId, attemptId: attempt.id };
       const slice = name === undefined ? EMPTY : await readSlice(store.logs, name, query);
@@ -61,17 +62,12 @@ interface ChosenAttempt {
 }
 
 /** Read before the log is: what has ended writes no more. */
-async function chosenAttempt(
-  store: Store,
-  key: TaskInstanceKey,
-  task: TaskInstance,
-  wanted: number | undefined,
-): Promise<ChosenAttempt> {
-  const ended = (TASK_END_STATES as readonly string[]).includes(task.state);
-  if (wanted === undefined || wanted === task.attempt) return { number: task.attempt, id: task.attemptId, ended };
-  const found = (await store.instances.attempts(key)).find(({ attempt }) => attempt === wanted);
+async function chosenAttempt(logged: LoggedRun, now: RunState, wanted: number | undefined): Promise<ChosenAttempt> {
+  if (wanted === undefined || wanted === now.attempt)
+    return { number: now.attempt, id: now.attemptId, ended: now.ended };
+  const found = (await logged.attempts()).find(({ attempt }) => attempt === wanted);
   if (found === undefined)
-    throw new ApiError('unknown-attempt', `${task.id} has no attempt ${wanted}; it is at attempt ${task.attempt}`);
+    throw new ApiError('unknown-attempt', `${logged.name} has no attempt ${wanted}; it is at attempt ${now.attempt}`);
   return { number: wanted, id: found.attemptId, ended: true };
 }
 

@@ -12,6 +12,7 @@ import { INSTANCE_COLUMNS, INSTANCE_JOINS, summaryFrom } from './instance-rows.t
 import type { InstanceRow } from './instance-rows.ts';
 import { isId, iso } from './rows.ts';
 import type { Queryable } from './rows.ts';
+import { readBroadcasts, readSubtasks } from './subtasks.ts';
 import { readTaskRows, taskFrom } from './task-rows.ts';
 import type { Rowless } from './task-rows.ts';
 
@@ -20,7 +21,8 @@ const ONE = `select ${INSTANCE_COLUMNS} from workflow_instance i ${INSTANCE_JOIN
 const COUNTS = `
   select state, count(*)::int as count from (
     select state from finished_task where instance_id = $1 and generation = $2
-    union all select state from active where instance_id = $1 and generation = $2
+    union all select state from active where instance_id = $1 and generation = $2 and subtask = 0
+    union all select 'running' from broadcast where instance_id = $1 and generation = $2 and phase = 'fan'
     union all select 'ready' from ready where instance_id = $1 and generation = $2
     union all select 'delayed' from delayed where instance_id = $1 and generation = $2
   ) t group by state`;
@@ -43,6 +45,8 @@ export function createInstances(pool: pg.Pool, definitions: DefinitionReader = d
       return found;
     },
     attempts: async (key) => (isId(key.instanceId) ? readAttempts(pool, key) : []),
+    subtasks: async (key) => (isId(key.instanceId) ? readSubtasks(pool, key) : []),
+    subtaskAttempts: async (key, worker) => (isId(key.instanceId) ? readAttempts(pool, key, worker) : []),
     history: (id, page) => readHistory(pool, id, page),
     commandErrors: async (id) => (isId(id) ? readCommandErrors(pool, id) : []),
     findTask: async (instanceId, task) => {
@@ -103,9 +107,12 @@ async function readTasks(
     outputs,
     ...(task === undefined ? {} : { task }),
   });
+  const broadcasts = Object.values(definition.tasks).some(({ broadcast }) => broadcast !== undefined)
+    ? await readBroadcasts(pool, row.id, generation)
+    : undefined;
   const owner = { instanceId: row.id, generation, outputs, rowless: rowlessOf(row) };
   const asked = Object.values(definition.tasks).filter(({ id }) => task === undefined || id === task);
-  return asked.map((planned) => taskFrom(owner, planned, found.get(planned.id)));
+  return asked.map((planned) => taskFrom(owner, planned, found.get(planned.id), broadcasts?.get(planned.id)));
 }
 
 export function rowlessOf(row: InstanceRow): Rowless {

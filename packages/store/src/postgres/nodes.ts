@@ -42,7 +42,7 @@ const RUNNING = `
          p.name as project, w.name as workflow
     from active a join live_instance l on l.id = a.instance_id
     join workflow w on w.id = l.workflow_id join project p on p.id = w.project_id
-   where a.incarnation_id = any($1::bigint[]) order by a.id`;
+   where a.incarnation_id = any($1::bigint[]) and a.state <> 'bound' order by a.id`;
 
 interface ServerRow {
   readonly id: string;

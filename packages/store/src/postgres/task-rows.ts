@@ -1,6 +1,6 @@
 import type { Artifact, JsonObject, Reason, TaskDefinition, TaskState } from '@keelson/core';
 import { taskInstanceId } from '../ids.ts';
-import type { TaskInstance } from '../instances.ts';
+import type { BroadcastSummary, TaskInstance } from '../instances.ts';
 import { isoOrNull } from './rows.ts';
 import type { Queryable } from './rows.ts';
 
@@ -26,10 +26,10 @@ export interface TaskRow {
 
 const BEFORE = (alias: string): string => `case when ${alias}.attempt > 1 then (
     select e.reason from earlier_attempt e
-     where e.instance_id = $1 and e.task = ${alias}.task and e.generation = $2 and e.attempt = ${alias}.attempt - 1) end`;
+     where e.instance_id = $1 and e.task = ${alias}.task and e.generation = $2 and e.subtask = 0 and e.attempt = ${alias}.attempt - 1) end`;
 
 /**
- * $1 instance, $2 generation, $3 one task or null, $4 with outputs. One statement, so one moment: a task is in one of the four
+ * $1 instance, $2 generation, $3 one task or null, $4 with outputs. One statement, so one moment: a task is in one of the five
  * tables, or in none while it waits.
  */
 const TASK_ROWS = `
@@ -40,7 +40,10 @@ const TASK_ROWS = `
     union all
     select a.task, a.state, a.attempt, a.id, a.incarnation_id, null, null, a.ready_at, a.dispatched_at,
            a.started_at, null, a.kill_reason, a.progress, null, null, null
-      from active a where a.instance_id = $1 and a.generation = $2 and ($3::text is null or a.task = $3)
+      from active a where a.instance_id = $1 and a.generation = $2 and a.subtask = 0 and ($3::text is null or a.task = $3)
+    union all
+    select b.task, 'running', b.prior_attempts, null, null, null, null, null, null, b.since, null, null, null, null, null, null
+      from broadcast b where b.instance_id = $1 and b.generation = $2 and b.phase = 'fan' and ($3::text is null or b.task = $3)
     union all
     select r.task, 'ready', r.attempt - 1, null, null, null, null, r.ready_at, null, null, null, null, null, ${BEFORE('r')}, null, null
       from ready r where r.instance_id = $1 and r.generation = $2 and ($3::text is null or r.task = $3)
@@ -83,6 +86,7 @@ export function taskFrom(
   { instanceId, generation, rowless, outputs }: TaskOwner,
   definition: TaskDefinition,
   row: TaskRow | undefined,
+  broadcast?: BroadcastSummary,
 ): TaskInstance {
   const task = definition.id;
   return {
@@ -107,6 +111,7 @@ export function taskFrom(
     progress: row?.progress ?? null,
     reason: row === undefined ? rowless.reason : row.reason,
     artifacts: row?.artifacts ?? [],
+    ...(broadcast === undefined ? {} : { broadcast }),
     ...(outputs ? { outputs: row?.outputs ?? {} } : {}),
   };
 }

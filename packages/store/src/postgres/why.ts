@@ -130,7 +130,7 @@ interface Holder {
 async function readHolders(client: Queryable, instanceId: string): Promise<Map<string, Holder>> {
   const { rows } = await client.query<Holder>(
     `select a.task, w.name, w.state, w.lease_until, coalesce(a.started_at, a.dispatched_at) as since
-       from active a join worker_incarnation w on w.id = a.incarnation_id where a.instance_id = $1`,
+       from active a join worker_incarnation w on w.id = a.incarnation_id where a.instance_id = $1 and a.subtask = 0`,
     [instanceId],
   );
   return new Map(rows.map((row) => [row.task, row]));
@@ -179,7 +179,7 @@ async function readGroups(client: Queryable, groups: readonly string[]): Promise
   if (groups.length === 0) return {};
   const { rows } = await client.query<WorkerFacts & { worker_group: string }>(
     `select w.worker_group, w.name, w.capabilities, w.slots,
-            (select count(*)::int from active a where a.incarnation_id = w.id) as "inUse"
+            (select count(*)::int from active a where a.incarnation_id = w.id and a.state <> 'bound') as "inUse"
        from worker_incarnation w
       where w.state = 'live' and w.lease_until > clock_timestamp() and w.worker_group = any($1::text[]) order by w.name`,
     [groups],
