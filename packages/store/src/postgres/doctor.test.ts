@@ -263,6 +263,11 @@ const DAMAGES: readonly Damage[] = [
     holds: "select state = 'stopped' from finished_task where task = 'c'",
   },
   {
+    rule: 'broadcast-count',
+    sql: "insert into broadcast (instance_id, task, generation, phase, total, running) values ($1, 'b', 1, 'fan', 2, 2)",
+    finds: /^task b: 0 waiting, 2 running, 0 ended; its rows: 0, 0, 0$/,
+  },
+  {
     rule: 'start-key-without-instance',
     sql: "insert into start_key (workflow_id, key, body_hash, instance_id) values (1, 'k', 'h', 404)",
     finds: /^key k of workflow 1$/,

@@ -80,4 +80,26 @@ export const COUNT_RULES: readonly Invariant[] = [
       ],
     },
   },
+  {
+    name: 'broadcast-count',
+    explanation: 'a broadcast counts as many subtasks waiting, running and ended as there are',
+    why: 'the step that ends a subtask counts it, under the lock of the instance',
+    meaning: 'a row was lost or written by hand: the broadcast would go on without some of its workers, or never end',
+    pace: 'slow',
+    sql: `select b.instance_id, format('task %s: %s waiting, %s running, %s ended; its rows: %s, %s, %s', b.task, b.waiting, b.running,
+                   b.total - b.waiting - b.running, a.waiting, a.running, f.ended) as message
+            from broadcast b
+           cross join lateral (
+             select count(*) filter (where state = 'bound') as waiting, count(*) filter (where state <> 'bound') as running
+               from active where instance_id = b.instance_id and task = b.task and subtask <> 0
+           ) a
+           cross join lateral (
+             select count(*) as ended from finished_subtask where instance_id = b.instance_id and task = b.task and generation = b.generation
+           ) f
+           where b.waiting <> a.waiting or b.running <> a.running or b.total - b.waiting - b.running <> f.ended`,
+    remedy: {
+      byHand:
+        'stop the instance: who ran what is in its history, and `keelson verify --instance ID` says what is missing',
+    },
+  },
 ];

@@ -12,7 +12,7 @@ const NO_END = `join workflow_instance i on i.id = e.instance_id join workflow_v
            cross join lateral (select count(*)::int as ended from finished_task f where f.instance_id = e.instance_id and f.generation = e.generation) f
            where f.ended <> v.task_count`;
 
-const GHOST = ['ready', 'delayed', 'active', 'need_counter'].map(
+const GHOST = ['ready', 'delayed', 'active', 'need_counter', 'broadcast'].map(
   (table) =>
     `with gone as (
        delete from ${table} t where t.instance_id = $1 and ${SAYS_ENDED}

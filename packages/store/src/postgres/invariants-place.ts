@@ -3,13 +3,14 @@ import type { Invariant } from '../doctor.ts';
 /** What is in a hot table, of one instance ($1) or of all. */
 const PLACES = `select instance_id, task, generation, 'ready' as place from ready union all select instance_id, task, generation, 'delayed' from delayed
             union all select instance_id, task, generation, 'active' from active`;
-const COUNTED = `${PLACES} union all select instance_id, task, null, 'need_counter' from need_counter`;
+const COUNTED = `${PLACES} union all select instance_id, task, generation, 'broadcast' from broadcast
+            union all select instance_id, task, null, 'need_counter' from need_counter`;
 const STRAY = `not exists (select from live_instance l where l.id = t.instance_id and l.generation = coalesce(t.generation, l.generation))`;
 const OVER = `not exists (select from live_instance l where l.id = $1 and l.generation <= t.generation)
              and (exists (select from instance_end e where e.instance_id = $1 and e.generation >= t.generation)
                   or exists (select from live_instance l where l.id = $1 and l.generation > t.generation)
                   or not exists (select from workflow_instance i where i.id = $1))`;
-const KNOWN_COMMANDS = `('start', 'stop', 'withdrawn', 'settle', 'attempt-ended')`;
+const KNOWN_COMMANDS = `('start', 'stop', 'withdrawn', 'settle', 'attempt-ended', 'fan-out')`;
 
 const dropStray = (table: string): string =>
   `with gone as (delete from ${table} t where t.instance_id = $1 and ${OVER} returning task, generation)
@@ -77,7 +78,7 @@ export const PLACE_RULES: readonly Invariant[] = [
       repair:
         'deletes the row of an instance or generation that has ended or never was; a worker that holds the attempt is told to kill it',
       statements: [
-        ...['delayed', 'ready', 'active'].map(dropStray),
+        ...['delayed', 'ready', 'active', 'broadcast'].map(dropStray),
         `with gone as (
            delete from need_counter t where t.instance_id = $1 and not exists (select from live_instance l where l.id = $1)
               and (exists (select from instance_end e where e.instance_id = $1) or not exists (select from workflow_instance i where i.id = $1)) returning task

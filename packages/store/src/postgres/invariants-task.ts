@@ -22,7 +22,7 @@ const bare = (which: string): string => `looked as materialized (
                 and not exists (select from ready r where r.instance_id = l.id and r.task = p.task)
                 and not exists (select from delayed d where d.instance_id = l.id and d.task = p.task)
                 and not exists (select from active a where a.instance_id = l.id and a.task = p.task)
-                and not exists (select from command c where c.instance_id = l.id and c.kind = 'withdrawn')
+                and not exists (select from command c where c.instance_id = l.id and (c.kind = 'withdrawn' or (c.kind = 'fan-out' and c.payload->>'task' = p.task)))
                 and not exists (select from needs n where n.version_id = p.version_id and n.task = p.task
                                    and not exists (select from finished_task f where f.instance_id = l.id and f.task = n.need and f.generation = l.generation))
            )`;
@@ -79,7 +79,7 @@ export const TASK_RULES: readonly Invariant[] = [
   {
     name: 'task-without-driver',
     explanation:
-      'a task of a running instance has ended, is in line, delayed or active, is being taken back, or waits for a task that has not ended',
+      'a task of a running instance has ended, is in line, delayed or active, is being taken back or spread, or waits for a task that has not ended',
     why: 'the step that ends the last need of a task decides in the same transaction what becomes of it',
     meaning: 'a row was lost or written by hand, or a step forgot what follows: the instance would never end',
     pace: 'slow',
@@ -93,12 +93,12 @@ export const TASK_RULES: readonly Invariant[] = [
   },
   {
     name: 'two-active-attempts',
-    explanation: 'a task has at most one active attempt',
+    explanation: 'a task, and each subtask of a broadcast, has at most one active attempt',
     why: 'a unique key of the table allows no second one',
     meaning: 'the key was dropped or its index is damaged',
     pace: 'fast',
     sql: `select a.instance_id, format('task %s: attempts %s', a.task, string_agg(a.id::text, ', ' order by a.id)) as message
-            from active a group by a.instance_id, a.task having count(*) > 1`,
+            from active a group by a.instance_id, a.task, a.subtask having count(*) > 1`,
     remedy: {
       byHand:
         'stop the instance, which kills both; then `reindex table active`, which fails for as long as there are two',

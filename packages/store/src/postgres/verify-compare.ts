@@ -1,55 +1,12 @@
 import { isDeepStrictEqual } from 'node:util';
 import { foldHistory } from '@keelson/core';
-import type { FoldedInstance, FoldedTask, HistoryEntry, Reason, WorkflowDefinition } from '@keelson/core';
+import type { FoldedInstance, FoldedTask, WorkflowDefinition } from '@keelson/core';
 import type { Violation } from '../verify.ts';
+import { compareBroadcasts } from './verify-broadcast.ts';
+import { endOf, plain } from './verify-stored.ts';
+import type { Differ, StoredInstance } from './verify-stored.ts';
 
-/** Everything that is stored of one instance, all of one moment. Ids are decimal strings. */
-export interface StoredInstance {
-  readonly id: string;
-  readonly versionId: string;
-  readonly history: HistoryEntry[];
-  live?: StoredLive;
-  readonly ends: { readonly generation: number; readonly state: string; readonly reason: Reason | null }[];
-  readonly finished: StoredEnd[];
-  readonly earlier: StoredEnd[];
-  readonly active: StoredActive[];
-  readonly ready: StoredPlace[];
-  readonly delayed: StoredPlace[];
-  readonly counters: { readonly task: string; readonly met: number }[];
-  /** Tasks that a `withdrawn` command has taken out of the line. */
-  readonly withdrawn: Set<string>;
-}
-
-export interface StoredLive {
-  readonly generation: number;
-  readonly state: string;
-  readonly unfinished: number;
-  readonly failed: number;
-  readonly ending: boolean;
-  readonly failure: { readonly task: string } | null;
-}
-
-export interface StoredEnd {
-  readonly generation: number;
-  readonly task: string;
-  readonly state: string;
-  readonly attempt: number;
-  readonly attempt_id: string | null;
-  readonly incarnation_id: string | null;
-  readonly reason: Reason | null;
-}
-
-export interface StoredPlace {
-  readonly generation: number;
-  readonly task: string;
-  readonly attempt: number;
-}
-
-export interface StoredActive extends StoredPlace {
-  readonly id: string;
-  readonly incarnation_id: string;
-  readonly state: string;
-}
+const text = (value: unknown): string => (value === undefined ? 'no row' : JSON.stringify(value));
 
 /** Folds the history of an instance and says where its rows differ from it. Pure: the simulation and the verifier share it. */
 export function compareInstance(stored: StoredInstance, definition: WorkflowDefinition): Violation[] {
@@ -68,17 +25,11 @@ export function compareInstance(stored: StoredInstance, definition: WorkflowDefi
   compareWhole(stored, folded, differ);
   compareEnds(stored, folded, differ);
   comparePlaces(stored, folded, differ);
+  compareBroadcasts(stored, folded, differ);
   if (folded.end === undefined && folded.state === 'running' && folded.started)
     compareCounters(stored, folded, definition, differ);
   return violations;
 }
-
-type Differ = (check: string, task: string | null, expected: unknown, found: unknown) => void;
-
-const text = (value: unknown): string => (value === undefined ? 'no row' : JSON.stringify(value));
-
-/** A reason as both sides have it. */
-const plain = (reason: Reason | null | undefined): unknown => reason ?? null;
 
 function compareWhole(stored: StoredInstance, folded: FoldedInstance, differ: Differ): void {
   if (folded.created === undefined) return differ('creation', null, 'instance-created', 'a history without it');
@@ -140,7 +91,7 @@ function compareEnds(stored: StoredInstance, folded: FoldedInstance, differ: Dif
       row === undefined ? undefined : endOf(row),
     );
     const earlier = stored.earlier
-      .filter((one) => one.task === id)
+      .filter((one) => one.task === id && (one.subtask ?? '0') === '0')
       .toSorted((one, other) => one.attempt - other.attempt);
     const before = task.attempts.filter((one) => one !== task.active && one.attemptId !== end?.attemptId);
     if (earlier.length === 0 && before.length === 0) continue;
@@ -163,17 +114,13 @@ function compareEnds(stored: StoredInstance, folded: FoldedInstance, differ: Dif
     if (!folded.tasks.has(task)) differ('earlier-attempts', task, undefined, 'a task that the version does not have');
 }
 
-function endOf({ generation, state, attempt, attempt_id, incarnation_id, reason }: StoredEnd): object {
-  return { generation, state, attempt, token: attempt_id, incarnation: incarnation_id, reason: plain(reason) };
-}
-
 function incarnationOf(task: FoldedTask, attemptId: string | undefined): string | null {
   return task.attempts.find((attempt) => attempt.attemptId === attemptId)?.incarnation ?? null;
 }
 
 function comparePlaces(stored: StoredInstance, folded: FoldedInstance, differ: Differ): void {
   const { generation } = folded;
-  const active = byTask(stored.active);
+  const active = byTask(stored.active.filter(({ subtask_index }) => subtask_index === null));
   const ready = byTask(stored.ready);
   const delayed = byTask(stored.delayed);
   // A stop takes out of the line what ends with the instance, later.

@@ -1,7 +1,15 @@
 import type pg from 'pg';
 import type { VerifyOptions } from '../verify.ts';
 import { inSnapshot } from './transaction.ts';
-import type { StoredActive, StoredEnd, StoredInstance, StoredLive, StoredPlace } from './verify-compare.ts';
+import type {
+  StoredActive,
+  StoredBroadcast,
+  StoredEnd,
+  StoredInstance,
+  StoredLive,
+  StoredPlace,
+  StoredSubtask,
+} from './verify-stored.ts';
 
 /** Instances of one batch, and how many tasks they may have together: a batch is what memory holds. */
 const MOST_INSTANCES = 500;
@@ -32,7 +40,9 @@ const strayOf = (table: string): string =>
     where t.instance_id > $1 and t.instance_id <= $2 and not exists (select from workflow_instance i where i.id = t.instance_id)`;
 const STRAYS = {
   name: 'verify-strays',
-  text: ['history', 'finished_task', 'earlier_attempt', 'instance_end'].map(strayOf).join(' union all '),
+  text: ['history', 'finished_task', 'finished_subtask', 'earlier_attempt', 'instance_end']
+    .map(strayOf)
+    .join(' union all '),
 };
 
 const of = (name: string, columns: string, table: string, order = ''): { name: string; text: string } => ({
@@ -44,10 +54,16 @@ const LIVE = of('live', 'id, generation, state, unfinished, failed, ending, fail
 const ENDS = of('ends', 'instance_id, generation, state, reason', 'instance_end', 'order by generation');
 const ENDED = 'instance_id, generation, task, state, attempt, attempt_id, incarnation_id, reason';
 const FINISHED = of('finished', ENDED, 'finished_task');
-const EARLIER = of('earlier', ENDED, 'earlier_attempt');
+const EARLIER = of('earlier', `${ENDED}, subtask`, 'earlier_attempt');
+const SUBTASKS = of('subtasks', `${ENDED}, worker`, 'finished_subtask');
+const BROADCASTS = of(
+  'broadcasts',
+  'instance_id, task, generation, phase, total, waiting, running, succeeded, failed, lost, stopped, skipped',
+  'broadcast',
+);
 const ACTIVE = of(
   'active',
-  'instance_id, generation, task, attempt, id, incarnation_id, state',
+  'instance_id, generation, task, attempt, id, incarnation_id, state, subtask_index',
   'active',
   'order by id',
 );
@@ -93,6 +109,8 @@ function emptyInstance(id: string, versionId: string): StoredInstance {
     ends: [],
     finished: [],
     earlier: [],
+    subtasks: [],
+    broadcasts: [],
     active: [],
     ready: [],
     delayed: [],
@@ -115,6 +133,8 @@ async function fill(client: pg.PoolClient, instances: ReadonlyMap<string, Stored
   await each(ENDS, (instance, row) => instance.ends.push(row as StoredInstance['ends'][number]));
   await each(FINISHED, (instance, row) => instance.finished.push(row as StoredEnd));
   await each(EARLIER, (instance, row) => instance.earlier.push(row as StoredEnd));
+  await each(SUBTASKS, (instance, row) => instance.subtasks.push(row as StoredSubtask));
+  await each(BROADCASTS, (instance, row) => instance.broadcasts.push(row as StoredBroadcast));
   await each(ACTIVE, (instance, row) => instance.active.push(row as StoredActive));
   await each(READY, (instance, row) => instance.ready.push(row as StoredPlace));
   await each(DELAYED, (instance, row) => instance.delayed.push(row as StoredPlace));

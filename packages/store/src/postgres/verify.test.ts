@@ -28,13 +28,13 @@ interface House {
   verify(options?: VerifyOptions): Promise<{ instances: number; violations: Violation[] }>;
 }
 
-async function house(t: TestContext): Promise<House> {
+async function house(t: TestContext, definition = DEFINITION): Promise<House> {
   const world = await openWorld(t);
-  await world.apply(DEFINITION);
+  await world.apply(definition);
   const { pool, settings } = world;
   const open = () => openSession(settings);
   const nextId = instanceIds(poolRunner(pool), (index) => ensurePartition(pool, index));
-  const bench = await openBench(t, { open, nextId } as unknown as Subject, DEFINITION);
+  const bench = await openBench(t, { open, nextId } as unknown as Subject, definition);
   return {
     world,
     bench,
@@ -175,6 +175,49 @@ for (const [sql, check, task] of DAMAGES) {
     assert.ok(seen, JSON.stringify(violations));
   });
 }
+
+const SPREAD = namedWorkflow('demo', 'etl', [
+  taskOf('f', [], {
+    broadcast: { parallel: 2, maxFailed: 3, after: { uses: 'processor', with: {}, env: {} } },
+    retry: { max: 1, delayMs: 0, backoff: 'fixed', maxDelayMs: 1000 },
+  }),
+]);
+
+test('the subtasks of a broadcast fold to their rows, and a row on another worker is noticed', async (t) => {
+  const it = await house(t, SPREAD);
+  const { engine, workers } = it.bench;
+  const holders = [it.bench.incarnationId, await it.bench.register('w2'), await it.bench.register('w3')];
+  const id = await it.bench.start();
+  await it.bench.commands();
+  const held = async () => {
+    assert.deepEqual((await it.verify()).violations, []);
+    return engine.activeOf(holders);
+  };
+  const first = await held();
+  assert.equal(first.length, 2, 'two at once');
+  await engine.started(first.map((one) => ({ ...one, startedAgoMs: 1 })));
+  const said = { startedAgoMs: 5, endedAgoMs: 1 };
+  await it.bench.report(first.slice(0, 1).map((one) => ({ ...one, ...said, ...failing })));
+  assert.equal((await held()).length, 2, 'one of them again');
+  await workers.leave(holders[1] ?? '');
+  await it.bench.commands();
+  for (let round = 0; round < 3; round++)
+    await it.bench.report((await held()).map((one) => ({ ...one, ...said, end: 'succeeded' })));
+  await held();
+  const [after] = await claim(it.bench, 1);
+  assert.ok(after);
+  await it.bench.report([after]);
+  assert.deepEqual(await it.verify(), { instances: 1, violations: [] });
+  const ends = await it.world.sql('select state from finished_subtask order by state');
+  assert.deepEqual(
+    ends.map(({ state }) => state),
+    ['lost', 'succeeded', 'succeeded'],
+  );
+  await it.world.sql('alter table finished_subtask disable trigger append_only');
+  await it.world.sql("update finished_subtask set incarnation_id = 77 where instance_id = $1 and state = 'lost'", [id]);
+  const checks = (await it.verify()).violations.map(({ check, task }) => `${check} ${task}`);
+  assert.deepEqual(checks, ['subtask f', 'subtask f'], 'one that is missing, and one that is strange');
+});
 
 test('what the doctor repairs folds to its rows again', async (t) => {
   const it = await house(t);

@@ -74,9 +74,10 @@ function compareBatch(
 function* tokensOf({
   finished,
   earlier,
+  subtasks,
   active,
 }: StoredBatch['instances'][number]): Generator<{ task: string; token: string }> {
-  for (const { task, attempt_id } of [...finished, ...earlier])
+  for (const { task, attempt_id } of [...finished, ...earlier, ...subtasks])
     if (attempt_id !== null) yield { task, token: attempt_id };
   for (const { task, id } of active) yield { task, token: id };
 }
