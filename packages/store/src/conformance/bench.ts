@@ -23,7 +23,10 @@ export async function openBench(t: TestContext, subject: Subject, definition: Wo
   const workers = createWorkers(subject.open);
   const timers = createTimers(subject.open);
   const runner = subject.open();
-  t.after(() => Promise.all([engine.close(), workers.close(), timers.close(), runner.close()]).then(() => undefined));
+  const close = async (): Promise<void> => {
+    await Promise.all([engine.close(), workers.close(), timers.close(), runner.close()]);
+  };
+  t.after(close);
   const starts = createStarts(runner, subject.nextId);
   const plan = compileWorkflow(definition);
   const register = async (name: string, more: Partial<typeof WORKER> = {}): Promise<string> =>
@@ -49,15 +52,7 @@ export async function openBench(t: TestContext, subject: Subject, definition: Wo
     },
     place,
   };
-  const request: StartRequest = {
-    workflowId: '1',
-    versionId: '1',
-    taskCount: plan.taskCount,
-    params: {},
-    runTime: '2026-01-02T03:04:05Z',
-    priority: 0,
-    createdBy: 'test',
-  };
+  const request = requestFor(plan.taskCount);
   return {
     t,
     subject,
@@ -69,6 +64,7 @@ export async function openBench(t: TestContext, subject: Subject, definition: Wo
     mind,
     register,
     incarnationId,
+    close,
     state,
     request,
     commands: (by = engine): Promise<StepOutcome> => by.step({ reports: [], demand: [], commandLimit: 100 }, mind),
@@ -85,6 +81,18 @@ export async function openBench(t: TestContext, subject: Subject, definition: Wo
     /** As `rows`, one text a row. */
     texts: async (table: string, ...columns: readonly string[]): Promise<string[]> =>
       picked(await subject.rows(table), columns).map((row) => Object.values(row).join(' ')),
+  };
+}
+
+function requestFor(taskCount: number): StartRequest {
+  return {
+    workflowId: '1',
+    versionId: '1',
+    taskCount,
+    params: {},
+    runTime: '2026-01-02T03:04:05Z',
+    priority: 0,
+    createdBy: 'test',
   };
 }
 

@@ -2,12 +2,14 @@ import type { TestContext } from 'node:test';
 import type { WorkflowDefinition } from '@keelson/core';
 import { systemClock } from '@keelson/core/system';
 import { openMemoryDatabase } from '../memory/database.ts';
+import { newTables } from '../memory/schema.ts';
 import type { MemoryDatabase } from '../memory/database.ts';
 import { openMemorySession } from '../memory/session.ts';
 import { openPool } from '../postgres/connection.ts';
 import { ensurePartition, instanceIds } from '../postgres/partitions.ts';
 import { openSession, poolRunner } from '../postgres/session.ts';
 import type { OpenSession } from '../postgres/session.ts';
+import type pg from 'pg';
 import { migratedDatabase } from '../testing/migrated.ts';
 
 export type Row = Readonly<Record<string, unknown>>;
@@ -38,6 +40,8 @@ const DEADLOCK_MS = 100;
 /** Longer than any of these tests holds a lock. */
 const IDLE_MS = 20_000;
 
+const EMPTIED = Object.keys(newTables());
+
 const TIMES = /(_at|_until|^at|_time|^not_before)$/;
 
 /** A row without its times, bigint as text. */
@@ -46,7 +50,10 @@ function seen(row: Row): Row {
   return Object.fromEntries(kept.map(([name, value]) => [name, name === 'revision' ? String(value) : value]));
 }
 
-export const postgresSubject: OpenSubject = async (t) => {
+export const postgresSubject: OpenSubject = async (t) => (await postgresSubjects(t))();
+
+/** Subjects over one database, which each of them finds empty. */
+export async function postgresSubjects(t: TestContext): Promise<() => Promise<Subject>> {
   const { url } = await migratedDatabase(t);
   const pool = openPool({ url, applicationName: 'look' }, 4);
   t.after(() => pool.end());
@@ -56,14 +63,33 @@ export const postgresSubject: OpenSubject = async (t) => {
     idle_in_transaction_session_timeout: String(IDLE_MS),
   };
   const settings = { url, applicationName: 'subject', settings: limits };
+  let used = false;
+  return async () => {
+    if (used) await empty(pool);
+    used = true;
+    return over(pool, (bounds) => openSession(settings, bounds));
+  };
+}
+
+async function empty(pool: pg.Pool): Promise<void> {
+  const { rows } = await pool.query<{ name: string }>(
+    `select relname as name from pg_class where relnamespace = 'keelson'::regnamespace and relkind in ('r', 'p') and not relispartition
+        and relname in (select unnest($1::text[]))`,
+    [EMPTIED],
+  );
+  await pool.query(`truncate ${rows.map(({ name }) => name).join(', ')} restart identity`);
+  for (const sequence of ['instance_id', 'attempt_id']) await pool.query(`alter sequence ${sequence} restart`);
+}
+
+function over(pool: pg.Pool, open: OpenSession): Subject {
   const runner = poolRunner(pool);
   return {
-    open: () => openSession(settings),
+    open,
     nextId: instanceIds(runner, (index) => ensurePartition(pool, index)),
     rows: async (table) => (await pool.query<Record<string, unknown>>(`select * from ${table}`)).rows.map(seen),
     endLease: async (incarnation) => {
-      const over = "set lease_until = clock_timestamp() - interval '1 second', lease_ms = 1";
-      await pool.query(`update worker_incarnation ${over} where id = $1`, [incarnation]);
+      const ended = "set lease_until = clock_timestamp() - interval '1 second', lease_ms = 1";
+      await pool.query(`update worker_incarnation ${ended} where id = $1`, [incarnation]);
     },
     endDelays: async () => void (await pool.query('update delayed set due_at = clock_timestamp()')),
     waiting: async () => {
@@ -72,7 +98,7 @@ export const postgresSubject: OpenSubject = async (t) => {
       return (await pool.query<{ n: number }>(text)).rows[0]?.n ?? 0;
     },
   };
-};
+}
 
 export const memorySubject: OpenSubject = async () => {
   const clock = { now: () => performance.timeOrigin + performance.now(), after: systemClock.after };

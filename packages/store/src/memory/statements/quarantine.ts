@@ -19,7 +19,9 @@ export const QUARANTINE: Emulations = {
       if ((yield* it.lock(found, 'no key update', 'skip')) !== undefined) free.add(found.row.id);
     const isDue = (row: CommandRow): boolean => free.has(row.instance_id) && row.not_before <= it.clock.now();
     const counted: Answer = [];
-    for (const found of inOrder(it.all(commands, isDue), (row) => row.id)) {
+    const due = inOrder(it.all(commands, isDue), (row) => row.id);
+    // Instance by instance, as the nested loop goes.
+    for (const found of inOrder(due, (row) => row.instance_id)) {
       const row = yield* it.update(found, (one) => ({ ...one, tries: one.tries + 1 }), isDue);
       if (row !== undefined) counted.push({ id: row.id, instance_id: row.instance_id, tries: row.tries });
     }
