@@ -90,7 +90,15 @@ test('serve and worker name what they lack, before anything is started', async (
     4,
     'error: a worker needs a token: set KEELSON_TOKEN or give --token-file',
   ]);
-  assert.deepEqual(await line(['dev', '--masters', '2']), [2, 'error: this release of "keelson dev" runs one master']);
+  const bad = ['serve', '--advertise', 'a:7400'];
+  assert.deepEqual(await line(bad, { ...database, KEELSON_SECRET_KEY: 'x' }), [
+    2,
+    'error: --advertise "a:7400" is no http or https URL',
+  ]);
+  assert.deepEqual(await line(['worker', '--server', 'http://a,b'], { KEELSON_TOKEN: 'x' }), [
+    2,
+    'error: --server "b" is no http or https URL',
+  ]);
 });
 
 test('a log line for a person', () => {

@@ -20,6 +20,8 @@ export interface WorkerSession {
   readonly incarnation: LiveIncarnation;
   readonly credentialHash: string;
   draining: boolean;
+  /** That it drains stands in the database: nothing is bound to it any more. */
+  drainNoted: boolean;
   /** A newer incarnation of the same name has joined: it drains, whatever it says of itself. */
   superseded: boolean;
   /** What it holds may differ from the database: read it again before the next answer. */
@@ -81,6 +83,7 @@ function newSession(incarnation: LiveIncarnation, credentialHash: string, now: n
     incarnation,
     credentialHash,
     draining: incarnation.state === 'draining',
+    drainNoted: false,
     superseded: false,
     stale: false,
     leaseUntil: now + incarnation.leaseMs,
@@ -233,4 +236,12 @@ export function resendUnreceived(session: WorkerSession, held: readonly string[]
     if (assignment === undefined || sentAt === undefined || has.has(token) || now - sentAt < RESEND_AFTER_MS) continue;
     if (!session.outbox.includes(assignment)) session.outbox.push(assignment);
   }
+}
+
+/** The same for all that the worker does not list, however lately it was sent. */
+export function resendAll(session: WorkerSession, held: readonly string[]): void {
+  const has = new Set(held);
+  for (const { token, assignment } of session.held.values())
+    if (assignment !== undefined && !has.has(token) && !session.outbox.includes(assignment))
+      session.outbox.push(assignment);
 }

@@ -35,9 +35,11 @@ const AUTHENTICATE = {
   text: `select id, name, worker_group, slots, capabilities, state, lease_ms from worker_incarnation
           where id = $1 and credential_hash = $2 and state <> 'dead' and revoked_at is null and lease_until > clock_timestamp()`,
 };
+/** Locks: the incarnation FOR UPDATE, against bindings: those under way are committed before it, and those after it find it draining. */
 const DRAIN = {
   name: 'worker-drain',
-  text: "update worker_incarnation set state = 'draining' where id = $1 and state = 'live'",
+  text: `with held as (select id from worker_incarnation where id = $1 and state = 'live' for update)
+         update worker_incarnation w set state = 'draining' from held where w.id = held.id`,
 };
 
 /**

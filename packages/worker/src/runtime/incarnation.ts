@@ -85,6 +85,11 @@ export class Incarnation {
     return this.#desk.runningCount;
   }
 
+  /** Nothing will be assigned to it any more; see `Polling`. */
+  get isDrainKnown(): boolean {
+    return this.#polling.isDrainKnown;
+  }
+
   /** Takes no new tasks from now on, and tells the server so. */
   startDraining(): void {
     this.#polling.startDraining();

@@ -37,7 +37,8 @@ export async function renewLoop(
     const sentAt = clock.now();
     const said = [...progress.values()];
     progress.clear();
-    const timeoutMs = Math.max(100, Math.min(renewEveryMs, lease.leftMs()));
+    // Half an interval: within the lease there is time to ask a second server, and a third.
+    const timeoutMs = Math.max(100, Math.min(renewEveryMs / 2, lease.leftMs()));
     const request = { held: tokens.heldTokens(), ...(said.length === 0 ? {} : { progress: said }) };
     const outcome = await gateway.renew(request, timeoutMs);
     if (signal.aborted) return;
@@ -61,6 +62,8 @@ export async function renewLoop(
 export interface Polling {
   /** From now on the polls say so, also the one that is open. */
   startDraining(): void;
+  /** A server has heard that this worker drains, and handed over what was bound to it before: nothing comes any more. */
+  readonly isDrainKnown: boolean;
   /** The open poll ends, and there is no other. */
   stop(): void;
 }
@@ -76,6 +79,7 @@ export function startPolling(
 ): Polling {
   const { clock, random, gateway, tokens, desk, contact, signal } = context;
   let draining = drainingFromStart;
+  let drainKnown = false;
   let stopped = false;
   let controller = new AbortController();
 
@@ -83,7 +87,10 @@ export function startPolling(
     for (let failures = 0; !signal.aborted && !stopped;) {
       const open = controller;
       const sentAt = clock.now();
-      const outcome = await gateway.poll({ held: tokens.heldTokens(), waitMs: pollWaitMs, draining }, open.signal);
+      const saysSo = draining;
+      // The first that says it is answered at once: whoever drains waits for that.
+      const waitMs = saysSo && !drainKnown ? 0 : pollWaitMs;
+      const outcome = await gateway.poll({ held: tokens.heldTokens(), waitMs, draining }, open.signal);
       if (signal.aborted) return;
       if (outcome.kind === 'ok') {
         failures = 0;
@@ -91,6 +98,7 @@ export function startPolling(
         const { kill, assignments } = outcome.value;
         desk.kill(kill);
         accept(assignments);
+        drainKnown ||= saysSo;
         // A server that has nothing to hand out and yet answers at once must not be asked without a pause.
         if (assignments.length === 0 && clock.now() - sentAt < IDLE_POLL_MS) await sleep(clock, IDLE_POLL_MS, signal);
       } else if (!open.signal.aborted) {
@@ -102,6 +110,9 @@ export function startPolling(
 
   void loop();
   return {
+    get isDrainKnown() {
+      return drainKnown;
+    },
     startDraining() {
       if (draining) return;
       draining = true;

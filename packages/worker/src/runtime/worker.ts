@@ -41,6 +41,7 @@ interface Registered {
 const DEFAULT_DRAIN_MS = 30_000;
 const DEFAULT_POLL_WAIT_MS = 30_000;
 const DRAIN_LOOK_MS = 20;
+const DRAIN_KNOWN_WITHIN_MS = 5000;
 /** A server that forgets its workers at once must not be asked without a pause. */
 const SHORT_LIFE_MS = 1000;
 const REFUSALS_AT_START: readonly number[] = [400, 401, 403, 404, 422, 426];
@@ -135,8 +136,8 @@ export function createWorkerIn(surroundings: Surroundings): Worker {
   async function drain(graceMs = DEFAULT_DRAIN_MS): Promise<void> {
     draining = true;
     incarnation?.startDraining();
-    const until = clock.now() + graceMs;
-    while ((incarnation?.runningCount ?? 0) > 0 && clock.now() < until && !stopping.signal.aborted) {
+    const since = clock.now();
+    while (isBusy(incarnation, clock.now() - since) && clock.now() - since < graceMs && !stopping.signal.aborted) {
       await sleep(clock, DRAIN_LOOK_MS, stopping.signal);
     }
     await stop();
@@ -156,6 +157,12 @@ export function createWorkerIn(surroundings: Surroundings): Worker {
 
   const stop = (): Promise<void> => (stopped ??= shutDown());
   return { start, drain, stop, ended: ended.promise, events };
+}
+
+function isBusy(incarnation: Incarnation | undefined, drainingForMs: number): boolean {
+  if (incarnation === undefined) return false;
+  // What was bound to it a moment ago must still arrive; a server that does not answer is not waited for as long as a task is.
+  return incarnation.runningCount > 0 || (!incarnation.isDrainKnown && drainingForMs < DRAIN_KNOWN_WITHIN_MS);
 }
 
 /** Tries until it is registered or the worker is stopped (undefined). Throws when it is refused for good. */

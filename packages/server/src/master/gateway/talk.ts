@@ -5,7 +5,7 @@
 import { ApiError, pollRequest, registerRequest, renewRequest, reportRequest } from '@keelson/protocol';
 import type { PollResponse, RegisterResponse, RenewRequest, RenewResponse, ReportResponse } from '@keelson/protocol';
 import type { MasterContext } from '../context.ts';
-import { takeKills } from '../sessions.ts';
+import { resendAll, takeKills } from '../sessions.ts';
 import type { WorkerSession } from '../sessions.ts';
 import { parseToken } from '../token.ts';
 import type { GatewayDependencies } from './dependencies.ts';
@@ -41,20 +41,25 @@ export async function answerPollCall(
 ): Promise<PollResponse> {
   const request = parse(pollRequest, body);
   refuseWhenClosing(context);
+  const drains = request.draining && !session.drainNoted;
+  if (drains) await noteDraining(context, session);
   if (session.stale) await reconcile(context, session);
   if (!context.line.isAllEmpty()) context.wake.claims();
-  if (request.draining && !session.draining) noteDraining(context, session);
+  // It will not be here much longer: what it does not list goes out again, and the worker drops what it knows.
+  if (drains) resendAll(session, request.held);
   const answer = await answerPoll(context.clock, session, request, closed);
   if (answer.assignments.length === 0 && answer.kill.length === 0) refuseWhenClosing(context);
   return answer;
 }
 
-/** Other masters and people are to know it, too. A note that fails is made good by the lease: a worker that drains leaves soon. */
-function noteDraining({ store, log }: MasterContext, { incarnation }: WorkerSession): void {
-  log.info({ worker: incarnation.name, incarnation: incarnation.id }, 'a worker drains');
-  store.workers
-    .drain(incarnation.id)
-    .catch((error: unknown) => log.warn({ err: error, worker: incarnation.name }, 'its draining could not be noted'));
+/** When this is through no master binds anything to it any more, and what has been bound is seen by whoever reads now. */
+async function noteDraining({ store, log }: MasterContext, session: WorkerSession): Promise<void> {
+  const { name, id } = session.incarnation;
+  session.draining = true;
+  await store.workers.drain(id);
+  session.drainNoted = true;
+  session.stale = true;
+  log.info({ worker: name, incarnation: id }, 'a worker drains');
 }
 
 /** @param tries how often in a row the worker has sent reports in vain before */

@@ -75,8 +75,9 @@ export const WORKERS: Emulations = {
   *'worker-drain'(it, { worker_incarnation }, [incarnation]) {
     const isLive = (row: IncarnationRow): boolean => row.state === 'live';
     const found = it.byKey(worker_incarnation, id(incarnation));
-    if (found !== undefined && isLive(found.row))
-      yield* it.update(found, (row) => ({ ...row, state: 'draining' }), isLive);
+    if (found === undefined || !isLive(found.row)) return [];
+    if ((yield* it.lock(found, 'update', 'wait', isLive)) === undefined) return [];
+    yield* it.update(found, (row) => ({ ...row, state: 'draining' }));
     return [];
   },
 
