@@ -65,9 +65,12 @@ export const registerResponse = z.strictObject({
 });
 export type RegisterResponse = z.infer<typeof registerResponse>;
 
+/** More than any worker can hold: slots, and the subtasks that wait for one. */
+const heldTokens = z.array(token).max(50_000);
+
 export const renewRequest = z.strictObject({
   /** Tokens that the worker holds: received, and their end not yet acknowledged. */
-  held: z.array(token),
+  held: heldTokens,
   /** What processors said of their progress since the last renewal. */
   progress: z
     .array(z.strictObject({ token, fraction: z.number().min(0).max(1), message: z.string().max(500).optional() }))
@@ -204,16 +207,19 @@ export const assignment = z.strictObject({
 });
 export type Assignment = z.infer<typeof assignment>;
 
-/** Answered after the reports' transaction is committed; carries the next tasks where there are some. */
+/** Answered after what was reported is committed; carries the next tasks where there are some. */
 export const reportResponse = z.strictObject({
-  /** Reports with these tokens are settled, applied or not: the worker may forget them. */
+  /**
+   * The reports of this request under these tokens are settled, starts among them, applied or not: the worker may forget these reports.
+   * A token whose start is acknowledged is held until its end is.
+   */
   acknowledged: z.array(token),
   assignments: z.array(assignment),
 });
 export type ReportResponse = z.infer<typeof reportResponse>;
 
 export const pollRequest = z.strictObject({
-  held: z.array(token),
+  held: heldTokens,
   /** How long the gateway may hold the request open when there is nothing to say. */
   waitMs: z.int().min(0).max(60_000),
   /** True: hand out no new task. */

@@ -5,7 +5,7 @@ import type { MasterMetrics } from './master/metrics.ts';
 
 type ByRule = 'sweeperRedrives' | 'sweeperFindings';
 
-const HELP: Readonly<Record<Exclude<keyof MasterMetrics, ByRule>, [name: string, help: string]>> = {
+const HELP: Readonly<Record<Exclude<keyof MasterMetrics, ByRule | 'callsRefused'>, [name: string, help: string]>> = {
   steps: ['keelson_steps_total', 'Decision transactions committed'],
   stepRetries: ['keelson_step_retries_total', 'Decision transactions that were run again'],
   stepFailures: ['keelson_step_failures_total', 'Decisions that could not be applied'],
@@ -28,6 +28,8 @@ const BY_RULE: Readonly<Record<ByRule, [name: string, help: string]>> = {
   ],
 };
 
+const CALLS_REFUSED = ['keelson_worker_calls_refused_total', 'Calls of workers that were refused, by code'] as const;
+
 /** Shows a master's counters in the metrics of its process. */
 export function registerMasterMetrics(registry: Registry, metrics: MasterMetrics): void {
   for (const [key, [name, help]] of Object.entries(HELP) as [keyof typeof HELP, [string, string]][]) {
@@ -42,6 +44,18 @@ export function registerMasterMetrics(registry: Registry, metrics: MasterMetrics
     });
     registry.registerMetric(counter);
   }
+  const [name, help] = CALLS_REFUSED;
+  const refused = new Counter({
+    name,
+    help,
+    labelNames: ['code'],
+    registers: [],
+    collect() {
+      this.reset();
+      for (const [code, count] of Object.entries(metrics.callsRefused)) this.inc({ code }, count);
+    },
+  });
+  registry.registerMetric(refused);
   for (const [key, [name, help]] of Object.entries(BY_RULE) as [ByRule, [string, string]][]) {
     const counter = new Counter({
       name,

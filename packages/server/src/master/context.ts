@@ -1,6 +1,7 @@
 import type { Clock, Random, Reason } from '@keelson/core';
 import type { BoundAttempt, MasterStore, Signals } from '@keelson/store';
 import type { Logger } from 'pino';
+import type { Complaints } from './complaints.ts';
 import type { Line } from './line.ts';
 import type { MasterMetrics } from './metrics.ts';
 import type { Plans } from './plans.ts';
@@ -17,6 +18,8 @@ export interface MasterContext {
   readonly sessions: Sessions;
   readonly line: Line;
   readonly metrics: MasterMetrics;
+  /** What callers do wrong, said once. */
+  readonly complaints: Complaints;
   /** Ends an attempt whose input cannot be rendered: it fails without having run. */
   refuse(attempt: BoundAttempt, reason: Reason): void;
   /** The attempt's end was reported and is being applied: the worker is done with it, whatever the database says yet. */

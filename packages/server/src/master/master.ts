@@ -1,17 +1,18 @@
 import { within } from '@keelson/core';
 import type { Clock, Random } from '@keelson/core';
 import { systemClock, systemRandom } from '@keelson/core/system';
-import type { MasterStore, Signals, StartedAttempt, WorkerContact } from '@keelson/store';
+import type { MasterStore, Signals, WorkerContact } from '@keelson/store';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
-import { createBatcher } from '@keelson/store';
 import { startClaims } from './claims.ts';
 import { startCommands } from './commands.ts';
+import { createComplaints } from './complaints.ts';
 import type { MasterContext } from './context.ts';
 import { createDeliveries } from './deliveries.ts';
 import { startDue } from './due.ts';
 import { failedBeforeStart } from './handover.ts';
 import type { GatewayDependencies } from './gateway/dependencies.ts';
+import { createBounds } from './gateway/bounds.ts';
 import { gatewayRoutes } from './gateway/routes.ts';
 import { startKills } from './kills.ts';
 import { createLine, noteReady } from './line.ts';
@@ -22,6 +23,7 @@ import { createRenewals } from './renewals.ts';
 import { createReports } from './reports.ts';
 import type { Reports } from './reports.ts';
 import { createSessions } from './sessions.ts';
+import { createStarts } from './starts.ts';
 import { startSweeper } from './sweeper.ts';
 import type { WakeableLoop } from './wakeable.ts';
 
@@ -65,6 +67,7 @@ export function startMaster(dependencies: MasterDependencies): Master {
     plans: createPlans(store.definitions),
     line: createLine(),
     metrics: newMasterMetrics(),
+    complaints: createComplaints(log, clock),
     wake: { claims: () => parts.claims?.wake(), due: () => parts.due?.wake() },
     closing: () => closing,
     gateways: [],
@@ -72,7 +75,7 @@ export function startMaster(dependencies: MasterDependencies): Master {
     refuse: (attempt, reason) => void parts.reports?.submit(failedBeforeStart(attempt, reason)),
   };
   const reports = (parts.reports = createReports(context));
-  const started = createBatcher<StartedAttempt>(500, 1, (batch) => noteStarted(context, batch), clock);
+  const started = createStarts(context);
   const commands = startCommands(context, reports.handover);
   const claims = (parts.claims = startClaims(context, reports.handover));
   const due = (parts.due = startDue(context));
@@ -84,6 +87,7 @@ export function startMaster(dependencies: MasterDependencies): Master {
     context,
     reports,
     started,
+    bounds: createBounds(clock),
     renewals: createRenewals(store.workers, clock),
   };
 
@@ -123,14 +127,4 @@ function contactsOf({ sessions, clock }: MasterContext): Map<string, WorkerConta
     contacts.set(incarnation.id, { agoMs: Math.round(now - calledAt), ...(load === undefined ? {} : { load }) });
   }
   return contacts;
-}
-
-async function noteStarted({ store, wake, log }: MasterContext, batch: readonly StartedAttempt[]): Promise<void> {
-  try {
-    await store.engine.started(batch);
-    if (batch.some(({ timeout }) => timeout !== undefined)) wake.due();
-  } catch (error) {
-    // The end report says when it started too; until then the task shows as dispatched.
-    log.warn({ err: error, attempts: batch.length }, 'starts could not be noted');
-  }
 }

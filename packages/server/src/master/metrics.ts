@@ -8,6 +8,8 @@ export interface MasterMetrics {
   attemptsEnded: number;
   reportsSettled: number;
   reportsRefused: number;
+  /** By code: calls of workers that were refused. */
+  readonly callsRefused: Record<string, number>;
   leasesExpired: number;
   /** By rule: what was mended. */
   readonly sweeperRedrives: Record<string, number>;
@@ -25,6 +27,7 @@ export function newMasterMetrics(): MasterMetrics {
     attemptsEnded: 0,
     reportsSettled: 0,
     reportsRefused: 0,
+    callsRefused: {},
     leasesExpired: 0,
     sweeperRedrives: {},
     sweeperFindings: {},

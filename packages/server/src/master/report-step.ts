@@ -1,6 +1,6 @@
 import { firstDemand, sleep } from '@keelson/core';
 import type { Reason } from '@keelson/core';
-import { outcomeOf } from '@keelson/store';
+import { outcomeOf, sqlState } from '@keelson/store';
 import type { ReportedEnd, StepInput, TaskKey } from '@keelson/store';
 import type { MasterContext } from './context.ts';
 import type { Handover } from './handover.ts';
@@ -9,10 +9,16 @@ import { stepAndFollow } from './outcome.ts';
 /** Another transaction holds the instance: it is over in about this time. */
 const POSTPONE_MS = 2;
 const RETRY_MS = { first: 20, most: 1000 };
+/** Characters of outputs and artifacts in one step: it holds its locks for as long as it takes to write them. */
+const MOST_STEP_SIZE = 4 * 1024 * 1024;
+/** A report whose step alone does not end in time so often will not at the next try either. */
+const SLOW_TRIES = 3;
 
 export interface PendingReport {
   readonly report: ReportedEnd;
   readonly receivedAt: number;
+  /** Characters that it adds to a step. */
+  readonly size: number;
   readonly settle: () => void;
   readonly settled: Promise<void>;
 }
@@ -26,19 +32,62 @@ export interface ReportDesk {
   again(entries: readonly PendingReport[]): void;
 }
 
+/** One step after the other, none of them larger than a step may be. Never rejects. */
+export async function applyInParts(desk: ReportDesk, batch: readonly PendingReport[]): Promise<void> {
+  for (const part of inParts(batch)) await applyReports(desk, part);
+}
+
+function inParts(batch: readonly PendingReport[]): PendingReport[][] {
+  const parts: PendingReport[][] = [];
+  let left = 0;
+  for (const entry of batch) {
+    const part = parts.at(-1);
+    if (part === undefined || entry.size > left) {
+      parts.push([entry]);
+      left = MOST_STEP_SIZE - entry.size;
+    } else {
+      part.push(entry);
+      left -= entry.size;
+    }
+  }
+  return parts;
+}
+
 /**
  * From reports to a committed decision. What could not be applied is tried again for as long as the database says that this may help; what
  * the core or the schema refuses becomes a command, which counts its tries and is parked in the end. Never rejects.
  */
 export function applyReports(desk: ReportDesk, batch: readonly PendingReport[]): Promise<void> {
+  let slowTries = 0;
   return untilDone(desk, 'a step is run again', async () => {
     try {
       await step(desk, batch);
     } catch (error) {
-      if (outcomeOf(error) !== 'application') throw error;
+      if (outcomeOf(error) === 'application') return isolate(desk, batch, error);
+      if (!tookTooLong(error)) throw error;
+      slowTries++;
+      if (batch.length > 1) return inHalves(desk, batch, error);
+      if (slowTries < SLOW_TRIES) throw error;
       await isolate(desk, batch, error);
     }
   });
+}
+
+/** Statement timeout, transaction timeout, and what the server has no memory or disk for. */
+const TOO_LONG = /^(57014|25P04|53200|54000|53400)$/;
+
+function tookTooLong(error: unknown): boolean {
+  return TOO_LONG.test(sqlState(error) ?? '');
+}
+
+/** What is too much at once may not be too much in two steps. */
+async function inHalves(desk: ReportDesk, batch: readonly PendingReport[], error: unknown): Promise<void> {
+  const { metrics, log } = desk.context;
+  metrics.stepRetries++;
+  log.warn({ err: error, reports: batch.length }, 'a step did not end in time; its reports go in two halves');
+  const middle = Math.ceil(batch.length / 2);
+  await applyReports(desk, batch.slice(0, middle));
+  await applyReports(desk, batch.slice(middle));
 }
 
 async function untilDone({ context }: ReportDesk, message: string, work: () => Promise<void>): Promise<void> {

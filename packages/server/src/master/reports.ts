@@ -3,7 +3,7 @@ import type { ReportedEnd } from '@keelson/store';
 import type { MasterContext } from './context.ts';
 import { createHandover } from './handover.ts';
 import type { Handover } from './handover.ts';
-import { applyReports, keepAsCommands } from './report-step.ts';
+import { applyInParts, keepAsCommands } from './report-step.ts';
 import type { PendingReport, ReportDesk } from './report-step.ts';
 
 const MOST_REPORTS = 500;
@@ -41,7 +41,7 @@ export function createReports(context: MasterContext): Reports {
   const batcher = createBatcher<PendingReport>(
     MOST_REPORTS,
     LANES,
-    (batch) => applyReports(desk, batch),
+    (batch) => applyInParts(desk, batch),
     context.clock,
   );
   const desk: ReportDesk = { context, handover, settle, again };
@@ -51,7 +51,13 @@ export function createReports(context: MasterContext): Reports {
       const known = pending.get(report.attemptId);
       if (known !== undefined && known.report.nonce === report.nonce) return known.settled;
       const { promise, resolve } = Promise.withResolvers<void>();
-      const entry: PendingReport = { report, receivedAt: context.clock.now(), settle: resolve, settled: promise };
+      const entry = {
+        report,
+        receivedAt: context.clock.now(),
+        size: sizeOf(report),
+        settle: resolve,
+        settled: promise,
+      };
       pending.set(report.attemptId, entry);
       // The worker is done with it, whatever the database says yet: its slot can be promised to the very step that applies this.
       context.sessions.release(report.incarnationId, report.attemptId);
@@ -63,4 +69,10 @@ export function createReports(context: MasterContext): Reports {
     handover,
     idle: batcher.idle,
   };
+}
+
+/** What a report adds to a step, roughly, in characters: beside these it is small. */
+function sizeOf({ outputs, artifacts }: ReportedEnd): number {
+  if (outputs === undefined && artifacts === undefined) return 0;
+  return JSON.stringify([outputs, artifacts]).length;
 }

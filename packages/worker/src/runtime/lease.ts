@@ -36,7 +36,7 @@ export function watchLease(
   let released = false;
   let cancel: (() => void) | undefined;
 
-  const slackMs = (): number => Math.min(500, length / 20);
+  const slackMs = (): number => Math.min(500, length / 8);
   const graceMs = (): number => Math.min(killGraceMs, length / 4);
   const leftMs = (): number => endsAt - slackMs() - graceMs() - clock.now();
 

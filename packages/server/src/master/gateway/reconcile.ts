@@ -43,6 +43,9 @@ async function readActive(context: MasterContext, session: WorkerSession): Promi
   const active = await context.store.engine.activeOf([session.incarnation.id]);
   const current = new Set(active.map(({ attemptId }) => attemptId));
   for (const [id, { since }] of session.held) if (!current.has(id) && since < asked) session.held.delete(id);
+  const { outbox, held } = session;
+  // What has ended or was parked while its assignment waited here is not to be started any more.
+  outbox.splice(0, outbox.length, ...outbox.filter(({ fencingToken }) => held.has(fencingToken)));
   return active.filter(({ attemptId }) => !context.isEnding(attemptId));
 }
 

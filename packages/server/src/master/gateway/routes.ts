@@ -1,25 +1,26 @@
-import {
-  blobRef,
-  ApiError,
-  makeProblem,
-  PROBLEM_MEDIA_TYPE,
-  SPOKEN_PROTOCOLS,
-  WORKER_HEADERS,
-} from '@keelson/protocol';
+import { blobRef, ApiError, SPOKEN_PROTOCOLS, WORKER_HEADERS } from '@keelson/protocol';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import type { MasterContext } from '../context.ts';
 import type { WorkerSession } from '../sessions.ts';
-import { parseToken } from '../token.ts';
 import { sessionOf } from './authenticate.ts';
+import { bytesOf, collect, unlessStalled, upTo } from './body.ts';
 import type { GatewayDependencies } from './dependencies.ts';
+import { logToken, MOST_LOG_BYTES } from './own-log.ts';
 import { parse } from './parse.ts';
+import { sendProblem } from './refusals.ts';
 import { checkJoinToken } from './register.ts';
 import { answerLeave, answerPollCall, answerRegister, answerRenew, answerReportCall } from './talk.ts';
 
 const MEBIBYTE = 1024 * 1024;
 /** Outputs are 64 KiB each and ride on reports; logs go by pieces; only blobs are large, and they are streamed. */
-const BODY_LIMIT = { report: 64 * MEBIBYTE, log: 2 * MEBIBYTE, other: MEBIBYTE };
+const BODY_LIMIT = {
+  report: 64 * MEBIBYTE,
+  held: 16 * MEBIBYTE,
+  log: 2 * MEBIBYTE,
+  other: MEBIBYTE,
+  blob: 16 * 1024 * MEBIBYTE,
+};
 
 /** The worker protocol, to be registered under `/worker/v1`. Every route but `register` takes the incarnation's credential. */
 export async function gatewayRoutes(app: FastifyInstance, dependencies: GatewayDependencies): Promise<void> {
@@ -27,7 +28,7 @@ export async function gatewayRoutes(app: FastifyInstance, dependencies: GatewayD
   app.setErrorHandler((error, request, reply) => sendProblem(context, error, request, reply));
   app.removeContentTypeParser('application/octet-stream');
   app.addContentTypeParser('application/octet-stream', (_request, payload, done) => done(null, payload));
-  authenticateWorkers(app, context);
+  authenticateWorkers(app, dependencies);
   talkRoutes(app, dependencies);
   byteRoutes(app, context);
 }
@@ -47,7 +48,7 @@ declare module 'fastify' {
 const gateway = { gateway: 'credential' } as const;
 
 /** Before anything of the body is read. A route that does not say who may call it answers nobody. */
-function authenticateWorkers(app: FastifyInstance, context: MasterContext): void {
+function authenticateWorkers(app: FastifyInstance, { context, bounds }: GatewayDependencies): void {
   app.decorateRequest('workerSession', null);
   app.decorateRequest('joinToken', null);
   app.addHook('onRequest', async (request, reply) => {
@@ -55,8 +56,20 @@ function authenticateWorkers(app: FastifyInstance, context: MasterContext): void
     const wanted = request.routeOptions.config.gateway;
     if (wanted === 'join-token') return void (request.joinToken = await checkJoinToken(context, bearer(request)));
     if (wanted !== 'credential') throw new ApiError('forbidden', 'this route is not open to workers');
-    request.workerSession = await sessionOf(context, bearer(request));
+    const session = (request.workerSession = await sessionOf(context, bearer(request)));
+    // A renewal is never refused for what else its worker does.
+    if (request.routeOptions.url?.endsWith('/renew') === true) return;
+    reply.raw.once('close', bounds.admit(session, bytesInMemory(request)));
   });
+}
+
+/** What of its body the call may make this process hold; blobs are streamed. One that does not say its length may be as long as is allowed. */
+function bytesInMemory({ headers, routeOptions }: FastifyRequest): number {
+  if (routeOptions.bodyLimit === undefined || routeOptions.bodyLimit >= BODY_LIMIT.blob) return 0;
+  const said = headers['content-length'];
+  return headers['transfer-encoding'] === undefined
+    ? Math.min(Number(said ?? 0), routeOptions.bodyLimit)
+    : routeOptions.bodyLimit;
 }
 
 function bearer(request: FastifyRequest): string {
@@ -78,7 +91,7 @@ function talkRoutes(app: FastifyInstance, dependencies: GatewayDependencies): vo
     return answerRegister(dependencies, request.body, request.joinToken ?? undefined);
   });
 
-  app.post('/poll', { config: gateway, bodyLimit: BODY_LIMIT.report }, async (request, reply) => {
+  app.post('/poll', { config: gateway, bodyLimit: BODY_LIMIT.held }, async (request, reply) => {
     const closed = new AbortController();
     reply.raw.once('close', () => closed.abort());
     return answerPollCall(dependencies, callerOf(request), request.body, closed.signal);
@@ -88,7 +101,7 @@ function talkRoutes(app: FastifyInstance, dependencies: GatewayDependencies): vo
     answerReportCall(dependencies, callerOf(request), request.body, triesOf(request.headers[WORKER_HEADERS.tries])),
   );
 
-  app.post('/renew', { config: gateway, bodyLimit: BODY_LIMIT.report }, async (request, reply) => {
+  app.post('/renew', { config: gateway, bodyLimit: BODY_LIMIT.held }, async (request, reply) => {
     const session = callerOf(request);
     noteLoad(session, request.headers[WORKER_HEADERS.load]);
     tellServers(context, reply);
@@ -125,10 +138,11 @@ function byteRoutes(app: FastifyInstance, context: MasterContext): void {
   app.post('/log', { config: gateway, bodyLimit: BODY_LIMIT.log }, async (request, reply) => {
     const session = callerOf(request);
     const { token, offset } = parse(logQuery, request.query);
-    const parts = parseToken(token);
-    if (parts?.incarnationId !== session.incarnation.id)
-      throw new ApiError('forbidden', 'the token is not one of this worker');
+    const parts = await logToken(context, session, token);
+    if (parts === undefined) throw new ApiError('forbidden', 'the token is not one of this worker');
     const data = await collect(request.body, BODY_LIMIT.log);
+    if (offset + data.length > MOST_LOG_BYTES)
+      throw new ApiError('body-too-large', `the log of one attempt may have ${MOST_LOG_BYTES} bytes`);
     if (data.length > 0)
       await store.logs.append({ instanceId: parts.instanceId, attemptId: parts.attemptId, start: offset, data });
     return reply.code(204).send();
@@ -141,54 +155,10 @@ function byteRoutes(app: FastifyInstance, context: MasterContext): void {
     return reply.type('application/octet-stream').send(content);
   });
 
-  app.put('/blobs/:sha256', { config: gateway, bodyLimit: Number.MAX_SAFE_INTEGER }, async (request, reply) => {
+  app.put('/blobs/:sha256', { config: gateway, bodyLimit: BODY_LIMIT.blob }, async (request, reply) => {
     const { sha256 } = parse(blobParams, request.params);
-    await store.blobs.put(sha256, bytesOf(request.body));
+    const content = unlessStalled(bytesOf(request.body), (error) => request.raw.destroy(error));
+    await store.blobs.put(sha256, upTo(content, BODY_LIMIT.blob));
     return reply.code(204).send();
   });
-}
-
-function bytesOf(body: unknown): AsyncIterable<Uint8Array> {
-  if (typeof body === 'object' && body !== null && Symbol.asyncIterator in body)
-    return body as AsyncIterable<Uint8Array>;
-  throw new ApiError('unsupported-media-type', 'send application/octet-stream');
-}
-
-async function collect(body: unknown, limit: number): Promise<Buffer> {
-  const chunks: Uint8Array[] = [];
-  let size = 0;
-  for await (const chunk of bytesOf(body)) {
-    size += chunk.length;
-    if (size > limit) throw new ApiError('body-too-large', `at most ${limit} bytes`);
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks);
-}
-
-/** Codes of Fastify's own refusals → ours. */
-const REFUSALS: Readonly<Record<number, 'malformed-body' | 'body-too-large' | 'unsupported-media-type'>> = {
-  400: 'malformed-body',
-  413: 'body-too-large',
-  415: 'unsupported-media-type',
-};
-
-function sendProblem(
-  context: MasterContext,
-  error: unknown,
-  request: FastifyRequest,
-  reply: FastifyReply,
-): FastifyReply {
-  if (error instanceof ApiError) return reply.code(error.status).type(PROBLEM_MEDIA_TYPE).send(error.problem);
-  const status = error instanceof Error && 'statusCode' in error ? Number(error.statusCode) : 500;
-  const refusal = REFUSALS[status];
-  if (refusal !== undefined)
-    return reply
-      .code(status)
-      .type(PROBLEM_MEDIA_TYPE)
-      .send(makeProblem(refusal, error instanceof Error ? error.message : undefined));
-  context.log.error({ err: error, errorId: request.id, route: request.routeOptions.url }, 'a worker request failed');
-  return reply
-    .code(500)
-    .type(PROBLEM_MEDIA_TYPE)
-    .send(makeProblem('internal', undefined, { errorId: request.id }));
 }

@@ -64,12 +64,18 @@ async function noteDraining({ store, log }: MasterContext, session: WorkerSessio
 
 /** @param tries how often in a row the worker has sent reports in vain before */
 export async function answerReportCall(
-  { context, reports, started }: GatewayDependencies,
+  { context, reports, started, bounds }: GatewayDependencies,
   session: WorkerSession,
   body: unknown,
   tries = 0,
 ): Promise<ReportResponse> {
-  return answerReports({ context, reports, started, tries }, session, parse(reportRequest, body));
+  const request = parse(reportRequest, body);
+  const settled = bounds.admitEnds(session, request.reports.length);
+  try {
+    return await answerReports({ context, reports, started, tries }, session, request);
+  } finally {
+    settled();
+  }
 }
 
 export async function answerRenew(
