@@ -76,6 +76,35 @@ test('show: the tree, params, reason and outputs', async (context) => {
   assert.match(terminal.out(), /\nextract\n {2}outputs:\n {4}rows = 3\n {2}artifact: a\.csv {2}2\.0 KiB\n$/);
 });
 
+test('show: what was parked, and why', async (context) => {
+  const api = await testApi(context, {
+    'GET instances/*': () =>
+      sampleDetail([], {
+        state: 'failed',
+        endedAt: '2026-01-01T00:00:09Z',
+        reason: { code: 'command-parked', message: 'a command could not be applied 5 times: boom' },
+      }),
+    'GET instances/*/command-errors': () => ({
+      items: [
+        {
+          commandId: '12',
+          kind: 'start',
+          payload: { x: 1 },
+          tries: 5,
+          error: 'boom',
+          parkedAt: '2026-01-01T00:00:09Z',
+        },
+      ],
+    }),
+  });
+  const terminal = testTerminal({ env: api.env });
+  assert.equal(await runCli(['show', '7'], terminal), 0);
+  assert.match(
+    terminal.out(),
+    /\nparked: start \(command 12\), tried 5 times.*\n {2}error: boom\n {2}payload: \{"x":1\}\n$/,
+  );
+});
+
 test('logs: all parts of it, octet for octet; what is lost is said', async (context) => {
   const bytes = [Buffer.from([0x61, 0xff, 0x00]), Buffer.from('zz')];
   const api = await testApi(context, {

@@ -50,7 +50,20 @@ async function show(terminal: Terminal, id: string, options: ShowOptions): Promi
   const detail = await client.getInstance(id);
   if (json) return printJson(terminal, detail);
   const outputs = await outputsOf(client, detail);
-  printLines(terminal, instanceLines(detail, outputs, { all: options.all === true, terminal }));
+  const lines = instanceLines(detail, outputs, { all: options.all === true, terminal });
+  printLines(terminal, [...lines, ...(await parkedLines(client, detail))]);
+}
+
+/** The steps that were given up, of an instance that was failed for them. */
+async function parkedLines(client: KeelsonClient, { id, reason }: InstanceDetail): Promise<string[]> {
+  if (reason?.code !== 'command-parked') return [];
+  const { items } = await client.getCommandErrors(id);
+  return items.flatMap(({ commandId, kind, tries, error, parkedAt, payload }) => [
+    '',
+    `parked: ${kind} (command ${commandId}), tried ${tries} times, given up ${localTime(parkedAt)}`,
+    `  error: ${plain(error)}`,
+    `  payload: ${plain(JSON.stringify(payload)).slice(0, 500)}`,
+  ]);
 }
 
 async function outputsOf(client: KeelsonClient, { id, tasks }: InstanceDetail): Promise<TaskInstanceDetail[]> {

@@ -65,6 +65,7 @@ const ROUTES: Readonly<Record<string, Route>> = {
   'GET instances/*': { response: instanceDetail },
   'GET instances/*/tasks/*': { response: taskInstanceDetail },
   'GET instances/*/why': { response: why },
+  'GET instances/*/command-errors': {},
   'GET instances/*/events': {},
   'POST instances/*/stop': { response: stopResponse },
   'GET task-instances/*/log': {},
