@@ -55,6 +55,7 @@ export { actionsOf, compileWorkflow } from './definition/plan.ts';
 export type { TaskTypeLike, TaskTypes } from './definition/task-type-like.ts';
 
 export type {
+  BroadcastFacts,
   CommandFacts,
   TaskExplanation,
   TaskFacts,

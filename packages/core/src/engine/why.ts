@@ -28,7 +28,32 @@ export interface WaitFacts {
   readonly groups: Readonly<Record<string, readonly WorkerFacts[]>>;
 }
 
+/** A broadcast whose subtasks are under way. */
+export interface BroadcastFacts {
+  readonly task: string;
+  readonly state: 'running';
+  readonly since: string;
+  readonly broadcast: {
+    readonly total: number;
+    /** Bound to their workers, and not handed over yet. */
+    readonly waiting: number;
+    readonly succeeded: number;
+    readonly failed: number;
+    readonly lost: number;
+    /** Places for subtasks at once. */
+    readonly parallel: number;
+  };
+  /** Of the subtasks that were handed over and have not ended. */
+  readonly holders: readonly {
+    readonly worker: string;
+    readonly state: 'dispatched' | 'running';
+    readonly killReason: 'stop' | 'timeout' | null;
+    readonly leaseUntil: string;
+  }[];
+}
+
 export type TaskFacts =
+  | BroadcastFacts
   | { readonly task: string; readonly state: 'waiting'; readonly unmet: readonly UnmetNeed[] }
   | {
       readonly task: string;
@@ -98,6 +123,7 @@ export type WaitCode =
   | 'about-to-start'
   | 'dispatched'
   | 'running'
+  | 'broadcast-running'
   | 'stopping'
   | 'worker-lost'
   | 'command-waiting'
@@ -151,7 +177,7 @@ interface Words {
 }
 
 type WaitWords = Words & { readonly code: WaitCode };
-type Of<State extends TaskState> = Extract<TaskFacts, { readonly state: State }>;
+type Of<State extends TaskState> = Exclude<Extract<TaskFacts, { readonly state: State }>, BroadcastFacts>;
 
 function explainTask(facts: WaitFacts, task: TaskFacts): Words {
   switch (task.state) {
@@ -163,7 +189,7 @@ function explainTask(facts: WaitFacts, task: TaskFacts): Words {
       return held(facts) ?? inLine(facts, task);
     case 'dispatched':
     case 'running':
-      return withWorker(facts, task);
+      return 'broadcast' in task ? broadcasting(facts, task) : withWorker(facts, task);
     default:
       return {
         code: task.reason?.code ?? task.state,
@@ -274,6 +300,33 @@ function inLine(facts: WaitFacts, { group, capability, position, since }: Of<'re
     message: `ready for ${ago(facts, since)}, position ${position} in line; ${free}`,
     details,
   };
+}
+
+function broadcasting(facts: WaitFacts, { since, broadcast, holders }: BroadcastFacts): WaitWords {
+  const { total, waiting, succeeded, failed, lost, parallel } = broadcast;
+  const said = [`${succeeded} of ${total} subtasks have succeeded`];
+  if (failed > 0) said.push(`${failed} failed`);
+  if (lost > 0) said.push(`${lost} lost`);
+  if (holders.length > 0) said.push(`${holders.length} at ${namesOf(holders)}`);
+  if (waiting > 0) said.push(`${waiting} wait${waiting === 1 ? 's' : ''} for one of ${parallel} places`);
+  const gone = holders.filter(({ leaseUntil }) => Date.parse(leaseUntil) <= Date.parse(facts.now));
+  if (gone.length > 0) said.push(`${namesOf(gone)} do${gone.length === 1 ? 'es' : ''} not renew the lease`);
+  const stopping = holders.filter(({ killReason }) => killReason !== null);
+  if (stopping.length > 0) said.push(`${stopping.length} asked to end`);
+  const message = `broadcast for ${ago(facts, since)}: ${said.join(', ')}`;
+  return {
+    code: 'broadcast-running',
+    message,
+    details: { ...broadcast, workers: holders.map(({ worker }) => worker) },
+  };
+}
+
+function namesOf(holders: BroadcastFacts['holders']): string {
+  const more = holders.length > NAMED ? ` and ${holders.length - NAMED} more` : '';
+  return `${holders
+    .slice(0, NAMED)
+    .map(({ worker }) => worker)
+    .join(', ')}${more}`;
 }
 
 function withWorker(

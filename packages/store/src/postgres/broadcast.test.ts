@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { TestContext } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
-import { compileWorkflow, decide, runContext } from '@keelson/core';
+import { compileWorkflow, decide, explain, runContext } from '@keelson/core';
 import type { BroadcastDefinition, QueuedTask, TaskDefinition } from '@keelson/core';
 import { taskOf } from '@keelson/core/testing';
 import pg from 'pg';
@@ -11,6 +11,7 @@ import { addWorker, namedWorkflow, openWorld } from '../testing/world.ts';
 import { createEngine } from './engine.ts';
 import { createInstances } from './instances.ts';
 import { createTimers } from './timers.ts';
+import { createWhy } from './why.ts';
 import { createWorkers } from './workers.ts';
 
 const STEP = { uses: 'shell', with: {}, env: {} };
@@ -50,7 +51,13 @@ async function house(t: TestContext, broadcast: Partial<BroadcastDefinition> = {
   const step = (reports: readonly ReportedEnd[], by: Engine = one): Promise<StepOutcome> =>
     by.step({ reports, demand: [], commandLimit: reports.length > 0 ? 0 : 100 }, mind);
   return {
-    ...{ world, one, other, workers, timers, step, mind, instances: createInstances(world.pool) },
+    world,
+    one,
+    workers,
+    timers,
+    step,
+    other,
+    instances: createInstances(world.pool),
     sql: world.sql,
     start: () => world.start(applied),
     commands: (by: Engine = one) => step([], by),
@@ -75,7 +82,15 @@ async function house(t: TestContext, broadcast: Partial<BroadcastDefinition> = {
 function ended(attempt: BoundAttempt, end: ReportedEnd['end'], more: Partial<ReportedEnd> = {}): ReportedEnd {
   const { instanceId, generation, task, attemptId, incarnationId, nonce } = attempt;
   return {
-    ...{ instanceId, generation, task, attemptId, incarnationId, nonce, end, startedAgoMs: 5, endedAgoMs: 1 },
+    instanceId,
+    generation,
+    task,
+    attemptId,
+    incarnationId,
+    nonce,
+    end,
+    startedAgoMs: 5,
+    endedAgoMs: 1,
     ...(end === 'failed' ? { reason: { code: 'exit-code', message: 'exit code 1' } } : {}),
     ...more,
   };
@@ -328,6 +343,24 @@ test('an instance that is given up leaves nothing of a broadcast behind', async 
   assert.deepEqual(await it.subtasks(id), ['w1 stopped', 'w2 stopped']);
   assert.deepEqual(await it.sql('select 1 from broadcast union all select 1 from active'), []);
   assert.equal(await it.state(id), 'stopped command-parked');
+});
+
+test('why says which workers a broadcast waits for, and what keeps the others', async (t) => {
+  const it = await house(t, { parallel: 2, maxFailed: 1 });
+  for (const name of ['w1', 'w2', 'w3']) await addWorker(it.world, name);
+  const id = await it.start();
+  const [first] = (await it.commands()).subtasks;
+  assert.ok(first !== undefined);
+  await it.step([ended(first, 'failed')]);
+  await it.sql("update worker_incarnation set lease_until = clock_timestamp() where name = 'w2'");
+  const facts = await createWhy(it.world.pool).facts(id);
+  assert.ok(facts !== undefined);
+  const [said] = explain(facts);
+  assert.equal(said?.code, 'broadcast-running');
+  assert.match(
+    said.message,
+    /^broadcast for \d+ s: 0 of 3 subtasks have succeeded, 1 failed, 2 at w2, w3, w2 does not renew the lease$/,
+  );
 });
 
 test('a step over tasks that are no broadcasts asks nothing about broadcasts', async (t) => {

@@ -1,4 +1,5 @@
 import type {
+  BroadcastFacts,
   CommandFacts,
   JsonObject,
   TaskFacts,
@@ -29,11 +30,12 @@ export function createWhy(pool: pg.Pool, definitions: DefinitionReader = definit
         const rows = await readTaskRows(client, { instanceId, generation: row.generation, outputs: false });
         const places = await readPlaces(client, instanceId);
         const holders = await readHolders(client, instanceId);
+        const fans = await readFans(client, instanceId, definition);
         const { id, state, reason } = summaryFrom(row);
         return {
           now: await readNow(client),
           instance: { id, state, policy: definition.concurrency.policy, reason },
-          tasks: taskFacts(definition, rows, rowlessOf(row), places, holders),
+          tasks: taskFacts(definition, rows, rowlessOf(row), places, holders, fans),
           commands: await readCommands(client, instanceId),
           parked: await readParked(client, instanceId),
           groups: await readGroups(client, [...new Set([...places.values()].map(({ worker_group }) => worker_group))]),
@@ -48,6 +50,7 @@ function taskFacts(
   rowless: Rowless,
   places: ReadonlyMap<string, Place>,
   holders: ReadonlyMap<string, Holder>,
+  fans: ReadonlyMap<string, BroadcastFacts>,
 ): TaskFacts[] {
   const stateOf = (task: string): TaskState => rows.get(task)?.state ?? rowless.state;
   return Object.values(definition.tasks).flatMap(({ id, needs }): TaskFacts[] => {
@@ -60,7 +63,7 @@ function taskFacts(
     }
     if (row === undefined)
       return [{ task: id, state: 'stopped', reason: rowless.reason, endedAt: rowless.endedAt ?? '' }];
-    const fact = rowFacts(row, places.get(id), holders.get(id));
+    const fact = fans.get(id) ?? rowFacts(row, places.get(id), holders.get(id));
     return fact === undefined ? [] : [fact];
   });
 }
@@ -134,6 +137,49 @@ async function readHolders(client: Queryable, instanceId: string): Promise<Map<s
     [instanceId],
   );
   return new Map(rows.map((row) => [row.task, row]));
+}
+
+interface FanRow {
+  readonly task: string;
+  readonly since: Date;
+  readonly total: number;
+  readonly waiting: number;
+  readonly succeeded: number;
+  readonly failed: number;
+  readonly lost: number;
+  readonly holders:
+    | {
+        readonly worker: string;
+        readonly state: 'dispatched' | 'running';
+        readonly killReason: 'stop' | 'timeout' | null;
+        readonly leaseUntil: string;
+      }[]
+    | null;
+}
+
+/** Broadcasts whose subtasks are under way, by task. */
+async function readFans(
+  client: Queryable,
+  instanceId: string,
+  { tasks }: WorkflowDefinition,
+): Promise<Map<string, BroadcastFacts>> {
+  if (!Object.values(tasks).some(({ broadcast }) => broadcast !== undefined)) return new Map();
+  const { rows } = await client.query<FanRow>(
+    `select b.task, b.since, b.total, b.waiting, b.succeeded, b.failed, b.lost, h.holders from broadcast b
+       left join lateral (
+         select jsonb_agg(jsonb_build_object('worker', w.name, 'state', a.state, 'killReason', a.kill_reason, 'leaseUntil', w.lease_until) order by a.subtask_index) as holders
+           from active a join worker_incarnation w on w.id = a.incarnation_id
+          where a.instance_id = b.instance_id and a.task = b.task and a.subtask <> 0 and a.state <> 'bound') h on true
+      where b.instance_id = $1 and b.phase = 'fan'`,
+    [instanceId],
+  );
+  return new Map(
+    rows.map(({ task, since, total, waiting, succeeded, failed, lost, holders }): [string, BroadcastFacts] => {
+      const parallel = tasks[task]?.broadcast?.parallel ?? total;
+      const broadcast = { total, waiting, succeeded, failed, lost, parallel };
+      return [task, { task, state: 'running', since: iso(since), broadcast, holders: holders ?? [] }];
+    }),
+  );
 }
 
 async function readNow(client: Queryable): Promise<string> {
