@@ -1,42 +1,50 @@
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { test } from 'node:test';
-import type { TestContext } from 'node:test';
-import { systemClock } from '@keelson/core/system';
-import { openGateway } from './client.ts';
+import { openServers } from './servers.ts';
 
-/** A server that answers what `status` says; without one it never answers. Resolves `asked` with the first request. */
-async function serve(t: TestContext, statuses: Readonly<Record<string, number>>) {
-  const asked = Promise.withResolvers<string>();
-  const server = createServer((request, response) => {
-    const call = request.url?.split('/').at(-1) ?? '';
-    asked.resolve(call);
-    const status = statuses[call];
-    if (status === undefined) return;
-    response.writeHead(status, { 'content-type': 'application/json' });
-    response.end(status === 200 ? JSON.stringify({ assignments: [], kill: [] }) : '{"code":"internal"}');
-  });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  t.after(() => {
-    server.close();
-    server.closeAllConnections();
-  });
-  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, asked: asked.promise };
-}
+test('a server that fails hands over to the next; one that is gone gives up the calls that wait for it', async (t) => {
+  const servers = openServers(['http://a:1', 'http://b:2/below/']);
+  t.after(() => servers.close());
+  const first = servers.current();
+  assert.deepEqual([first.name, first.path], ['http://a:1', '/worker/v1/']);
+  const waiting = first.gone();
+  servers.failed(first, 'refusing');
+  assert.equal(waiting.aborted, false, 'what is under way there may end there');
+  const second = servers.current();
+  assert.deepEqual([second.name, second.path], ['http://b:2', '/below/worker/v1/']);
+  servers.failed(first, 'gone');
+  assert.equal(waiting.aborted, true);
+  assert.equal(servers.current(), second, 'a late failure of another one changes nothing');
+  servers.failed(second, 'gone');
+  assert.equal(servers.current(), first);
+  assert.equal(first.gone().aborted, false, 'it gets another chance');
+});
 
-test('a poll does not stay with a server that the other calls have left, though it still answers', async (t) => {
-  const first = await serve(t, { renew: 500 });
-  const second = await serve(t, { poll: 200 });
-  const gateway = openGateway([first.url, second.url], systemClock);
-  t.after(() => gateway.close());
-  const own = gateway.as('1.secret', new AbortController().signal);
-  const poll = { held: [], waitMs: 600_000, draining: false };
-  const waiting = own.poll(poll, new AbortController().signal);
-  assert.equal(await first.asked, 'poll');
-  assert.equal((await own.renew({ held: [] }, 60_000)).kind, 'failed');
-  assert.equal((await waiting).kind, 'failed');
-  assert.equal((await own.poll(poll, new AbortController().signal)).kind, 'ok');
+test('servers that are named by a server are used until they are named no more; those given stay', async (t) => {
+  const servers = openServers(['http://a:1']);
+  t.after(() => servers.close());
+  const given = servers.current();
+  servers.learn(['http://b:2', ' http://a:1/', 'nonsense', 'ftp://c']);
+  servers.failed(given, 'gone');
+  assert.equal(servers.current().name, 'http://b:2');
+  servers.learn([]);
+  assert.equal(servers.current().name, 'http://b:2', 'in use, it stays for now');
+  servers.failed(servers.current(), 'gone');
+  servers.learn([]);
+  assert.equal(servers.current(), given);
+  servers.failed(given, 'gone');
+  assert.equal(servers.current(), given, 'there is no other');
+});
+
+test('the same server twice is one; none, or what is no URL, is refused without its password', async (t) => {
+  const servers = openServers(['http://a:1', 'http://a:1/']);
+  t.after(() => servers.close());
+  const one = servers.current();
+  servers.failed(one, 'gone');
+  assert.equal(servers.current(), one);
+  assert.throws(() => openServers([]), /at least one/);
+  assert.throws(
+    () => openServers(['ftp://u:secret@h']),
+    (error: Error) => /no http/.test(error.message) && !/secret/.test(error.message),
+  );
 });
