@@ -62,7 +62,7 @@ export async function register(
   const { name, group, slots, capabilities } = request;
   context.sessions.add({ id, name, group, slots, capabilities, state: 'live', leaseMs }, hashCredential(secret));
   context.log.info({ worker: name, group, slots, incarnation: id }, 'a worker joined');
-  if (namesake !== undefined) warnOfNamesake(context, request, namesake);
+  if (namesake !== undefined) sayNamesake(context, request, namesake);
   noteReady(context, group);
   context.wake.claims();
   return {
@@ -93,8 +93,9 @@ function sessionsNamed({ sessions, clock }: MasterContext, name: string): Worker
   return undefined;
 }
 
-function warnOfNamesake({ log }: MasterContext, { name, host, pid }: RegisterRequest, older: WorkerSession): void {
-  log.warn(
+function sayNamesake({ log }: MasterContext, { name, host, pid }: RegisterRequest, older: WorkerSession): void {
+  // A worker that was killed and started again does so, too: no warning here, but one in the log of the older, if there is one.
+  log.info(
     { worker: name, host, pid, older: older.incarnation.id },
     'a worker joined under the name of one whose lease still runs, and which gets no new tasks from now on: two workers need two names',
   );
