@@ -4,11 +4,13 @@ import { waitFor } from '../support/wait-for.ts';
 
 export interface Task extends LedgerTask {
   readonly needs?: readonly string[];
+  readonly if?: string;
   readonly retry?: { readonly max: number; readonly delay: string };
 }
 
 export interface Definition {
   readonly name: string;
+  readonly params?: object;
   readonly defaults?: object;
   readonly tasks: Readonly<Record<string, Task>>;
 }

@@ -14,7 +14,7 @@ import { startProxy } from '../../chaos/cluster/proxy.ts';
 import type { Proxy } from '../../chaos/cluster/proxy.ts';
 import { parseLedger } from '../../chaos/ledger/entry.ts';
 import type { Entry } from '../../chaos/ledger/entry.ts';
-import type { FailpointOrders } from '../../simulation/plants/failpoint.ts';
+import type { FailpointOrders, OrdersFile } from '../../simulation/plants/failpoint.ts';
 import type { Owner } from './dev-process.ts';
 
 const SECRET_KEY = Buffer.alloc(32, 7).toString('base64');
@@ -42,7 +42,7 @@ export interface WorkerNode {
 
 export interface Planted {
   readonly plant?: string | undefined;
-  readonly failpoints?: FailpointOrders | undefined;
+  readonly failpoints?: FailpointOrders | OrdersFile | undefined;
 }
 
 export interface ServerSpec extends Planted {
@@ -92,7 +92,7 @@ export async function openCluster(owner: Owner, databaseUrl: string): Promise<Cl
   const ledgerFile = join(folder, 'ledger');
   const target = { host: '127.0.0.1', port: Number(new URL(databaseUrl).port) };
 
-  const proxy = async (name: string, to: typeof target): Promise<Proxy> => {
+  const proxy = async (name: string, to: Address): Promise<Proxy> => {
     const made = await startProxy({ name, target: to });
     ends.push(made.close);
     return made;
@@ -107,58 +107,14 @@ export async function openCluster(owner: Owner, databaseUrl: string): Promise<Cl
     return process;
   };
 
+  const house: House = { folder, token, workerToken, databaseUrl, target, proxy, kept };
   return {
     folder,
     token,
     databaseUrl,
     rows: (sql, values = []) => rowsOf(databaseUrl, sql, values),
-    server: async ({ name, roles = ['api', 'master'], plant, failpoints }) => {
-      const database = await proxy(`${name} to the database`, target);
-      const through = new URL(databaseUrl);
-      through.host = `127.0.0.1:${database.port}`;
-      const listen = `127.0.0.1:${await freePort()}`;
-      const process = kept(
-        serverProcess({
-          name,
-          roles,
-          listen,
-          folder,
-          plant,
-          failpoints,
-          databaseUrl: through.href,
-          secretKey: SECRET_KEY,
-          blobs: undefined,
-          prefix: [],
-          clockFile: undefined,
-        }),
-      );
-      return serverNode({ name, url: `http://${listen}`, token, process, database });
-    },
-    worker: async ({ name, servers, slots = 4, plant, failpoints }) => {
-      const edges = new Map<string, Proxy>();
-      for (const server of servers)
-        edges.set(
-          server.name,
-          await proxy(`${name} to ${server.name}`, { host: '127.0.0.1', port: Number(new URL(server.url).port) }),
-        );
-      await mkdir(join(folder, name));
-      const process = kept(
-        workerProcess({
-          name,
-          kind: 'shell',
-          slots,
-          folder,
-          plant,
-          failpoints,
-          token: workerToken,
-          prefix: [],
-          servers: [...edges.values()].map(({ port }) => `http://127.0.0.1:${port}`),
-          dataDir: join(folder, name, 'data'),
-          drainSeconds: 10,
-        }),
-      );
-      return { name, process, servers: edges };
-    },
+    server: (spec) => makeServer(house, spec),
+    worker: (spec) => makeWorker(house, spec),
     ledger: async () => parseLedger(await readFile(ledgerFile, 'utf8').catch(() => '')),
     task: (seconds, exit) => ({
       run: `exec bash "$TASK_SCRIPT" ${seconds} ${exit?.code ?? 0} ${exit?.failures ?? 0}`,
@@ -167,6 +123,75 @@ export async function openCluster(owner: Owner, databaseUrl: string): Promise<Cl
     findings: async () =>
       (await checkDatabase(databaseUrl)).flatMap(({ name, rows }) => rows.map(({ message }) => `${name}: ${message}`)),
   };
+}
+
+interface Address {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** What the processes of a cluster have in common. */
+interface House {
+  readonly folder: string;
+  readonly token: string;
+  readonly workerToken: string;
+  readonly databaseUrl: string;
+  readonly target: Address;
+  proxy(name: string, to: Address): Promise<Proxy>;
+  /** Ends with the cluster. */
+  kept(process: ManagedProcess): ManagedProcess;
+}
+
+async function makeServer(house: House, spec: ServerSpec): Promise<ServerNode> {
+  const { folder, token, databaseUrl, target } = house;
+  const { name, roles = ['api', 'master'], plant, failpoints } = spec;
+  const database = await house.proxy(`${name} to the database`, target);
+  const through = new URL(databaseUrl);
+  through.host = `127.0.0.1:${database.port}`;
+  const listen = `127.0.0.1:${await freePort()}`;
+  const process = house.kept(
+    serverProcess({
+      name,
+      roles,
+      listen,
+      folder,
+      plant,
+      failpoints,
+      databaseUrl: through.href,
+      secretKey: SECRET_KEY,
+      blobs: undefined,
+      prefix: [],
+      clockFile: undefined,
+    }),
+  );
+  return serverNode({ name, url: `http://${listen}`, token, process, database });
+}
+
+async function makeWorker(house: House, spec: WorkerSpec): Promise<WorkerNode> {
+  const { folder, workerToken } = house;
+  const { name, servers, slots = 4, plant, failpoints } = spec;
+  const edges = new Map<string, Proxy>();
+  for (const server of servers) {
+    const to = { host: '127.0.0.1', port: Number(new URL(server.url).port) };
+    edges.set(server.name, await house.proxy(`${name} to ${server.name}`, to));
+  }
+  await mkdir(join(folder, name));
+  const process = house.kept(
+    workerProcess({
+      name,
+      kind: 'shell',
+      slots,
+      folder,
+      plant,
+      failpoints,
+      token: workerToken,
+      prefix: [],
+      servers: [...edges.values()].map(({ port }) => `http://127.0.0.1:${port}`),
+      dataDir: join(folder, name, 'data'),
+      drainSeconds: 10,
+    }),
+  );
+  return { name, process, servers: edges };
 }
 
 function serverNode(made: Pick<ServerNode, 'name' | 'url' | 'process' | 'database'> & { token: string }): ServerNode {

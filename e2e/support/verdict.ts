@@ -41,8 +41,6 @@ export function ledgerViolations(
       const next = inOrder[index + 1];
       if (next !== undefined && next.from.place < run.to.place) found.push(`${next.key} started while ${run.key} ran`);
     }
-    const succeeded = ofTask.filter(({ code }) => code === 0);
-    if (succeeded.length > 1) found.push(`${ofTask[0]?.key} succeeded ${succeeded.length} times`);
   }
   for (const run of runs)
     for (const need of needs[run.task] ?? []) {
@@ -51,6 +49,10 @@ export function ledgerViolations(
           other.instance === run.instance && other.task === need && other.code === 0 && other.to.place < run.from.place,
       );
       if (!met) found.push(`${run.key} started before ${need} had succeeded`);
+      const again = runs.find(
+        ({ instance, task, from }) => instance === run.instance && task === need && from.place > run.from.place,
+      );
+      if (again !== undefined) found.push(`${again.key} started after ${run.key}, which needs its task, had started`);
     }
   return found;
 }
@@ -83,8 +85,12 @@ export async function databaseViolations(cluster: Cluster, stopped: readonly str
   );
   const states = new Map(known.map(({ key, state }) => [String(key), String(state)]));
   for (const entry of await cluster.ledger()) {
-    if (entry.kind === 'S' && !states.has(runKey(entry)))
-      found.push(`${runKey(entry)} ran, and the database knows nothing of it`);
+    const key = runKey(entry);
+    const state = states.get(key);
+    if (entry.kind === 'S' && state === undefined) found.push(`${key} ran, and the database knows nothing of it`);
+    // A run that came to its end and could not say so in time is lost, like one that was killed.
+    if (entry.kind === 'E' && entry.code === 0 && state !== 'succeeded' && state !== 'lost')
+      found.push(`${key} succeeded, and the database says ${state ?? 'nothing'}`);
   }
   return found;
 }

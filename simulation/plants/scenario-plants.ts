@@ -4,13 +4,15 @@ const STARTS = 'packages/store/src/postgres/starts.ts';
 const WORKERS = 'packages/store/src/postgres/workers.ts';
 const COMMANDS = 'packages/server/src/master/commands.ts';
 const STEP = 'packages/store/src/postgres/step/step.ts';
+/** What stands for the SQL of WORKERS in the simulation. */
+const MEMORY_WORKERS = 'packages/store/src/memory/statements/workers.ts';
 
 /** The bugs that the scenarios F1 to F5 must report. */
 export const SCENARIO_PLANTS: readonly Plant[] = [
   {
     name: 'first-error-fails-the-instance',
     breaks: 'F1: an error of the database while a command is applied throws the whole instance away',
-    runsOn: 'postgres',
+    runsOn: 'simulation',
     patches: [
       { file: COMMANDS, find: 'const MOST_TRIES = 5;', replace: 'const MOST_TRIES = 1;' },
       {
@@ -28,14 +30,14 @@ export const SCENARIO_PLANTS: readonly Plant[] = [
   {
     name: 'command-deleted-before-the-apply',
     breaks: 'F1: the command is deleted in a transaction of its own, before the one that applies it',
-    runsOn: 'postgres',
+    runsOn: 'simulation',
     patches: [
       {
         file: STEP,
         find: '    return await decideAndWrite(bench);',
         replace: `    if (bench.commandIds.length > 0) {
       const text = 'delete from command where id = any($1::bigint[])';
-      await transaction.commit([{ statement: { name: 'planted-delete', text }, values: [bench.commandIds.splice(0)] }]);
+      await transaction.commit([{ statement: { name: 'delete-commands', text }, values: [bench.commandIds.splice(0)] }]);
       bench.transaction = session.begin();
     }
     return await decideAndWrite(bench);`,
@@ -45,7 +47,7 @@ export const SCENARIO_PLANTS: readonly Plant[] = [
   {
     name: 'start-answered-before-its-commit',
     breaks: 'F2: a start is acknowledged before it is stored',
-    runsOn: 'postgres',
+    runsOn: 'simulation',
     patches: [
       {
         file: STARTS,
@@ -58,7 +60,7 @@ export const SCENARIO_PLANTS: readonly Plant[] = [
   {
     name: 'unknown-commit-repeated-blindly',
     breaks: 'F2: a start whose commit has an unknown outcome is run again under another id',
-    runsOn: 'postgres',
+    runsOn: 'simulation',
     patches: [
       { file: STARTS, find: 'const START_TRIES = 5;', replace: 'const START_TRIES = 1;' },
       {
@@ -79,7 +81,7 @@ export const SCENARIO_PLANTS: readonly Plant[] = [
   {
     name: 'failover-set-first-and-handled-later',
     breaks: 'F3: a worker is marked dead in one transaction and its attempts are lost in another',
-    runsOn: 'postgres',
+    runsOn: 'simulation',
     patches: [
       {
         file: WORKERS,
@@ -98,24 +100,53 @@ export const SCENARIO_PLANTS: readonly Plant[] = [
   {
     name: 'lease-ended-early',
     breaks: 'F4: a worker counts as dead, and its tasks are handed to others, before its lease has ended',
-    runsOn: 'postgres',
+    runsOn: 'simulation',
     patches: [
       {
         file: WORKERS,
         find: "where state <> 'dead' and lease_until < clock_timestamp()\n",
-        replace: "where state <> 'dead' and lease_until < clock_timestamp() + lease_ms * interval '0.5 millisecond'\n",
+        replace: "where state <> 'dead' and lease_until < clock_timestamp() + lease_ms * interval '0.65 millisecond'\n",
       },
       {
         file: WORKERS,
         find: 'where w.id = over.id and w.lease_until < clock_timestamp() returning',
         replace: 'where w.id = over.id returning',
       },
+      {
+        file: MEMORY_WORKERS,
+        find: 'row.lease_until < it.clock.now() &&',
+        replace: 'row.lease_until < it.clock.now() + row.lease_ms / 2 &&',
+      },
+      {
+        file: MEMORY_WORKERS,
+        find: 'const stillOver = (row: IncarnationRow): boolean => row.lease_until < it.clock.now();',
+        replace: 'const stillOver = (): boolean => true;',
+      },
+    ],
+  },
+  {
+    name: 'undecided-successors-handed-over',
+    breaks: 'F4: a master that could not write its decision hands the successors over all the same',
+    runsOn: 'postgres',
+    patches: [
+      {
+        file: STEP,
+        find: '  const rows = await bench.transaction.commit(calls);',
+        replace: `  const rows = await bench.transaction.commit(calls).catch((error) => {
+    if (error.name !== 'ConnectionLost' || bindAt === claimsAt) throw error;
+    const number = () => String(9e15 + Math.floor(Math.random() * 1e6));
+    const invented = decided.flatMap(({ id, generation, placements }) =>
+      placements.flatMap(({ task, attempt, offer }) => offer === undefined ? [] : [{ id: number(), instance_id: id, generation, task,
+        attempt, incarnation_id: offer.incarnationId, nonce: offer.nonce }]));
+    return calls.map((_, index) => (index === bindAt ? invented : index >= claimsAt ? [{ id: null, live_slots: 0 }] : []));
+  });`,
+      },
     ],
   },
   {
     name: 'token-accepted-twice',
     breaks: 'F4: a worker forgets which tokens it has taken, and runs one that is sent again',
-    runsOn: 'postgres',
+    runsOn: 'simulation',
     patches: [
       {
         file: 'packages/worker/src/runtime/tokens.ts',
