@@ -1,3 +1,4 @@
+-- compatible-from: breaking
 -- Broadcasts: a task that runs on every worker of its group, one subtask each. A subtask is bound to its worker's incarnation for life.
 
 -- Hot. Its row is there from the moment a broadcast begins until the task ends, so that the cost of a subtask's end depends neither on how
