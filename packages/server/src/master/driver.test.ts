@@ -60,7 +60,7 @@ test('a line that grew while a claim was under way is not taken for empty', asyn
     if (claims++ === 0) context.line.grew(kind);
     return [];
   });
-  context.sessions.add(incarnation('1', ['shell']), 'x');
+  context.sessions.hasAsked(context.sessions.add(incarnation('1', ['shell']), 'x'));
   context.line.grew(kind);
   const loop = start();
   t.after(() => loop.stop());
@@ -77,7 +77,9 @@ test('an error of one claim gives back the slots that were promised to the other
   });
   const [one, two] = [['shell'], ['http']].map((capabilities, index) => {
     context.line.grew({ workerGroup: 'default', capability: capabilities[0] ?? '' });
-    return context.sessions.add(incarnation(String(index + 1), capabilities), 'x');
+    const session = context.sessions.add(incarnation(String(index + 1), capabilities), 'x');
+    context.sessions.hasAsked(session);
+    return session;
   });
   const loop = start();
   t.after(() => loop.stop());
@@ -179,7 +181,9 @@ test('what another gateway bound to an idle worker after it moved here reaches i
   const start = await workflow('w', [taskOf('a')]);
   const here = await master(t, store);
   const { credential, incarnation: id } = await here.register(join);
+  // This gateway is to leave the task alone; to the other one the worker does not drain.
   await here.post('poll', credential, { held: [], waitMs: 0, draining: true });
+  await sql("update worker_incarnation set state = 'live' where id = $1", [id]);
   await start();
   store.signals.send('command');
   await until('the task is in line', async () => (await sql('select 1 from ready')).length === 1);
