@@ -118,6 +118,7 @@ export function openMemoryDatabase(options: DatabaseOptions): MemoryDatabase {
     onRestart: (heard) => listen(restartHeard, heard),
     commit: (tx) => {
       transactions.commit(tx);
+      clean();
       if (!tx.wrote || commitHeard.size === 0) return;
       const changed = changedBy(tx);
       for (const heard of commitHeard) heard(changed);
