@@ -16,14 +16,14 @@ const READERS = 10;
 const BAR = neverMoreThan(4000);
 const CHAINS = 16;
 /** A stop at a moment without a lock is taken back, and tried again. */
-const MOST_TRIES = 500;
+const MOST_TRIES = 3000;
 const HOLDER = fileURLToPath(new URL('../lock-holder.ts', import.meta.url));
 
 /** Sessions of the master that stand in a transaction that has locked or written rows. */
 const HOLDERS = `select pid, state, wait_event from pg_stat_activity
   where application_name like 'keelson%' and backend_xid is not null`;
-const LOCKED = `select instance_id::text as id from live_instance
-  where instance_id not in (select instance_id from live_instance for update skip locked)`;
+const LOCKED = `select id::text as id from live_instance
+  where id not in (select id from live_instance for update skip locked)`;
 
 /** A master is stopped, or cut off, while it holds row locks: how long until another session gets them. */
 export function failoverLocks(options: BenchOptions): Promise<Measured> {
@@ -98,15 +98,15 @@ async function trialsOf(trials: number, { cluster }: FailoverCluster, harm: Harm
   await session.query(`set lock_timeout = '60s'`);
   const freed: number[] = [];
   for (let tries = 0; freed.length < trials && tries < MOST_TRIES; tries++) {
-    await pause(Math.random() * 60);
+    await pause(Math.random() * 20);
     const began = performance.now();
     harm.begin();
     // What was on its way to the database arrives, and commits if it was a commit.
-    await pause(60);
+    await pause(30);
     const { rows: holders } = await session.query(HOLDERS);
     const locked = holders.length === 0 ? [] : (await session.query<{ id: string }>(LOCKED)).rows.map(({ id }) => id);
     if (locked.length > 0) {
-      await session.query('select 1 from live_instance where instance_id = any($1::bigint[]) for update', [locked]);
+      await session.query('select 1 from live_instance where id = any($1::bigint[]) for update', [locked]);
       freed.push(performance.now() - began);
     }
     harm.heal();

@@ -50,7 +50,7 @@ export async function collectInstances(client: Client): Promise<InstanceRecord[]
 
 async function recordOf(client: Client, id: string): Promise<InstanceRecord> {
   const detail = (await client.until('GET', `instances/${id}`)) as Detail;
-  const history = await everyItem<{ events: readonly EventRecord[] }>(client, `instances/${id}/history`);
+  const history = await everyItem<{ at: string; events: readonly EventRecord[] }>(client, `instances/${id}/history`);
   const alive = detail.endedAt === null;
   return {
     id,
@@ -60,7 +60,7 @@ async function recordOf(client: Client, id: string): Promise<InstanceRecord> {
     createdAt: Date.parse(detail.createdAt),
     endedAt: detail.endedAt === null ? undefined : Date.parse(detail.endedAt),
     tasks: detail.tasks.map(({ task, state, attempt }) => ({ task, state, attempt })),
-    events: history.flatMap(({ events }) => events),
+    events: history.flatMap(({ at, events }) => events.map((event) => ({ ...event, at }))),
     ...(alive && { why: whyText(await client.until('GET', `instances/${id}/why`)) }),
   };
 }

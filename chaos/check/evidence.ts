@@ -12,6 +12,8 @@ export interface TaskRecord {
 
 /** An event of the history, as far as the checker looks. */
 export interface EventRecord {
+  /** When it was written, by the database's clock. */
+  readonly at?: string;
   readonly type: string;
   readonly task?: string;
   readonly attempt?: number;

@@ -58,7 +58,7 @@ async function lockAs(session: pg.Client, lock: string): Promise<number> {
 
 const TERMINATE = `select count(pg_terminate_backend(pid))::int as count from (
   select pid from pg_stat_activity where application_name like 'keelson%' and pid <> pg_backend_pid()
-   order by random() limit $1) as some`;
+   order by random() limit $1) as drawn`;
 
 export const terminateBackends: Nemesis = {
   name: 'terminate-backends',
