@@ -142,7 +142,7 @@ export function dropBroadcast(draft: Draft, task: string): void {
   draft.broadcasts.set(task, { change, begun: false, failures: [], retried: [] });
 }
 
-/** Nothing more of any broadcast is handed over: what runs is ended by the kill order, what waits ends here. */
+/** Nothing more of any broadcast is handed over: what runs is ended by the kill order, what waits by `settleBroadcasts`. */
 export function haltBroadcasts(draft: Draft, reason: Reason): void {
   if (!draft.view.plan.broadcasts) return;
   for (const [task, { begun }] of draft.broadcasts) if (begun) cancel(draft, task);
@@ -150,7 +150,7 @@ export function haltBroadcasts(draft: Draft, reason: Reason): void {
     const found = broadcastDraft(draft, task);
     if (found?.change.record === undefined) continue;
     undoStarts(draft, found);
-    withdrawWaiting(draft, found, 'stopped', reason);
+    found.halted ??= reason;
   }
 }
 

@@ -124,6 +124,7 @@ export function settleBroadcasts(draft: Draft): void {
   // The end of one may halt another, whose turn comes again then.
   for (let open = unsettled(draft); open.length > 0; open = unsettled(draft)) {
     for (const found of open) {
+      if (found.halted !== undefined) withdrawWaiting(draft, found, 'stopped', found.halted);
       for (const failure of found.failures.splice(0)) retryOrFinish(draft, found, failure);
       handOverMore(draft, found);
       if (isOver(found)) fanEnded(draft, found);
@@ -134,8 +135,13 @@ export function settleBroadcasts(draft: Draft): void {
 /** Those with something to be decided; nothing of one that began here has ended yet. */
 function unsettled(draft: Draft): BroadcastDraft[] {
   return [...draft.broadcasts.values()].filter(
-    (found) => !found.begun && (found.failures.length > 0 || mayHandOver(draft, found) || isOver(found)),
+    (found) =>
+      !found.begun && (found.failures.length > 0 || mayHandOver(draft, found) || toWithdraw(found) || isOver(found)),
   );
+}
+
+function toWithdraw({ halted, change: { record } }: BroadcastDraft): boolean {
+  return halted !== undefined && record !== undefined && record.waiting > 0;
 }
 
 function isOver({ change: { record } }: BroadcastDraft): boolean {

@@ -50,6 +50,8 @@ export interface BroadcastDraft {
   readonly failures: AttemptEnded[];
   /** Those that are. */
   readonly retried: AttemptEnded[];
+  /** Nothing of it is handed over any more: what waits ends when every event was heard, for one of them may end some of that itself. */
+  halted?: Reason;
 }
 
 export function newDraft(view: InstanceView): Draft {
