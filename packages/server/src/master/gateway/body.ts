@@ -1,12 +1,13 @@
+import { Readable } from 'node:stream';
 import { ApiError } from '@keelson/protocol';
 
 /** An upload that sends nothing for so long is given up. */
 const STALLED_MS = 60_000;
 const LOOK_MS = 5000;
 
+/** Whoever stops reading leaves the connection open: it carries the answer that says why. */
 export function bytesOf(body: unknown): AsyncIterable<Uint8Array> {
-  if (typeof body === 'object' && body !== null && Symbol.asyncIterator in body)
-    return body as AsyncIterable<Uint8Array>;
+  if (body instanceof Readable) return body.iterator({ destroyOnReturn: false });
   throw new ApiError('unsupported-media-type', 'send application/octet-stream');
 }
 

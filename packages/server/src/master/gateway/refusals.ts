@@ -30,6 +30,8 @@ export function sendProblem(
   if (problem !== undefined) {
     noteRefusal(context, request, problem);
     if (problem.status === 429) reply.header('retry-after', RETRY_AFTER_S);
+    // What is left of the body is not read: the connection cannot carry another call.
+    if (problem.status === 413 || problem.status === 429) reply.header('connection', 'close');
     return reply.code(problem.status).type(PROBLEM_MEDIA_TYPE).send(problem);
   }
   context.log.error({ err: error, errorId: request.id, route: request.routeOptions.url }, 'a worker request failed');

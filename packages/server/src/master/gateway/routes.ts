@@ -57,10 +57,17 @@ function authenticateWorkers(app: FastifyInstance, { context, bounds }: GatewayD
     if (wanted === 'join-token') return void (request.joinToken = await checkJoinToken(context, bearer(request)));
     if (wanted !== 'credential') throw new ApiError('forbidden', 'this route is not open to workers');
     const session = (request.workerSession = await sessionOf(context, bearer(request)));
+    refuseLargeBody(request);
     // A renewal is never refused for what else its worker does.
     if (request.routeOptions.url?.endsWith('/renew') === true) return;
     reply.raw.once('close', bounds.admit(session, bytesInMemory(request)));
   });
+}
+
+/** By what it says of itself, before it is read; what it does not say is counted while it is. */
+function refuseLargeBody({ headers, routeOptions }: FastifyRequest): void {
+  const limit = routeOptions.bodyLimit ?? BODY_LIMIT.other;
+  if (Number(headers['content-length'] ?? 0) > limit) throw new ApiError('body-too-large', `at most ${limit} bytes`);
 }
 
 /** What of its body the call may make this process hold; blobs are streamed. One that does not say its length may be as long as is allowed. */
