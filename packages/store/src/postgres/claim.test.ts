@@ -86,3 +86,10 @@ test('tasks of a kind that nobody offers cost a claim nothing', async (t) => {
   const read = rowsRead(plan);
   assert.ok(read <= 10, `it read ${read} rows of the line`);
 });
+
+test('a worker that offers a kind twice is given each task once', async (t) => {
+  const { world, instance, claim } = await setup(t);
+  for (const task of ['a1', 'a2', 'a3']) await lineUp(world, instance, task);
+  assert.deepEqual(await claim(2, ['shell', 'shell']), ['a1', 'a2']);
+  assert.deepEqual(await claim(2, ['shell', 'sql', 'shell']), ['a3']);
+});

@@ -23,7 +23,7 @@ const CLAIM = {
              from unnest($3::bigint[]) with ordinality as s(incarnation_id, position) join alive on alive.id = s.incarnation_id
          ), picked as (
            select r.ctid as place, r.*
-             from unnest($2::text[]) as kind(capability)
+             from (select distinct capability from unnest($2::text[]) as offered(capability)) kind
             cross join lateral (
                     select ctid as place, priority, seq from ready
                      where worker_group = $1 and capability = kind.capability
