@@ -43,7 +43,8 @@ export interface Doctor {
   /** One finding per rule, all of the same moment. Scans hot tables, and of the history what belongs to them and the newest rows. */
   check(): Promise<Finding[]>;
   /**
-   * Repairs what can be repaired safely, instance by instance, and answers what was done.
+   * Repairs what can be repaired safely, instance by instance, and answers what was done. Where a repair fails the others go on; the reason
+   * is thrown when nothing could be repaired at all.
    *
    * @param by who asked, for the history
    */

@@ -1,5 +1,6 @@
 import type { Pace, Repair, Swept } from '../doctor.ts';
 import { repairInstance } from './doctor-repair.ts';
+import { ConnectionLost } from './errors.ts';
 import { INVARIANTS } from './invariants.ts';
 import { call } from './session.ts';
 import type { Session } from './session.ts';
@@ -46,15 +47,23 @@ export async function sweep(session: Session, pace: Pace): Promise<Swept | undef
       message: String(row.message),
     }));
     const mended = new Set<string>();
+    const failed = new Map<string, string>();
     if ('statements' in remedy)
       for (const id of new Set(rows.flatMap(({ instanceId }) => instanceId ?? []))) {
-        const done = await repairInstance(session, name, id, 'sweeper');
+        const done = await repairInstance(session, name, id, 'sweeper').catch((error: unknown) => {
+          if (error instanceof ConnectionLost) throw error;
+          // One that cannot be mended must not keep the others from it, round after round.
+          failed.set(id, `it could not be mended: ${error instanceof Error ? error.message : String(error)}`);
+          return [];
+        });
         repairs.push(...done);
         if (done.length > 0) mended.add(id);
       }
-    const byHand = 'byHand' in remedy ? remedy.byHand : remedy.repair;
-    for (const row of rows)
-      if (row.instanceId === null || !mended.has(row.instanceId)) left.push({ rule: name, byHand, ...row });
+    const remedied = 'byHand' in remedy ? remedy.byHand : remedy.repair;
+    for (const row of rows) {
+      if (row.instanceId !== null && mended.has(row.instanceId)) continue;
+      left.push({ rule: name, byHand: failed.get(row.instanceId ?? '') ?? remedied, ...row });
+    }
   }
   return { repairs, left };
 }

@@ -360,3 +360,32 @@ test('one sweeps at a time, and mends what the doctor would', async (t) => {
   assert.equal(noted?.by, 'sweeper');
   assert.notEqual(id, undefined);
 });
+
+test('what cannot be mended of one instance keeps nobody from mending the others', async (t) => {
+  const world = await openWorld(t);
+  const { id } = await healthy(world);
+  const applied = await world.apply(namedWorkflow('demo', 'other', TASKS));
+  const other = await world.start(applied);
+  // More ends than the workflow has tasks: the count that would be right is none that a row may have.
+  for (let extra = 0; extra < 9; extra++)
+    await world.sql(
+      `insert into finished_task (instance_id, generation, task, state, attempt, ended_at) values ($1, 1, $2, 'skipped', 0, now())`,
+      [id, `stray${extra}`],
+    );
+  await world.sql('update live_instance set unfinished = 3 where id = $1', [other]);
+  const session = openSession(world.settings);
+  t.after(() => session.close());
+  const swept = await sweep(session, 'slow');
+  assert.deepEqual(
+    swept?.repairs.map(({ rule, instanceId }) => [rule, instanceId]),
+    [['unfinished-count', other]],
+  );
+  const left = swept?.left.find(({ rule }) => rule === 'unfinished-count');
+  assert.equal(left?.instanceId, id);
+  assert.match(left?.byHand ?? '', /could not be mended: .*live_instance_unfinished_check/);
+  await world.sql('update live_instance set unfinished = 3 where id = $1', [other]);
+  assert.deepEqual(
+    (await doctorOf(world).repair('me')).map(({ rule, instanceId }) => [rule, instanceId]),
+    [['unfinished-count', other]],
+  );
+});

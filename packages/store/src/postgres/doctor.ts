@@ -2,6 +2,7 @@ import type pg from 'pg';
 import type { Doctor, Finding, Repair } from '../doctor.ts';
 import { INVARIANTS } from './invariants.ts';
 import { repairInstance } from './doctor-repair.ts';
+import { ConnectionLost } from './errors.ts';
 import type { OpenSession } from './session.ts';
 import { inSnapshot } from './transaction.ts';
 
@@ -32,16 +33,28 @@ export function createDoctor(pool: pg.Pool, open: OpenSession): Doctor {
     repair: async (by) => {
       const session = open();
       const done: Repair[] = [];
+      const failed = new Map<string, unknown>();
       try {
         for (let pass = 0; pass < MOST_PASSES; pass++) {
           const before = done.length;
           for (const { name, repair, rows } of await check()) {
             if (repair === null) continue;
-            for (const id of new Set(rows.flatMap(({ instanceId }) => instanceId ?? [])))
-              done.push(...(await repairInstance(session, name, id, by)));
+            for (const id of new Set(rows.flatMap(({ instanceId }) => instanceId ?? []))) {
+              const key = `${name} ${id}`;
+              if (failed.has(key)) continue;
+              const mended = await repairInstance(session, name, id, by).catch((error: unknown) => {
+                if (error instanceof ConnectionLost) throw error;
+                failed.set(key, error);
+                return [];
+              });
+              done.push(...mended);
+            }
           }
           if (done.length === before) break;
         }
+        // What else is mended goes first: it is told why when nothing but that is left.
+        const [why] = failed.values();
+        if (done.length === 0 && why !== undefined) throw why;
       } finally {
         await session.close();
       }
