@@ -132,3 +132,61 @@ test('a group without a worker fails the broadcast at once', async () => {
   const instance = await waitForEnd(dev.client, id);
   assert.equal(instance.tasks[0]?.reason?.code, 'no-workers');
 });
+
+test('the example asks every worker, and the CLI shows each of them', async () => {
+  assert.equal((await dev.keelson(['apply', 'examples/broadcast'])).code, 0);
+  const run = await dev.keelson(['run', 'disk-check', '-p', 'limit=100', '--wait', '--json']);
+  assert.equal(run.code, 0, run.stderr);
+  const { id } = JSON.parse(run.stdout) as { id: string };
+  const { outputs, subtasks = [], broadcast } = await dev.client.getTask(id, 'check');
+  assert.equal(outputs?.['workers'], WORKERS);
+  assert.deepEqual([broadcast?.phase, broadcast?.succeeded], ['ended', WORKERS]);
+  assert.ok(subtasks.every(({ state, outputs: own }) => state === 'succeeded' && typeof own['used'] === 'number'));
+  const tree = await dev.keelson(['show', id]);
+  assert.match(tree.stdout, /check.*broadcast 3\/3 succeeded/);
+  const worker = subtasks[1]?.worker ?? '';
+  const shown = await dev.keelson(['show', `${id}/check`]);
+  assert.match(shown.stdout, new RegExp(`${worker}\\s+succeeded\\s+1`));
+  const log = await dev.keelson(['logs', `${id}/check`, '--worker', worker]);
+  assert.match(log.stdout, new RegExp(`^worker ${worker} \\(2 of 3\\): \\d+ % used\n$`));
+  const nobody = await dev.keelson(['logs', `${id}/check`, '--worker', 'nobody']);
+  assert.notEqual(nobody.code, 0);
+  assert.match(nobody.stderr, /has no subtask on a worker "nobody"/);
+});
+
+test('a killed worker loses its subtask, and no other worker gets it', async () => {
+  const file = ledger('killed');
+  const id = await publishAndStart(dev, {
+    name: 'killed',
+    tasks: {
+      each: {
+        run: `echo "$KEELSON_BROADCAST_WORKER $PPID" >> ${file}; while [ ! -e ${file}.go ]; do sleep 0.05; done; echo "$KEELSON_BROADCAST_WORKER ends" >> ${file}`,
+        mode: 'broadcast',
+        broadcast: { maxFailed: 1 },
+        onLost: { retry: 5 },
+      },
+    },
+  });
+  await waitFor('all of them', async () => ((await linesOf('killed')).length === WORKERS ? true : undefined));
+  const { subtasks = [] } = await dev.client.getTask(id, 'each');
+  const victim = subtasks[0]?.worker ?? '';
+  const { items } = await dev.client.listNodes();
+  const node = items.find((one) => one.kind === 'worker' && one.name === victim);
+  assert.ok(node !== undefined);
+  process.kill(node.pid, 'SIGKILL');
+  await waitFor('it is lost', async () => {
+    const { broadcast } = await dev.client.getTask(id, 'each');
+    return broadcast?.lost === 1 ? true : undefined;
+  });
+  await writeFile(`${file}.go`, '');
+  const instance = await waitForEnd(dev.client, id);
+  assert.equal(instance.state, 'succeeded');
+  const lines = await linesOf('killed');
+  assert.equal(lines.filter((line) => line.startsWith(`${victim} `)).length, 1, 'it began there, and never again');
+  assert.equal(lines.filter((line) => line.endsWith(' ends')).length, WORKERS - 1);
+  const after = (await dev.client.getTask(id, 'each')).subtasks ?? [];
+  assert.deepEqual(
+    after.map(({ worker, state }) => [worker, state]),
+    subtasks.map(({ worker }) => [worker, worker === victim ? 'lost' : 'succeeded']),
+  );
+});

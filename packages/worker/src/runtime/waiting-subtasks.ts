@@ -19,7 +19,7 @@ export function openWaitingSubtasks(
   freeSlots: () => number,
   start: (assignment: Assignment) => void,
 ): WaitingSubtasks {
-  const waiting = new Map<string, { readonly assignment: Assignment; readonly notBefore: number }>();
+  const waiting = new Map<string, { readonly assignment: Assignment; due: boolean }>();
   const timers = new Map<string, () => void>();
 
   function take(token: string): Assignment | undefined {
@@ -31,9 +31,9 @@ export function openWaitingSubtasks(
   }
 
   function startNext(): void {
-    for (const [token, { notBefore }] of waiting) {
+    for (const [token, { due }] of waiting) {
       if (freeSlots() <= 0) return;
-      if (notBefore > clock.now()) continue;
+      if (!due) continue;
       const assignment = take(token);
       if (assignment !== undefined) start(assignment);
     }
@@ -45,9 +45,15 @@ export function openWaitingSubtasks(
     },
     add(assignment) {
       const { token, startAfterMs = 0 } = assignment;
-      waiting.set(token, { assignment, notBefore: clock.now() + startAfterMs });
-      if (startAfterMs > 0) timers.set(token, clock.after(startAfterMs, startNext));
-      else startNext();
+      const one = { assignment, due: startAfterMs <= 0 };
+      waiting.set(token, one);
+      if (one.due) return startNext();
+      // Not by the time: a timer may ring a little before its own clock says so, and it rings once.
+      const ring = (): void => {
+        one.due = true;
+        startNext();
+      };
+      timers.set(token, clock.after(startAfterMs, ring));
     },
     remove: (token) => take(token) !== undefined,
     startNext,
