@@ -102,8 +102,8 @@ export const SESSIONS: Cases = {
     await transaction.flight([lock(id)]);
     const order: string[] = [];
     const after = session.run([activeCount([id])]).then(() => order.push('run'));
-    order.push('commit');
     await transaction.commit([]);
+    order.push('commit');
     await after;
     assert.deepEqual(order, ['commit', 'run']);
   },
