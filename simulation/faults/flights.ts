@@ -17,6 +17,12 @@ const REFUSALS: readonly (readonly [code: string, message: string])[] = [
   ['53300', 'too many clients already'],
 ];
 
+/** Most flights are idle looks; those that decide something are where faults tell. */
+function weightOf({ kind, names }: FlightInfo): number {
+  if (names.includes('start')) return 5;
+  return kind === 'commit' ? 2 : 1;
+}
+
 /** The way of a process's flights to the database and back: how long they take, and what becomes of them. */
 export function hookFlights(world: World, life: Life, crash: () => void): FlightHooks {
   const { timeline, network, trace } = world;
@@ -48,8 +54,9 @@ export function hookFlights(world: World, life: Life, crash: () => void): Flight
       if (!life.alive) return never();
       refuseIfDown(flight);
       const { climate } = world;
-      if (dice.chance(climate.crashAtFlight)) return crashed(flight, 'before');
-      if (dice.chance(climate.lostBefore)) lose(flight, 'before');
+      const weight = weightOf(flight);
+      if (dice.chance(climate.crashAtFlight * weight)) return crashed(flight, 'before');
+      if (dice.chance(climate.lostBefore * weight)) lose(flight, 'before');
       if (flight.kind !== 'rollback' && dice.chance(climate.refused)) {
         const [code, message] = dice.pick(REFUSALS);
         trace.note(life.name, `is refused ${flight.names.join(',')}: ${message}`);
@@ -60,8 +67,9 @@ export function hookFlights(world: World, life: Life, crash: () => void): Flight
     beforeReply: async (flight) => {
       const { climate } = world;
       if (!life.alive) return never();
-      if (dice.chance(climate.crashAtFlight)) return crashed(flight, 'after');
-      if (dice.chance(climate.lostAfter)) lose(flight, 'after');
+      const weight = weightOf(flight);
+      if (dice.chance(climate.crashAtFlight * weight)) return crashed(flight, 'after');
+      if (dice.chance(climate.lostAfter * weight)) lose(flight, 'after');
       await travel(DATABASE, node, flight);
       // A process that is paused reads it when it goes on; one that is dead never does.
       await new Promise<void>((resolve) => life.deliver(resolve));

@@ -117,8 +117,8 @@ export const CLUSTER_PLANTS: readonly Plant[] = [
     patches: [
       {
         file: `${MASTER}/due.ts`,
-        find: 'await guard.certainForMs(() => store.timers.clock())',
-        replace: 'await guard.certainForMs(() => store.timers.clock()).then(() => Infinity)',
+        find: 'await store.workers.expire(forMs, asOfMs)',
+        replace: 'await store.workers.expire(forMs >= 0 ? Infinity : 0, asOfMs + 1e9)',
       },
     ],
   },

@@ -85,13 +85,13 @@ export const SCENARIO_PLANTS: readonly Plant[] = [
     patches: [
       {
         file: WORKERS,
-        find: `      const [rows = []] = await transaction.flight([call(EXPIRE, certainForMs)]);
+        find: `      const [rows = []] = await transaction.flight([call(EXPIRE, certainForMs, asOfMs)]);
       if (rows.length === 0) {
         await transaction.rollback();
         return [];
       }
       await transaction.commit([`,
-        replace: `      const [rows = []] = await transaction.commit([call(EXPIRE, certainForMs)]);
+        replace: `      const [rows = []] = await transaction.commit([call(EXPIRE, certainForMs, asOfMs)]);
       if (rows.length === 0) return [];
       await lifecycle.begin().commit([`,
       },
@@ -107,6 +107,8 @@ export const SCENARIO_PLANTS: readonly Plant[] = [
         find: "where state <> 'dead' and lease_until < clock_timestamp()\n",
         replace: "where state <> 'dead' and lease_until < clock_timestamp() + lease_ms * interval '0.65 millisecond'\n",
       },
+      // Nor does it wait until a lease has passed since the master started.
+      { file: WORKERS, find: 'and lease_ms <= $1::float8', replace: 'and 0 <= $1::float8' },
       {
         file: WORKERS,
         find: 'where w.id = over.id and w.lease_until < clock_timestamp() returning',
@@ -116,6 +118,16 @@ export const SCENARIO_PLANTS: readonly Plant[] = [
         file: MEMORY_WORKERS,
         find: 'row.lease_until < it.clock.now() &&',
         replace: 'row.lease_until < it.clock.now() + row.lease_ms / 2 &&',
+      },
+      {
+        file: MEMORY_WORKERS,
+        find: 'row.lease_until < number(asOfMs) &&',
+        replace: 'number(asOfMs) > 0 &&',
+      },
+      {
+        file: WORKERS,
+        find: 'and lease_until < to_timestamp($2::float8 / 1000)',
+        replace: 'and $2::float8 > 0',
       },
       {
         file: MEMORY_WORKERS,

@@ -1,7 +1,7 @@
 /** Worker incarnations and their leases, all on the database's clock. */
 export interface Workers {
   /**
-   * Makes a new incarnation; a live one of the same name drains from now on.
+   * Makes a new incarnation. While one of the same name is live it waits as draining, until it asks for work: see `supersede`.
    *
    * @throws {StoreError} `token-revoked`
    */
@@ -10,15 +10,21 @@ export interface Workers {
   renew(incarnationIds: readonly string[]): Promise<RenewedLease[]>;
   /** Undefined when the incarnation is unknown, dead, or the hash is another one's. */
   authenticate(incarnationId: string, credentialHash: string): Promise<LiveIncarnation | undefined>;
+  /**
+   * It asks for work: live ones of the same name that joined before it drain from now on. Answers whether it is live now; it is not while a
+   * newer one of its name is.
+   */
+  supersede(incarnationId: string): Promise<boolean>;
   /** Takes no new tasks from now on. */
   drain(incarnationId: string): Promise<void>;
   /** A clean end: its attempts are lost at once, since nothing runs any more. */
   leave(incarnationId: string): Promise<void>;
   /**
    * Declares dead whose lease has ended, and leaves an `attempt-ended` command for each attempt they held. Leases longer than
-   * `certainForMs` are left alone: for so long there has been no doubt about the database's clock.
+   * `certainForMs` are left alone: for so long there has been no doubt about the database's clock. `asOfMs` is what that clock said when it
+   * was not in doubt: what ends later is left alone too. Default: whatever it says now.
    */
-  expire(certainForMs: number): Promise<ExpiredIncarnation[]>;
+  expire(certainForMs: number, asOfMs?: number): Promise<ExpiredIncarnation[]>;
   noteProgress(notes: readonly ProgressNote[]): Promise<void>;
 }
 

@@ -60,7 +60,7 @@ test('a line that grew while a claim was under way is not taken for empty', asyn
     if (claims++ === 0) context.line.grew(kind);
     return [];
   });
-  context.sessions.hasAsked(context.sessions.add(incarnation('1', ['shell']), 'x'));
+  context.sessions.hasAsked(context.sessions.add(incarnation('1', ['shell']), 'x'), true);
   context.line.grew(kind);
   const loop = start();
   t.after(() => loop.stop());
@@ -78,7 +78,7 @@ test('an error of one claim gives back the slots that were promised to the other
   const [one, two] = [['shell'], ['http']].map((capabilities, index) => {
     context.line.grew({ workerGroup: 'default', capability: capabilities[0] ?? '' });
     const session = context.sessions.add(incarnation(String(index + 1), capabilities), 'x');
-    context.sessions.hasAsked(session);
+    context.sessions.hasAsked(session, true);
     return session;
   });
   const loop = start();

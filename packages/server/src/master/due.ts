@@ -15,7 +15,8 @@ export function startDue(context: MasterContext): WakeableLoop {
   const guard = createExpiryGuard(() => context.clock.now());
 
   const expire = async (): Promise<boolean> => {
-    const expired = await store.workers.expire(await guard.certainForMs(() => store.timers.clock()));
+    const { forMs, asOfMs } = await guard.certainty(() => store.timers.clock());
+    const expired = await store.workers.expire(forMs, asOfMs);
     for (const { id, name, group } of expired) {
       metrics.leasesExpired++;
       sessions.remove(id);

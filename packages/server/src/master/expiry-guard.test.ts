@@ -6,28 +6,29 @@ test('certainty begins anew with the process, a jump ahead and another timeline'
   let mono = 0;
   const guard = createExpiryGuard(() => mono);
   assert.equal(
-    await guard.certainForMs(async () => ({ nowMs: 0, timeline: 1 })),
+    (await guard.certainty(async () => ({ nowMs: 0, timeline: 1 }))).forMs,
     0,
     'a new process has seen nothing yet',
   );
   mono = 1000;
   assert.equal(
-    await guard.certainForMs(async () => ({ nowMs: 1500, timeline: 1 })),
+    (await guard.certainty(async () => ({ nowMs: 1500, timeline: 1 }))).forMs,
     1000,
     'a little drift is no doubt',
   );
   mono = 2000;
   assert.equal(
-    await guard.certainForMs(async () => ({ nowMs: 302_000, timeline: 1 })),
+    (await guard.certainty(async () => ({ nowMs: 302_000, timeline: 1 }))).forMs,
     0,
     'the clock ran 5 minutes ahead',
   );
   mono = 14_000;
   assert.equal(
-    await guard.certainForMs(async () => ({ nowMs: 314_000, timeline: 1 })),
+    (await guard.certainty(async () => ({ nowMs: 314_000, timeline: 1 }))).forMs,
     12_000,
     'enough for a lease of 10 s, not for one of 10 min',
   );
   mono = 15_000;
-  assert.equal(await guard.certainForMs(async () => ({ nowMs: 315_000, timeline: 2 })), 0, 'a failover');
+  assert.equal((await guard.certainty(async () => ({ nowMs: 315_000, timeline: 2 }))).forMs, 0, 'a failover');
+  assert.equal((await guard.certainty(async () => ({ nowMs: 315_007, timeline: 2 }))).asOfMs, 315_007);
 });

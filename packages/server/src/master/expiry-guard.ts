@@ -1,11 +1,17 @@
+/** For how long there has been no doubt (milliseconds), and the database's time up to which that holds: it may jump at any moment after. */
+export interface Certainty {
+  readonly forMs: number;
+  readonly asOfMs: number;
+}
+
 /**
  * Says for how long there has been no doubt about the database's clock. After it ran ahead of this process's monotonic one by more than a
  * second, or after a failover to another timeline, workers may hold leases that only look over; a new process has not seen anything yet.
  * In each case a lease may expire only after it has passed once more.
  */
 export interface ExpiryGuard {
-  /** Reads the database's clock; answers the milliseconds since the last doubt. */
-  certainForMs(read: () => Promise<{ readonly nowMs: number; readonly timeline: number }>): Promise<number>;
+  /** Reads the database's clock. */
+  certainty(read: () => Promise<{ readonly nowMs: number; readonly timeline: number }>): Promise<Certainty>;
 }
 
 const MOST_DRIFT_MS = 1000;
@@ -15,7 +21,7 @@ export function createExpiryGuard(monotonicMs: () => number): ExpiryGuard {
   let last: { readonly databaseMs: number; readonly before: number; readonly timeline: number } | undefined;
   let doubtAt = monotonicMs();
   return {
-    certainForMs: async (read) => {
+    certainty: async (read) => {
       const before = monotonicMs();
       const { nowMs, timeline } = await read();
       const after = monotonicMs();
@@ -25,7 +31,7 @@ export function createExpiryGuard(monotonicMs: () => number): ExpiryGuard {
         if (ahead > MOST_DRIFT_MS || timeline !== last.timeline) doubtAt = after;
       }
       last = { databaseMs: nowMs, before, timeline };
-      return after - doubtAt;
+      return { forMs: after - doubtAt, asOfMs: nowMs };
     },
   };
 }

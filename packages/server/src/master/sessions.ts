@@ -17,13 +17,15 @@ interface Held {
 
 /** A worker incarnation that talks to this gateway. Everything in it can be made again from the database. */
 export interface WorkerSession {
-  readonly incarnation: LiveIncarnation;
+  incarnation: LiveIncarnation;
   readonly credentialHash: string;
   draining: boolean;
   /** That it drains stands in the database: nothing is bound to it any more. */
   drainNoted: boolean;
   /** A newer incarnation of the same name has joined: it drains, whatever it says of itself. */
   superseded: boolean;
+  /** It has asked for work. Before that its registration may be the late echo of a process that is gone: it is given nothing. */
+  asked: boolean;
   /** What it holds may differ from the database: read it again before the next answer. */
   stale: boolean;
   /** Monotonic milliseconds. */
@@ -50,6 +52,8 @@ export interface Offer {
 export interface Sessions {
   get(incarnationId: string): WorkerSession | undefined;
   add(incarnation: LiveIncarnation, credentialHash: string): WorkerSession;
+  /** It asks for work. `live`: it is given some, and older ones of its name no more; else a newer one is. */
+  hasAsked(session: WorkerSession, live: boolean): void;
   remove(incarnationId: string): void;
   /** Forgets those whose lease has been over for a while, whoever has expired them. */
   prune(): void;
@@ -85,6 +89,7 @@ function newSession(incarnation: LiveIncarnation, credentialHash: string, now: n
     draining: incarnation.state === 'draining',
     drainNoted: false,
     superseded: false,
+    asked: false,
     stale: false,
     leaseUntil: now + incarnation.leaseMs,
     calledAt: now,
@@ -98,8 +103,8 @@ function newSession(incarnation: LiveIncarnation, credentialHash: string, now: n
 /** Of two incarnations of one name the older gets nothing new, as in the database; it may be the later to come to this gateway. */
 function supersede(one: WorkerSession, other: WorkerSession): void {
   if (one.incarnation.name !== other.incarnation.name || one.incarnation.id === other.incarnation.id) return;
-  const older = BigInt(one.incarnation.id) < BigInt(other.incarnation.id) ? one : other;
-  older.superseded = true;
+  const [older, newer] = BigInt(one.incarnation.id) < BigInt(other.incarnation.id) ? [one, other] : [other, one];
+  if (newer.asked) older.superseded = true;
 }
 
 const PRUNE_AFTER_MS = 60_000;
@@ -111,7 +116,7 @@ export function createSessions(clock: Clock, random: Random): Sessions {
   let closed = false;
 
   const free = (session: WorkerSession): number =>
-    closed || session.draining || session.superseded || session.leaseUntil < clock.now()
+    closed || !session.asked || session.draining || session.superseded || session.leaseUntil < clock.now()
       ? 0
       : session.incarnation.slots - session.held.size - session.reserved;
 
@@ -122,6 +127,12 @@ export function createSessions(clock: Clock, random: Random): Sessions {
       for (const other of sessions.values()) supersede(session, other);
       sessions.set(incarnation.id, session);
       return session;
+    },
+    hasAsked: (session, live) => {
+      session.asked = true;
+      session.incarnation = { ...session.incarnation, state: live ? 'live' : 'draining' };
+      if (live) for (const other of sessions.values()) supersede(session, other);
+      else session.superseded = true;
     },
     remove: (id) => {
       sessions.get(id)?.wakePoll?.();

@@ -54,11 +54,26 @@ export const LEASES: Cases = {
     assert.deepEqual(await expired(it.workers), [it.incarnationId]);
   },
 
-  'a namesake drains the one before it, which keeps its lease and is given nothing': async (t, subject) => {
+  'nothing expires that was not over when the clock was last believed': async (t, subject) => {
+    const it = await openBench(t, subject, ONE);
+    await subject.endLease(it.incarnationId);
+    assert.deepEqual(await it.workers.expire(CERTAIN_MS, 0), []);
+    assert.deepEqual(await expired(it.workers), [it.incarnationId]);
+  },
+
+  'a namesake that asks for work drains the one before it, which keeps its lease and is given nothing': async (
+    t,
+    subject,
+  ) => {
     const it = await openBench(t, subject, ONE);
     await it.start();
     await it.commands();
     const second = await it.register('w1');
+    assert.equal((await it.workers.authenticate(it.incarnationId, 'x'))?.state, 'live', 'the other may be a late echo');
+    assert.equal((await it.workers.authenticate(second, 'x'))?.state, 'draining');
+    assert.equal(await it.workers.supersede(it.incarnationId), true);
+    assert.equal(await it.workers.supersede(second), true);
+    assert.equal(await it.workers.supersede(it.incarnationId), false, 'a newer one is at work');
     assert.equal((await it.workers.authenticate(it.incarnationId, 'x'))?.state, 'draining');
     assert.equal(await it.workers.authenticate(it.incarnationId, 'y'), undefined, 'another one’s credential');
     assert.deepEqual((await it.workers.renew([it.incarnationId, second, '999'])).length, 2);

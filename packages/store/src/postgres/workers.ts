@@ -3,9 +3,21 @@ import type { Call, OpenSession, Transaction } from './session.ts';
 import { StoreError } from '../store-error.ts';
 import type { LiveIncarnation, ProgressNote, Workers } from '../workers.ts';
 
-const DRAIN_NAMESAKE = {
-  name: 'worker-drain-namesake',
-  text: "update worker_incarnation set state = 'draining' where name = $1 and state = 'live'",
+/**
+ * Only who is seen to ask for work takes the place of its namesakes: a registration may reach us long after its sender has died. One that
+ * joins while another of its name is live waits as draining, and an older one does not come back while a newer one is live.
+ */
+const SUPERSEDE = {
+  name: 'worker-supersede',
+  text: `update worker_incarnation older set state = 'draining' from worker_incarnation newer
+          where newer.id = $1 and older.name = newer.name and older.id < newer.id and older.state = 'live'`,
+};
+const TAKE_NAME = {
+  name: 'worker-take-name',
+  text: `update worker_incarnation w set state = 'live'
+          where w.id = $1 and w.state <> 'dead'
+            and not exists (select from worker_incarnation n where n.name = w.name and n.state = 'live' and n.id <> w.id)
+         returning w.id`,
 };
 const ENSURE_GROUP = {
   name: 'worker-group',
@@ -14,8 +26,9 @@ const ENSURE_GROUP = {
 const REGISTER = {
   name: 'worker-register',
   text: `insert into worker_incarnation
-           (name, worker_group, slots, capabilities, credential_hash, host, pid, version, protocol, token_id, lease_ms, lease_until)
-         select $1, g.name, $3, $4, $5, $6, $7, $8, $9, $10, g.lease_ms, clock_timestamp() + g.lease_ms * interval '1 millisecond'
+           (name, worker_group, slots, capabilities, credential_hash, host, pid, version, protocol, token_id, state, lease_ms, lease_until)
+         select $1, g.name, $3, $4, $5, $6, $7, $8, $9, $10,
+                case when exists (select from worker_incarnation where name = $1 and state = 'live') then 'draining' else 'live' end, g.lease_ms, clock_timestamp() + g.lease_ms * interval '1 millisecond'
            from worker_group g where g.name = $2
          returning id, lease_ms`,
 };
@@ -45,7 +58,8 @@ const DRAIN = {
 /**
  * Expiry in two statements, because what was bound while the first one waited for the incarnation's lock must be seen by the
  * second. Locks: the incarnation FOR UPDATE, against bindings, which hold it FOR KEY SHARE. Nothing expires within a lease of the
- * server's start, nor within one of the last doubt about its clock ($1, milliseconds ago): nobody could renew before it.
+ * server's start, nor within one of the last doubt about its clock ($1, milliseconds ago): nobody could renew before it. What was not over
+ * when that clock was last looked at ($2) is not over: it may have jumped since.
  */
 const EXPIRE = {
   name: 'worker-expire',
@@ -53,6 +67,7 @@ const EXPIRE = {
            select id from worker_incarnation
             where state <> 'dead' and lease_until < clock_timestamp()
               and clock_timestamp() > server_up_since() + lease_ms * interval '1 millisecond' and lease_ms <= $1::float8
+              and lease_until < to_timestamp($2::float8 / 1000)
             for update skip locked
          )
          update worker_incarnation w set state = 'dead', ended_at = clock_timestamp(), end_reason = 'lease-expired'
@@ -105,10 +120,9 @@ export function createWorkers(open: OpenSession): Workers & { close(): Promise<v
       if (tokenId !== undefined) await holdToken(transaction, tokenId);
       const rows = await transaction.commit([
         call(ENSURE_GROUP, group),
-        call(DRAIN_NAMESAKE, name),
         call(REGISTER, name, group, slots, capabilities, credentialHash, host, pid, version, protocol, tokenId ?? null),
       ]);
-      const made = rows[2]?.[0];
+      const made = rows[1]?.[0];
       if (made === undefined) throw new Error(`worker group ${group} vanished`);
       return { id: made.id, leaseMs: made.lease_ms };
     },
@@ -131,13 +145,17 @@ export function createWorkers(open: OpenSession): Workers & { close(): Promise<v
         leaseMs: row.lease_ms,
       } satisfies LiveIncarnation;
     },
+    supersede: async (id) => {
+      const rows = await lifecycle.begin().commit([call(SUPERSEDE, id), call(TAKE_NAME, id)]);
+      return (rows[1]?.length ?? 0) > 0;
+    },
     drain: async (id) => void (await lifecycle.run([call(DRAIN, id)])),
     leave: async (id) => {
       await lifecycle.begin().commit([call(LEAVE, id), call(LOSE_ATTEMPTS, [id])]);
     },
-    expire: async (certainForMs) => {
+    expire: async (certainForMs, asOfMs = Infinity) => {
       const transaction = lifecycle.begin();
-      const [rows = []] = await transaction.flight([call(EXPIRE, certainForMs)]);
+      const [rows = []] = await transaction.flight([call(EXPIRE, certainForMs, asOfMs)]);
       if (rows.length === 0) {
         await transaction.rollback();
         return [];

@@ -5,6 +5,7 @@
 import { ApiError, pollRequest, registerRequest, renewRequest, reportRequest } from '@keelson/protocol';
 import type { PollResponse, RegisterResponse, RenewRequest, RenewResponse, ReportResponse } from '@keelson/protocol';
 import type { MasterContext } from '../context.ts';
+import { noteReady } from '../line.ts';
 import { resendAll, takeKills } from '../sessions.ts';
 import type { WorkerSession } from '../sessions.ts';
 import { parseToken } from '../token.ts';
@@ -41,6 +42,7 @@ export async function answerPollCall(
 ): Promise<PollResponse> {
   const request = parse(pollRequest, body);
   refuseWhenClosing(context);
+  if (!session.asked && !request.draining) await noteAsked(context, session);
   const drains = request.draining && !session.drainNoted;
   if (drains) await noteDraining(context, session);
   if (session.stale) await reconcile(context, session);
@@ -50,6 +52,14 @@ export async function answerPollCall(
   const answer = await answerPoll(context.clock, session, request, closed);
   if (answer.assignments.length === 0 && answer.kill.length === 0) refuseWhenClosing(context);
   return answer;
+}
+
+/** A first poll: now it is certain that the worker has got the answer to its registration. */
+async function noteAsked({ store, sessions, wake, line }: MasterContext, session: WorkerSession): Promise<void> {
+  const { id, group } = session.incarnation;
+  sessions.hasAsked(session, await store.workers.supersede(id));
+  noteReady({ sessions, line }, group);
+  wake.claims();
 }
 
 /** When this is through no master binds anything to it any more, and what has been bound is seen by whoever reads now. */

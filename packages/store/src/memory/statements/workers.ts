@@ -13,11 +13,27 @@ export const WORKERS: Emulations = {
     return [];
   },
 
-  *'worker-drain-namesake'(it, { worker_incarnation }, [name]) {
-    const namesake = (row: IncarnationRow): boolean => row.name === text(name) && row.state === 'live';
+  *'worker-supersede'(it, { worker_incarnation }, [incarnation]) {
+    const newer = it.byKey(worker_incarnation, id(incarnation))?.row;
+    const namesake = (row: IncarnationRow): boolean =>
+      row.name === newer?.name && byNumber(row.id, newer.id) < 0 && row.state === 'live';
     for (const found of it.all(worker_incarnation, namesake))
       yield* it.update(found, (row) => ({ ...row, state: 'draining' }), namesake);
     return [];
+  },
+
+  *'worker-take-name'(it, { worker_incarnation }, [incarnation]) {
+    const found = it.byKey(worker_incarnation, id(incarnation));
+    const isAlive = (row: IncarnationRow): boolean => row.state !== 'dead';
+    if (found === undefined || !isAlive(found.row)) return [];
+    const { name } = found.row;
+    const others = it.all(
+      worker_incarnation,
+      (row) => row.name === name && row.state === 'live' && row.id !== found.row.id,
+    );
+    if ([...others].length > 0) return [];
+    const row = yield* it.update(found, (one) => ({ ...one, state: 'live' }), isAlive);
+    return row === undefined ? [] : [{ id: row.id }];
   },
 
   // Tokens are kept outside of the tables, and never revoked while somebody joins.
@@ -27,6 +43,7 @@ export const WORKERS: Emulations = {
     const group = it.byKey(tables.worker_group, text(groupName))?.row;
     if (group === undefined) return [];
     const now = it.clock.now();
+    const namesakes = it.all(tables.worker_incarnation, (one) => one.name === text(name) && one.state === 'live');
     const row: IncarnationRow = {
       id: it.next('worker_incarnation_id'),
       name: text(name),
@@ -40,7 +57,7 @@ export const WORKERS: Emulations = {
       protocol: number(protocol),
       token_id: orNull(id)(token),
       revoked_at: null,
-      state: 'live',
+      state: [...namesakes].length > 0 ? 'draining' : 'live',
       lease_ms: group.lease_ms,
       lease_until: now + group.lease_ms,
       registered_at: now,
@@ -81,10 +98,11 @@ export const WORKERS: Emulations = {
     return [];
   },
 
-  *'worker-expire'(it, { worker_incarnation }, [certainForMs]) {
+  *'worker-expire'(it, { worker_incarnation }, [certainForMs, asOfMs]) {
     const isOver = (row: IncarnationRow): boolean =>
       row.state !== 'dead' &&
       row.lease_until < it.clock.now() &&
+      row.lease_until < number(asOfMs) &&
       it.clock.now() > it.upSince() + row.lease_ms &&
       row.lease_ms <= number(certainForMs);
     const over = [];
