@@ -8,9 +8,11 @@ import { taskOf } from '@keelson/core/testing';
 import pg from 'pg';
 import type { BoundAttempt, Engine, Placement, ReportedEnd, StepMind, StepOutcome } from '../engine.ts';
 import { addWorker, namedWorkflow, openWorld } from '../testing/world.ts';
+import { createDoctor } from './doctor.ts';
 import { createEngine } from './engine.ts';
 import { createInstances } from './instances.ts';
 import { createTimers } from './timers.ts';
+import { createVerifier } from './verify.ts';
 import { createWhy } from './why.ts';
 import { createWorkers } from './workers.ts';
 
@@ -48,6 +50,8 @@ async function house(t: TestContext, broadcast: Partial<BroadcastDefinition> = {
     place: (_instance, { ready }) => describe(ready),
   };
   const applied = await world.apply(definition);
+  const doctor = createDoctor(world.pool, world.open);
+  const verifier = createVerifier(world.pool);
   const step = (reports: readonly ReportedEnd[], by: Engine = one): Promise<StepOutcome> =>
     by.step({ reports, demand: [], commandLimit: reports.length > 0 ? 0 : 100 }, mind);
   return {
@@ -59,6 +63,15 @@ async function house(t: TestContext, broadcast: Partial<BroadcastDefinition> = {
     other,
     instances: createInstances(world.pool),
     sql: world.sql,
+    /** Nothing is without a driver, or against its history. */
+    check: async () => {
+      const findings = await doctor.check();
+      assert.deepEqual(
+        findings.flatMap(({ name, rows }) => rows.map(({ message }) => `${name}: ${message}`)),
+        [],
+      );
+      for await (const { violations } of verifier.verify({})) assert.deepEqual(violations, []);
+    },
     start: () => world.start(applied),
     commands: (by: Engine = one) => step([], by),
     claim: async (incarnation: string): Promise<BoundAttempt> => {
@@ -152,6 +165,7 @@ test('the snapshot takes each live worker that can run it, once, and nobody who 
             select instance_id, task, generation, attempt, incarnation_id, nonce, ready_at, subtask, subtask_index from active limit 1`),
     /active_instance_id_task_subtask_key/,
   );
+  await it.check();
 });
 
 test('before, subtasks, after: outputs go along, and the rows say what the history says', async (t) => {
@@ -217,6 +231,7 @@ test('a worker that expires while the snapshot is taken is not in it', async (t)
   await expiry.query('commit');
   await stepping;
   assert.deepEqual(await it.subtasks(id), ['w1 dispatched']);
+  await it.check();
 });
 
 test('a worker whose lease ends while the snapshot commits loses its subtask, which nobody else gets', async (t) => {
@@ -257,6 +272,7 @@ test('a worker whose lease ends while the snapshot commits loses its subtask, wh
     failed: 0,
     lost: 1,
   });
+  await it.check();
 });
 
 test('a retry whose worker has died meanwhile is lost with it', async (t) => {
@@ -272,6 +288,7 @@ test('a retry whose worker has died meanwhile is lost with it', async (t) => {
   await it.commands();
   assert.deepEqual(await it.subtasks(id), ['w1 lost']);
   assert.equal(await it.state(id), 'failed broadcast-failed');
+  await it.check();
 });
 
 test('two last ends at once, at two masters: after is put in line once', async (t) => {
@@ -293,6 +310,7 @@ test('two last ends at once, at two masters: after is put in line once', async (
     assert.deepEqual(await it.sql('select task, attempt from ready'), [{ task: 'b', attempt: 1 }]);
     const [row] = await it.sql('select phase, waiting, running, succeeded, failed from broadcast');
     assert.deepEqual(row, { phase: 'after', waiting: 0, running: 0, succeeded: 2, failed: 2 });
+    await it.check();
   }
 });
 
@@ -319,6 +337,7 @@ test('a stop against a promotion: whichever comes first, nothing is left running
     assert.deepEqual(await it.sql('select state from instance_end'), [{ state: 'stopped' }]);
     assert.equal((await it.subtasks(id)).length, 3);
     assert.deepEqual(await it.sql('select 1 from broadcast union all select 1 from active'), []);
+    await it.check();
   }
 });
 
@@ -331,6 +350,7 @@ test('a delay ends with a look at the workers of that moment', async (t) => {
   await until('the delay is over', async () => (await it.timers.releaseDelayed(10)).includes(null));
   await it.commands();
   assert.deepEqual(await it.subtasks(id), ['w1 dispatched']);
+  await it.check();
 });
 
 test('an instance that is given up leaves nothing of a broadcast behind', async (t) => {
@@ -343,6 +363,7 @@ test('an instance that is given up leaves nothing of a broadcast behind', async 
   assert.deepEqual(await it.subtasks(id), ['w1 stopped', 'w2 stopped']);
   assert.deepEqual(await it.sql('select 1 from broadcast union all select 1 from active'), []);
   assert.equal(await it.state(id), 'stopped command-parked');
+  await it.check();
 });
 
 test('why says which workers a broadcast waits for, and what keeps the others', async (t) => {
