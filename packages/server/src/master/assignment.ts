@@ -1,7 +1,7 @@
 import { ExpressionError, renderTemplate, runTimeText, valueText } from '@keelson/core';
 import type { JsonObject, JsonValue, Reason, Scope, TaskDefinition, TaskPlan, TaskState } from '@keelson/core';
 import type { Assignment, BlobRef, BroadcastPart } from '@keelson/protocol';
-import { StoreError } from '@keelson/store';
+import { outcomeOf, StoreError } from '@keelson/store';
 import type { BoundAttempt, InstanceFacts, TaskKey, TaskResultRow } from '@keelson/store';
 import { broadcastPartOf } from './broadcast-part.ts';
 import type { MasterContext } from './context.ts';
@@ -26,11 +26,38 @@ interface Draft {
 
 type Results = ReadonlyMap<string, TaskResultRow>;
 
-/** Renders what workers are handed. Reads upstream results only where an expression or an artifact asks for them. */
-export async function buildAssignments(
-  context: MasterContext,
-  attempts: readonly BoundAttempt[],
-): Promise<{ attempt: BoundAttempt; result: Built }[]> {
+interface BuiltFor {
+  readonly attempt: BoundAttempt;
+  readonly result: Built;
+}
+
+/**
+ * Renders what workers are handed. One that cannot be made at all, however often it is tried, is refused: its worker would get none of the
+ * others either.
+ */
+export async function buildAssignments(context: MasterContext, attempts: readonly BoundAttempt[]): Promise<BuiltFor[]> {
+  try {
+    return await buildTogether(context, attempts);
+  } catch (error) {
+    if (context.closing() || outcomeOf(error) !== 'application') throw error;
+    const [attempt] = attempts;
+    if (attempt === undefined || attempts.length > 1) return oneByOne(context, attempts);
+    const { instanceId: instance, task } = attempt;
+    context.log.error({ err: error, instance, task }, 'an assignment cannot be made; its attempt fails');
+    const message = error instanceof Error ? error.message : String(error);
+    const reason = { code: 'assignment-failed', message: `the server could not prepare the task: ${message}` };
+    return [{ attempt, result: { kind: 'refused', reason } }];
+  }
+}
+
+async function oneByOne(context: MasterContext, attempts: readonly BoundAttempt[]): Promise<BuiltFor[]> {
+  const built: BuiltFor[] = [];
+  for (const attempt of attempts) built.push(...(await buildAssignments(context, [attempt])));
+  return built;
+}
+
+/** Reads upstream results only where an expression or an artifact asks for them. */
+async function buildTogether(context: MasterContext, attempts: readonly BoundAttempt[]): Promise<BuiltFor[]> {
   const { store, plans } = context;
   await plans.load(attempts.map(({ versionId }) => versionId));
   const facts = await store.engine.facts([...new Set(attempts.map(({ instanceId }) => instanceId))]);
