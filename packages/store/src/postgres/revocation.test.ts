@@ -102,3 +102,23 @@ test('the lease of a group holds for workers that register from now on', async (
   for (const bad of [9999, 600_001, 10_000.5, Number.NaN])
     await assert.rejects(nodes.setLease('default', bad), { code: 'invalid-lease' }, String(bad));
 });
+
+test('a revoked or dead worker that asks for work gets its name back from nobody', async (t) => {
+  const { workers, tokens, join, tokenOf, sql } = await registry(t);
+  const [good, bad] = [await tokenOf('good'), await tokenOf('bad')];
+  const states = async () =>
+    (await sql('select id, state from worker_incarnation order by id')).map(({ id, state }) => `${id} ${state}`);
+  const alone = await join('alone', bad);
+  const kept = await join('w1', good);
+  const revoked = await join('w1', bad);
+  await tokens.revoke(bad);
+  assert.equal(await workers.supersede(alone.id), false);
+  assert.equal(await workers.supersede(revoked.id), false);
+  assert.deepEqual(await states(), [`${alone.id} draining`, `${kept.id} live`, `${revoked.id} draining`]);
+  const late = await join('w1', good);
+  await sql("update worker_incarnation set lease_until = clock_timestamp() - interval '1 ms' where id = $1", [late.id]);
+  assert.equal(await workers.supersede(late.id), false, 'its lease is over');
+  await workers.leave(late.id);
+  assert.equal(await workers.supersede(late.id), false, 'it has left');
+  assert.equal((await states())[1], `${kept.id} live`);
+});

@@ -5,17 +5,19 @@ import type { LiveIncarnation, ProgressNote, Workers } from '../workers.ts';
 
 /**
  * Only who is seen to ask for work takes the place of its namesakes: a registration may reach us long after its sender has died. One that
- * joins while another of its name is live waits as draining, and an older one does not come back while a newer one is live.
+ * joins while another of its name is live waits as draining, and an older one does not come back while a newer one is live. A revoked one
+ * may still ask, for as long as a gateway has not looked: it takes no name.
  */
 const SUPERSEDE = {
   name: 'worker-supersede',
   text: `update worker_incarnation older set state = 'draining' from worker_incarnation newer
-          where newer.id = $1 and older.name = newer.name and older.id < newer.id and older.state = 'live'`,
+          where newer.id = $1 and newer.state <> 'dead' and newer.revoked_at is null and newer.lease_until > clock_timestamp()
+            and older.name = newer.name and older.id < newer.id and older.state = 'live'`,
 };
 const TAKE_NAME = {
   name: 'worker-take-name',
   text: `update worker_incarnation w set state = 'live'
-          where w.id = $1 and w.state <> 'dead'
+          where w.id = $1 and w.state <> 'dead' and w.revoked_at is null and w.lease_until > clock_timestamp()
             and not exists (select from worker_incarnation n where n.name = w.name and n.state = 'live' and n.id <> w.id)
          returning w.id`,
 };

@@ -6,6 +6,9 @@ import type { Emulations } from './emulation.ts';
 
 const ofId = (row: IncarnationRow): string => row.id;
 
+const mayAsk = ({ state, revoked_at, lease_until }: IncarnationRow, now: number): boolean =>
+  state !== 'dead' && revoked_at === null && lease_until > now;
+
 /** Incarnations and their leases: see postgres/workers.ts. */
 export const WORKERS: Emulations = {
   *'worker-group'(it, { worker_group }, [name]) {
@@ -15,8 +18,9 @@ export const WORKERS: Emulations = {
 
   *'worker-supersede'(it, { worker_incarnation }, [incarnation]) {
     const newer = it.byKey(worker_incarnation, id(incarnation))?.row;
+    if (newer === undefined || !mayAsk(newer, it.clock.now())) return [];
     const namesake = (row: IncarnationRow): boolean =>
-      row.name === newer?.name && byNumber(row.id, newer.id) < 0 && row.state === 'live';
+      row.name === newer.name && byNumber(row.id, newer.id) < 0 && row.state === 'live';
     for (const found of it.all(worker_incarnation, namesake))
       yield* it.update(found, (row) => ({ ...row, state: 'draining' }), namesake);
     return [];
@@ -24,7 +28,7 @@ export const WORKERS: Emulations = {
 
   *'worker-take-name'(it, { worker_incarnation }, [incarnation]) {
     const found = it.byKey(worker_incarnation, id(incarnation));
-    const isAlive = (row: IncarnationRow): boolean => row.state !== 'dead';
+    const isAlive = (row: IncarnationRow): boolean => mayAsk(row, it.clock.now());
     if (found === undefined || !isAlive(found.row)) return [];
     const { name } = found.row;
     const others = it.all(
