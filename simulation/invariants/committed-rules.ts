@@ -82,7 +82,8 @@ function checkHotTables(world: World, ended: ReadonlySet<string>): void {
       world.violated('one-place-per-task', `${task} stands in ${other} and in ${table}`, instanceId);
     places.set(key, table);
   };
-  for (const row of committedRows(tables.active)) place(row.instance_id, row.task, 'active');
+  for (const { instance_id, task, subtask } of committedRows(tables.active))
+    place(instance_id, subtask === '0' ? task : `${task} on ${subtask}`, 'active');
   for (const row of committedRows(tables.ready)) place(row.instance_id, row.task, 'ready');
   for (const row of committedRows(tables.delayed)) place(row.instance_id, row.task, 'delayed');
   for (const { instance_id } of committedRows(tables.command)) driven.add(instance_id);

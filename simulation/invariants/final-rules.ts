@@ -47,7 +47,10 @@ function checkWishes(world: World, { client }: Cluster): void {
 /** Every success that counts has exactly one run behind it, and no run that succeeded and was reported is counted for two. */
 function checkEffects(world: World): void {
   const used = new Map<string, string>();
-  for (const { instance_id, task, state, attempt_id } of committedRows(world.database.tables.finished_task)) {
+  const { finished_task, finished_subtask } = world.database.tables;
+  const broadcast = new Set(committedRows(finished_subtask).map((row) => `${row.instance_id}.${row.task}`));
+  const single = committedRows(finished_task).filter((row) => !broadcast.has(`${row.instance_id}.${row.task}`));
+  for (const { instance_id, task, state, attempt_id } of [...single, ...committedRows(finished_subtask)]) {
     if (state !== 'succeeded') continue;
     const run = attempt_id === null ? undefined : world.ledger.ofAttempt(attempt_id);
     if (run?.how !== 'succeeded' || run.task !== task || run.instanceId !== instance_id)

@@ -12,15 +12,41 @@ export function ledgerRules(world: () => World): LedgerWatch {
       if (ledger.ofAttempt(attemptId) !== undefined)
         violated('token-starts-once', `the token of ${task} was started a second time, by ${worker}`, instanceId);
       for (const other of ledger.open) {
-        if (other.instanceId !== instanceId || other.task !== task || run.subtask) continue;
+        if (other.instanceId !== instanceId || other.task !== task || other.subtask !== run.subtask) continue;
+        if (run.subtask && other.incarnationId !== run.incarnationId) continue;
         const message = `${task} starts on ${worker} (attempt id ${attemptId}) while it still runs on ${other.worker} (attempt id ${other.attemptId})`;
         violated('attempts-never-overlap', message, instanceId);
       }
       checkNeeds(world(), run);
+      if (run.subtask) checkSubtask(world(), run);
     },
     ended: ({ instanceId, task, attemptId, worker, how }) =>
       world().trace.note(worker, `TASK ${instanceId}/${task} is over: ${how}, attempt id ${attemptId}`),
   };
+}
+
+/** A subtask runs only where it was bound, and never again after it has ended there. */
+function checkSubtask(world: World, { instanceId, task, attemptId, incarnationId, worker }: Run): void {
+  const { active, finished_subtask, worker_incarnation } = world.database.tables;
+  const bound = committedRows(active).find(({ id }) => id === attemptId);
+  if (bound !== undefined && bound.subtask !== incarnationId)
+    world.violated(
+      'subtask-stays-with-its-worker',
+      `the subtask of ${bound.subtask} runs on ${incarnationId}`,
+      instanceId,
+    );
+  const name = committedRows(worker_incarnation).find(({ id }) => id === incarnationId)?.name;
+  if (name !== undefined && !worker.startsWith(`${name}#`))
+    world.violated('subtask-stays-with-its-worker', `a subtask bound to ${name} runs on ${worker}`, instanceId);
+  const ended = committedRows(finished_subtask).find(
+    (row) => row.instance_id === instanceId && row.task === task && row.incarnation_id === incarnationId,
+  );
+  if (ended !== undefined)
+    world.violated(
+      'subtask-ends-once',
+      `${task} runs on ${worker} after its subtask there was ${ended.state}`,
+      instanceId,
+    );
 }
 
 /** Each upstream task has ended in a state that the need accepts, and one that succeeded has really run to its end. */
@@ -29,7 +55,8 @@ function checkNeeds(world: World, { instanceId, task }: Run): void {
   const instance = committedRows(tables.workflow_instance).find(({ id }) => id === instanceId);
   if (instance === undefined)
     return world.violated('no-task-without-instance', `${task} starts, and its instance is not committed`, instanceId);
-  const needs = world.definitionOf(instance.version_id)?.tasks[task]?.needs ?? {};
+  const definition = world.definitionOf(instance.version_id);
+  const needs = definition?.tasks[task]?.needs ?? {};
   if (Object.keys(needs).length === 0) return;
   const finished = committedRows(tables.finished_task).filter((row) => row.instance_id === instanceId);
   for (const [need, accepted] of Object.entries(needs)) {
@@ -37,7 +64,8 @@ function checkNeeds(world: World, { instanceId, task }: Run): void {
     if (upstream === undefined || !accepted.some((state) => state === upstream.state)) {
       const state = upstream?.state ?? 'not ended';
       world.violated('needs-before-task', `${task} starts although ${need} is ${state}`, instanceId);
-    } else if (upstream.state === 'succeeded') checkEffect(world, upstream.attempt_id, need, instanceId);
+    } else if (upstream.state === 'succeeded' && definition?.tasks[need]?.broadcast === undefined)
+      checkEffect(world, upstream.attempt_id, need, instanceId);
   }
 }
 

@@ -101,9 +101,17 @@ export function openLauncher(world: World, life: Life, rate: number): SimulatedL
 }
 
 function runOf(
-  { token, instanceId, task, fencingToken }: Assignment,
+  { token, instanceId, task, fencingToken, broadcast }: Assignment,
   { name }: Life,
 ): Omit<Run, 'startedAt' | 'endedAt' | 'how'> {
   const incarnationId = token.split('.')[5] ?? '';
-  return { token, instanceId, task, attemptId: fencingToken, incarnationId, worker: name, subtask: false };
+  return {
+    token,
+    instanceId,
+    task,
+    attemptId: fencingToken,
+    incarnationId,
+    worker: name,
+    subtask: broadcast?.phase === 'subtask',
+  };
 }

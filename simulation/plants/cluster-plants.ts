@@ -146,4 +146,16 @@ export const CLUSTER_PLANTS: readonly Plant[] = [
       },
     ],
   },
+  {
+    name: 'cut-off-master-keeps-its-locks',
+    breaks: 'nothing frees the row locks of a process that was stopped in the middle of a transaction',
+    runsOn: 'postgres',
+    patches: [
+      {
+        file: 'packages/store/src/postgres/connection.ts',
+        find: "  idle_in_transaction_session_timeout: '3000',\n",
+        replace: '',
+      },
+    ],
+  },
 ];

@@ -156,6 +156,31 @@ export const SCENARIO_PLANTS: readonly Plant[] = [
     ],
   },
   {
+    name: 'broadcast-address-reset',
+    breaks: 'F5: the subtask of a dead worker loses its address and is given to another worker',
+    runsOn: 'postgres',
+    patches: [
+      {
+        file: WORKERS,
+        find: "name: 'worker-lose-attempts',\n  text: `with held as (",
+        replace: `name: 'worker-lose-attempts',
+  text: \`with other as (
+           select w.id from worker_incarnation w where w.state = 'live' and w.id <> all($1::bigint[])
+              and not exists (select from active a where a.subtask = w.id) order by w.id limit 1
+         ), moved as (
+           update active set incarnation_id = other.id, subtask = other.id, state = 'dispatched', nonce = nonce || 'reset' from other
+            where active.id = (select min(id) from active where subtask <> 0 and incarnation_id = any($1::bigint[])) returning active.id
+         ), held as (`,
+      },
+      {
+        file: WORKERS,
+        find: 'from worker_incarnation w join active a on a.incarnation_id = w.id join held on held.id = a.instance_id\n          where w.id = any($1::bigint[])`',
+        replace:
+          'from worker_incarnation w join active a on a.incarnation_id = w.id join held on held.id = a.instance_id\n          where w.id = any($1::bigint[]) and a.id not in (select id from moved)`',
+      },
+    ],
+  },
+  {
     name: 'token-accepted-twice',
     breaks: 'F4: a worker forgets which tokens it has taken, and runs one that is sent again',
     runsOn: 'simulation',

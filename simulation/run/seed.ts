@@ -31,8 +31,10 @@ export interface SeedOptions {
   readonly print?: (line: string) => void;
 }
 
-/** How long everything may take to end after the last fault: lost leases, retries and long tasks behind each other. */
-const LIVENESS_MS = 300_000;
+/** Without a fault something must move at least so often, until everything has ended: a lost lease is found, a long task ends. */
+const LONGEST_REST_MS = 90_000;
+/** And all that was asked for must be done by then, with one slot for all of it. */
+const LIVENESS_MS = 3_600_000;
 /** After the last instance has ended, for what may come late. */
 const AFTERMATH_MS = 15_000;
 
@@ -79,8 +81,22 @@ async function live(world: World, cluster: Cluster, faultMs: number, heal: () =>
   await timeline.run(faultMs, broken);
   if (broken()) return;
   heal();
-  await timeline.run(faultMs + LIVENESS_MS, () => broken() || isQuiet(world, cluster));
+  const rests = watchRest(world);
+  await timeline.run(faultMs + LIVENESS_MS, () => broken() || isQuiet(world, cluster) || rests());
   if (broken()) return;
   await timeline.run(timeline.now() + AFTERMATH_MS, broken);
   if (!broken()) checkTheEnd(world, cluster);
+}
+
+/** Tells when nothing has started or ended for too long. */
+function watchRest({ timeline, ledger, database }: World): () => boolean {
+  const { instance_end, finished_task } = database.tables;
+  let since = timeline.now();
+  let before = -1;
+  return () => {
+    const progress = ledger.runs.length * 2 - ledger.open.size + instance_end.tuples.size + finished_task.tuples.size;
+    if (progress !== before) since = timeline.now();
+    before = progress;
+    return timeline.now() - since > LONGEST_REST_MS;
+  };
 }

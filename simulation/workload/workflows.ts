@@ -1,4 +1,4 @@
-import type { TaskDefinition, WorkflowDefinition } from '@keelson/core';
+import type { BroadcastDefinition, TaskDefinition, WorkflowDefinition } from '@keelson/core';
 import { taskOf, workflowOf } from '@keelson/core/testing';
 import type { Dice } from '../clock/random.ts';
 
@@ -45,8 +45,19 @@ function drawTask(dice: Dice, number: number, needs: readonly number[]): TaskDef
     allowFailure: dice.chance(0.2),
     priority: dice.chance(0.2) ? dice.whole(-5, 5) : 0,
   });
+  if (dice.chance(0.08)) return { ...definition, broadcast: drawBroadcast(dice) };
   const timeout = { afterMs: Math.round(dice.between(300, 5000)), action: dice.chance(0.8) ? 'fail' : 'warn' } as const;
   return dice.chance(0.15) ? { ...definition, timeout } : definition;
+}
+
+function drawBroadcast(dice: Dice): BroadcastDefinition {
+  const step = { uses: 'shell', with: { script: 'true' }, env: {} };
+  return {
+    maxFailed: dice.whole(0, 3),
+    ...(dice.chance(0.4) ? { parallel: dice.whole(1, 2) } : {}),
+    ...(dice.chance(0.3) ? { before: step } : {}),
+    ...(dice.chance(0.4) ? { after: step } : {}),
+  };
 }
 
 /** A workflow of any shape, with retries, delays, timeouts and strategies as they come. */
