@@ -13,7 +13,9 @@ const HOLDER = fileURLToPath(new URL('../testing/lock-holder.ts', import.meta.ur
 const FREED_WITHIN_MS = 12_000;
 
 async function holder(t: TestContext, url: string, mode: 'idle' | 'reading'): Promise<ChildProcess> {
-  const child = spawn(process.execPath, [HOLDER, url, mode], { stdio: ['ignore', 'pipe', 'inherit'] });
+  // A planted bug comes in through an option of the process.
+  const options = process.execArgv.filter((option) => option.startsWith('--import='));
+  const child = spawn(process.execPath, [...options, HOLDER, url, mode], { stdio: ['ignore', 'pipe', 'inherit'] });
   t.after(() => child.kill('SIGKILL'));
   await new Promise<void>((resolve, reject) => {
     child.stdout.once('data', () => resolve());

@@ -270,20 +270,18 @@ test('two workers with one name, and a host name that changes: the older one dra
   );
   assert.equal(status, 200);
   assert.notEqual(body['incarnation'], older.id);
+  const poll = (waitMs: number) =>
+    house.call('poll', String(body['credential']), { held: [], waitMs, draining: false });
+  await poll(0);
   assert.equal((await older.call('renew', { held: [token] })).status, 200);
   const { body: answer } = await older.call('report', { reports: [older.ended(token)] });
   assert.deepEqual([answer['acknowledged'], answer['assignments']], [[token], []]);
-  const { body: next } = await house.call('poll', String(body['credential']), {
-    held: [],
-    waitMs: 5000,
-    draining: false,
-  });
+  const { body: next } = await poll(5000);
   assert.equal((next['assignments'] as unknown[]).length, 1, 'the newer one gets the next task');
-  const rows = await house.sql('select host, state from worker_incarnation where name = $1 order by id', ['same']);
-  assert.deepEqual(rows, [
-    { host: 'host-1', state: 'draining' },
-    { host: 'host-2', state: 'live' },
-  ]);
+  await until('the database knows it too', async () => {
+    const rows = await house.sql('select host, state from worker_incarnation where name = $1 order by id', ['same']);
+    return JSON.stringify(rows.map(({ host, state }) => [host, state])) === '[["host-1","draining"],["host-2","live"]]';
+  });
 });
 
 test('a blob with a wrong hash leaves nothing; one that stops coming is given up', async (t) => {
