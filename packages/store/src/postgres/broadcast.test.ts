@@ -182,6 +182,7 @@ test('before, subtasks, after: outputs go along, and the rows say what the histo
   assert.equal((await it.one.broadcasts([key]))[0]?.phase, 'before');
   const { subtasks } = await it.step([ended(before, 'succeeded', { outputs: { day: 'monday' } })]);
   assert.equal(subtasks.length, 2);
+  assert.equal((await it.instances.task(key))?.attemptId, before.attemptId, 'its log is that of before for now');
   const [first, second] = subtasks;
   assert.ok(first !== undefined && second !== undefined);
   const [fan] = await it.one.broadcasts([key]);

@@ -28,6 +28,11 @@ const BEFORE = (alias: string): string => `case when ${alias}.attempt > 1 then (
     select e.reason from earlier_attempt e
      where e.instance_id = $1 and e.task = ${alias}.task and e.generation = $2 and e.subtask = 0 and e.attempt = ${alias}.attempt - 1) end`;
 
+/** Whose log is the task's own while its subtasks run. */
+const LAST_OF_BEFORE = `(
+    select e.attempt_id from earlier_attempt e
+     where e.instance_id = $1 and e.task = b.task and e.generation = $2 and e.subtask = 0 and e.attempt = b.prior_attempts)`;
+
 /**
  * $1 instance, $2 generation, $3 one task or null, $4 with outputs. One statement, so one moment: a task is in one of the five
  * tables, or in none while it waits.
@@ -42,7 +47,7 @@ const TASK_ROWS = `
            a.started_at, null, a.kill_reason, a.progress, null, null, null
       from active a where a.instance_id = $1 and a.generation = $2 and a.subtask = 0 and ($3::text is null or a.task = $3)
     union all
-    select b.task, 'running', b.prior_attempts, null, null, null, null, null, null, b.since, null, null, null, null, null, null
+    select b.task, 'running', b.prior_attempts, ${LAST_OF_BEFORE}, null, null, null, null, null, b.since, null, null, null, null, null, null
       from broadcast b where b.instance_id = $1 and b.generation = $2 and b.phase = 'fan' and ($3::text is null or b.task = $3)
     union all
     select r.task, 'ready', r.attempt - 1, null, null, null, null, r.ready_at, null, null, null, null, null, ${BEFORE('r')}, null, null
