@@ -5,6 +5,8 @@ import { waitFor } from '../support/wait-for.ts';
 export interface Task extends LedgerTask {
   readonly needs?: readonly string[];
   readonly if?: string;
+  readonly mode?: 'broadcast';
+  readonly broadcast?: { readonly maxFailed: number; readonly after: { readonly run: string } };
   readonly retry?: { readonly max: number; readonly delay: string };
 }
 

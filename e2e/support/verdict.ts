@@ -81,7 +81,8 @@ export async function databaseViolations(cluster: Cluster, stopped: readonly str
   await lines(`select format('command of %s was parked: %s', instance_id, error) as line from command_error`);
   const known = await cluster.rows(
     `select instance_id || '/' || task || ' token ' || attempt_id as key, state from finished_task where attempt_id is not null
-     union all select instance_id || '/' || task || ' token ' || attempt_id, state from earlier_attempt`,
+     union all select instance_id || '/' || task || ' token ' || attempt_id, state from earlier_attempt
+     union all select instance_id || '/' || task || ' token ' || attempt_id, state from finished_subtask`,
   );
   const states = new Map(known.map(({ key, state }) => [String(key), String(state)]));
   for (const entry of await cluster.ledger()) {

@@ -168,8 +168,12 @@ export const SCENARIO_PLANTS: readonly Plant[] = [
            select w.id from worker_incarnation w where w.state = 'live' and w.id <> all($1::bigint[])
               and not exists (select from active a where a.subtask = w.id) order by w.id limit 1
          ), moved as (
-           update active set incarnation_id = other.id, subtask = other.id, state = 'dispatched', nonce = nonce || 'reset' from other
-            where active.id = (select min(id) from active where subtask <> 0 and incarnation_id = any($1::bigint[])) returning active.id
+           delete from active using other
+            where active.id = (select min(id) from active where subtask <> 0 and incarnation_id = any($1::bigint[])) returning active.*
+         ), given as (
+           insert into active (instance_id, task, generation, attempt, incarnation_id, nonce, state, ready_at, subtask, subtask_index)
+           select m.instance_id, m.task, m.generation, m.attempt, o.id, m.nonce || 'reset', 'dispatched', m.ready_at, o.id, m.subtask_index
+             from moved m cross join other o
          ), held as (`,
       },
       {
