@@ -46,8 +46,13 @@ const INCIDENTS: readonly Incident[] = [
 const never = Object.fromEntries(INCIDENTS.map((incident) => [incident, 0])) as Record<Incident, number>;
 
 export const calmClimate: Climate = {
-  ...{ weather: { slow: 0, lost: 0, doubled: 0 }, refused: 0, lostBefore: 0, lostAfter: 0, crashAtFlight: 0 },
-  ...{ lostSignals: 0, perSecond: never },
+  weather: { slow: 0, lost: 0, doubled: 0 },
+  refused: 0,
+  lostBefore: 0,
+  lostAfter: 0,
+  crashAtFlight: 0,
+  lostSignals: 0,
+  perSecond: never,
 };
 
 export function drawClimate(dice: Dice): Climate {

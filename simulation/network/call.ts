@@ -49,13 +49,12 @@ export function call(
       const listener = network.listeners.get(to);
       if (listener === undefined || !listener.life.alive) return reply({ status: 0, body: 'connection refused' });
       const forget = listener.life.onDeath(() => reply({ status: 0, body: 'connection reset' }));
-      listener.life.deliver(
-        () =>
-          void listener.answer(request, closed.signal).then((answer) => {
-            forget();
-            if (listener.life.alive) reply(answer);
-          }),
-      );
+      const serve = async (): Promise<void> => {
+        const answer = await listener.answer(request, closed.signal);
+        forget();
+        if (listener.life.alive) reply(answer);
+      };
+      listener.life.deliver(() => void serve());
     };
     if (signal?.aborted === true) return finish({ status: 0, body: 'given up' });
     network.send(from.node, to, arrive);

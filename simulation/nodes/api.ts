@@ -15,15 +15,13 @@ export async function answerApi(store: MemoryStore, { path, body }: Request): Pr
   if (path === 'api/start') {
     const { workflowId, versionId, taskCount, wish, key } = JSON.parse(body) as StartCall;
     const outcome = await store.starts.start({
-      ...{
-        workflowId,
-        versionId,
-        taskCount,
-        params: {},
-        runTime: '2026-01-02T03:04:05Z',
-        priority: 0,
-        createdBy: wish,
-      },
+      workflowId,
+      versionId,
+      taskCount,
+      params: {},
+      runTime: '2026-01-02T03:04:05Z',
+      priority: 0,
+      createdBy: wish,
       ...(key === undefined ? {} : { idempotency: { key, bodyHash: wish } }),
     });
     store.signals.send('command');

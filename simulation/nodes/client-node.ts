@@ -31,10 +31,8 @@ export interface ClientNode extends Node {
 const CALL_TIMEOUT_MS = 5000;
 const RETRY_MS = { least: 50, most: 1500 };
 
-export function openClientNode(world: World, name: string): ClientNode {
-  const wishes: Wish[] = [];
-  let running: Life | undefined;
-
+/** How a client asks for what it wishes, again and again. */
+function openCaller(world: World): { start(life: Life, wish: Wish): Promise<void> } {
   const ask = async <T>(life: Life, path: string, body: object, repeatable = true): Promise<T | undefined> => {
     const server = life.dice.pick(world.servers);
     const request = { path, bearer: '', body: JSON.stringify(body) };
@@ -50,7 +48,11 @@ export function openClientNode(world: World, name: string): ClientNode {
   const start = async (life: Life, wish: Wish): Promise<void> => {
     const { id, workflowId, definition } = wish.version;
     const body: StartCall = {
-      ...{ workflowId, versionId: id, taskCount: Object.keys(definition.tasks).length, wish: wish.name, key: wish.key },
+      workflowId,
+      versionId: id,
+      taskCount: Object.keys(definition.tasks).length,
+      wish: wish.name,
+      key: wish.key,
     };
     while (wish.acknowledged === undefined && !wish.givenUp) {
       wish.tries++;
@@ -78,6 +80,14 @@ export function openClientNode(world: World, name: string): ClientNode {
     wish.stopped = true;
     world.trace.note(life.name, `has asked for the end of instance ${instanceId}`);
   };
+  return { start };
+}
+
+export function openClientNode(world: World, name: string): ClientNode {
+  const wishes: Wish[] = [];
+  let running: Life | undefined;
+
+  const { start } = openCaller(world);
   const node: ClientNode = {
     name,
     wishes,

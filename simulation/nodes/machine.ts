@@ -59,36 +59,8 @@ export function openLauncher(world: World, life: Life, rate: number): SimulatedL
             : timeline.after(Math.max(0, at - life.clock.now()) / rate + soon(KILL_MS), deadlinePassed);
       },
     },
-    launch: (assignment, behaviour) => {
-      const { promise, resolve } = Promise.withResolvers<ProcessEnd>();
-      let run: Run | undefined;
-      let ended = false;
-      const end = (how: NonNullable<Run['how']>, said: ProcessEnd): void => {
-        if (ended) return;
-        ended = true;
-        if (run !== undefined) {
-          processes.delete(run);
-          ledger.end(run, how);
-        }
-        life.deliver(() => resolve(said));
-      };
-      timeline.after(soon(SPAWN_MS), () => {
-        if (ended || gone) return;
-        run = start(assignment);
-        processes.add(run);
-        const exitCode = behaviour.succeeds ? 0 : 1;
-        timeline.after(behaviour.durationMs, () => {
-          if (run?.how === undefined) end(exitCode === 0 ? 'succeeded' : 'failed', { kind: 'exited', exitCode });
-        });
-      });
-      return {
-        end: promise,
-        kill: (graceMs) =>
-          void timeline.after(Math.min(behaviour.reactionMs, graceMs) + soon(KILL_MS), () =>
-            end('killed', { kind: 'signalled', signal: behaviour.reactionMs < graceMs ? 'SIGTERM' : 'SIGKILL' }),
-          ),
-      };
-    },
+    launch: (assignment, behaviour) =>
+      launch(world, life, behaviour, processes, () => (gone ? undefined : start(assignment))),
     runInside: (assignment) => {
       const run = start(assignment);
       inside.add(run);
@@ -97,6 +69,46 @@ export function openLauncher(world: World, life: Life, rate: number): SimulatedL
         ledger.end(run, how);
       };
     },
+  };
+}
+
+/** @param begin writes the start down, unless the launcher is gone */
+function launch(
+  { timeline, ledger, dice }: World,
+  life: Life,
+  behaviour: Behaviour,
+  processes: Set<Run>,
+  begin: () => Run | undefined,
+): LaunchedProcess {
+  const soon = ({ least, most }: { least: number; most: number }): number => dice.between(least, most);
+  const { promise, resolve } = Promise.withResolvers<ProcessEnd>();
+  let run: Run | undefined;
+  let ended = false;
+  const end = (how: NonNullable<Run['how']>, said: ProcessEnd): void => {
+    if (ended) return;
+    ended = true;
+    if (run !== undefined) {
+      processes.delete(run);
+      ledger.end(run, how);
+    }
+    life.deliver(() => resolve(said));
+  };
+  timeline.after(soon(SPAWN_MS), () => {
+    if (ended) return;
+    run = begin();
+    if (run === undefined) return;
+    processes.add(run);
+    const exitCode = behaviour.succeeds ? 0 : 1;
+    timeline.after(behaviour.durationMs, () => {
+      if (run?.how === undefined) end(exitCode === 0 ? 'succeeded' : 'failed', { kind: 'exited', exitCode });
+    });
+  });
+  return {
+    end: promise,
+    kill: (graceMs) =>
+      void timeline.after(Math.min(behaviour.reactionMs, graceMs) + soon(KILL_MS), () =>
+        end('killed', { kind: 'signalled', signal: behaviour.reactionMs < graceMs ? 'SIGTERM' : 'SIGKILL' }),
+      ),
   };
 }
 

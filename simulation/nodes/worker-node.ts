@@ -90,8 +90,14 @@ export function openWorkerNode(world: World, name: string, { slots, killGraceMs 
 
 function registrationOf(name: string, slots: number): RegisterRequest {
   return {
-    ...{ protocol: 1, name, group: 'default', slots, capabilities: ['shell', `processor:${PROCESSOR}`] },
-    ...{ host: name, pid: 1, version: '0' },
+    protocol: 1,
+    name,
+    group: 'default',
+    slots,
+    capabilities: ['shell', `processor:${PROCESSOR}`],
+    host: name,
+    pid: 1,
+    version: '0',
   };
 }
 

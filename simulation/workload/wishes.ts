@@ -8,10 +8,14 @@ export function scheduleWishes({ timeline, addVersion }: World, client: ClientNo
   const versions = Array.from({ length: dice.whole(1, 4) }, (_, index) => addVersion(drawWorkflow(dice, `w${index}`)));
   for (let number = dice.whole(2, 14); number > 0; number--) {
     const wish = {
-      ...{ name: `wish-${number}`, version: dice.pick(versions) },
+      name: `wish-${number}`,
+      version: dice.pick(versions),
       key: dice.chance(0.7) ? `key-${number}` : undefined,
       stopAfterMs: dice.chance(0.25) ? dice.between(0, 6000) : undefined,
-      ...{ tries: 0, acknowledged: undefined, givenUp: false, stopped: false },
+      tries: 0,
+      acknowledged: undefined,
+      givenUp: false,
+      stopped: false,
     };
     timeline.after(dice.between(400, (faultMs * 2) / 3), () => client.wish(wish));
   }

@@ -87,7 +87,16 @@ export function openWorld({ seed, servers, moods, keepTrace, print, watch }: Wor
   const mourners: ((node: Node) => void)[] = [];
   let violation: Violation | undefined;
   const world: World = {
-    ...{ seed, timeline, dice, trace, network, database, databaseState, keep, servers, moods },
+    seed,
+    timeline,
+    dice,
+    trace,
+    network,
+    database,
+    databaseState,
+    keep,
+    servers,
+    moods,
     climate: calmClimate,
     bus: memoryBus({ soon: (run) => void timeline.after(0, run) }, ({ from, to }, arrive) => {
       if (signals.chance(world.climate.lostSignals)) return;
