@@ -19,11 +19,16 @@ function desk(step: (reports: readonly ReportedEnd[]) => void) {
       step(reports);
       steps.push(names(reports));
       const none: never[] = [];
-      return {
-        ...{ decided: none, settled: none, postponed: none, unknownVersions: none, bound: none, claimed: none },
-        ...{ waiting: none, killing: none, ended: none, subtasks: none },
-        ...{ delayed: false, moreCommands: false, alerts: false },
-      } as unknown as StepOutcome;
+      const lists = {
+        decided: none,
+        settled: none,
+        postponed: none,
+        unknownVersions: none,
+        bound: none,
+        claimed: none,
+      };
+      const told = { waiting: none, killing: none, ended: none, subtasks: none };
+      return { ...lists, ...told, delayed: false, moreCommands: false, alerts: false };
     },
     deferReports: async (reports: readonly ReportedEnd[]) => void kept.push(...names(reports)),
   };

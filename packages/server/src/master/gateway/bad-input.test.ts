@@ -116,7 +116,9 @@ test('garbage: refused with its place, and nothing breaks', async (t) => {
       'invalid-request',
     ],
     [
-      JSON.stringify({ reports: Array(1001).fill({ kind: 'started', token: 'x', startedAgoMs: 1 }) }),
+      JSON.stringify({
+        reports: Array.from({ length: 1001 }, () => ({ kind: 'started', token: 'x', startedAgoMs: 1 })),
+      }),
       422,
       'invalid-request',
     ],
@@ -251,7 +253,7 @@ test('10,000 reports a second of one worker: refused beyond its share, and the o
   await Promise.all(flooding);
   const perSecond = Math.round((1000 * attempt) / (performance.now() - since));
   t.diagnostic(`${perSecond} reports a second; by status: ${JSON.stringify([...answers])}`);
-  assert.deepEqual([...answers.keys()].toSorted(), [200, 429]);
+  assert.deepEqual(new Set(answers.keys()), new Set([200, 429]));
   assert.deepEqual([...retryAfter], ['1']);
   assert.ok(complaints(house, 'too-many-requests').length <= 1);
   const { status } = await flood.call('renew', { held: [] });
