@@ -147,6 +147,39 @@ export const CLUSTER_PLANTS: readonly Plant[] = [
     ],
   },
   {
+    name: 'lost-subtask-gets-another-address',
+    breaks: "F5: a dead worker's subtask of a broadcast is bound to another worker, which has run its own",
+    runsOn: 'simulation',
+    patches: [
+      {
+        file: 'packages/core/src/engine/broadcast.ts',
+        find: "if (state === 'failed' && end !== 'lost') found",
+        replace: "if (state === 'lost' || (state === 'failed' && end !== 'lost')) found",
+      },
+      {
+        file: 'packages/core/src/engine/broadcast.ts',
+        find: 'if (windingUp || attempt.attempt > retry.max || tooMany',
+        replace: "if (windingUp || attempt.attempt > (event.end === 'lost' ? 9 : retry.max) || tooMany",
+      },
+      {
+        file: 'packages/store/src/postgres/step/write-broadcasts.ts',
+        find: '             from wanted\n',
+        replace: `             from (select w.instance_id, w.task, w.generation, w.attempt, w.index, w.state, w.delay_ms, w.nonce,
+                          case when exists (select from worker_incarnation i where i.id = w.incarnation_id and i.state <> 'dead') then w.incarnation_id
+                               else coalesce((select max(id) from worker_incarnation where state = 'live'), w.incarnation_id) end as incarnation_id
+                     from wanted w) wanted\n`,
+      },
+      {
+        file: `${MEMORY}/broadcasts.ts`,
+        find: '      const row = subtaskRow(it, wanted);',
+        replace: `      const ofOld = (one: { id: string; state: string }): boolean => one.id === wanted.incarnation_id && one.state !== 'dead';
+      const live = it.all(tables.worker_incarnation, (one) => one.state === 'live')[0]?.row.id;
+      const other = it.all(tables.worker_incarnation, ofOld).length > 0 ? undefined : live;
+      const row = subtaskRow(it, { ...wanted, incarnation_id: other ?? wanted.incarnation_id });`,
+      },
+    ],
+  },
+  {
     name: 'cut-off-master-keeps-its-locks',
     breaks: 'nothing frees the row locks of a process that was stopped in the middle of a transaction',
     runsOn: 'postgres',
