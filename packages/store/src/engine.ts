@@ -96,6 +96,7 @@ export interface LoadedInstance {
   readonly events: readonly EngineEvent[];
   readonly tasks: ReadonlyMap<string, TaskRecord>;
   readonly activeAttempts?: number;
+  readonly handedBack?: ReadonlyMap<string, readonly number[]>;
   readonly broadcasts?: ReadonlyMap<string, BroadcastRecord>;
   readonly workers?: ReadonlyMap<string, readonly SnapshotWorker[]>;
 }

@@ -1,5 +1,5 @@
 import type { EarlierAttempt, FinishedTask } from './changes.ts';
-import { planned } from './draft.ts';
+import { MissingRows, NOTHING_MISSING, planned } from './draft.ts';
 import type { Draft } from './draft.ts';
 import { endTask } from './progress.ts';
 import type { Reason } from './reason.ts';
@@ -63,6 +63,9 @@ export function anotherOrEnd(
 
 export const STOPPED: Reason = { code: 'stopped', message: 'stopped on request' };
 
+/** The reason of such a loss. */
+export const HANDED_BACK = 'worker-shutdown';
+
 const REPLACE_DELAY_MS = 1000;
 
 type Verdict = 'succeeded' | 'retry' | 'replace' | 'failed' | 'stopped';
@@ -82,12 +85,20 @@ function verdict(draft: Draft, event: AttemptEnded, prior: number): Verdict {
   const most = onLost?.retries ?? DEFAULT_LOSSES;
   // As often as workers are restarted: that is no sign of a task that kills its worker. `onLost: fail` still means never twice.
   if (isHandedBack(event) && most > 0) return 'replace';
-  return attempt.losses < most ? 'replace' : 'failed';
+  if (attempt.losses < most) return 'replace';
+  return most > 0 && attempt.losses - handedBackSince(draft, attempt.task, prior) < most ? 'replace' : 'failed';
+}
+
+/** How many of the losses are none; read only when they are too many. */
+function handedBackSince(draft: Draft, task: string, prior: number): number {
+  const known = draft.view.handedBack?.get(task);
+  if (known === undefined) throw new MissingRows({ ...NOTHING_MISSING, handedBack: [task] });
+  return known.filter((attempt) => attempt > prior).length;
 }
 
 /** Its worker drained, and ended it itself. */
 function isHandedBack({ end, reason }: AttemptEnded): boolean {
-  return end === 'lost' && reason?.code === 'worker-shutdown';
+  return end === 'lost' && reason?.code === HANDED_BACK;
 }
 
 function again(draft: Draft, event: AttemptEnded, delayMs: number, counted: CountedStep | undefined): void {

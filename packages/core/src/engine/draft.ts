@@ -94,9 +94,17 @@ export interface Missing {
   readonly broadcasts: boolean;
   /** Tasks whose workers have to be looked at, and locked. */
   readonly workers: readonly string[];
+  /** Tasks of which it has to be known which attempts were handed back. */
+  readonly handedBack: readonly string[];
 }
 
-export const NOTHING_MISSING: Missing = { tasks: [], activeAttempts: false, broadcasts: false, workers: [] };
+export const NOTHING_MISSING: Missing = {
+  tasks: [],
+  activeAttempts: false,
+  broadcasts: false,
+  workers: [],
+  handedBack: [],
+};
 
 /** Thrown inside a decision and caught by `decide`: never seen outside. */
 export class MissingRows extends Error {

@@ -16,6 +16,7 @@ function after(
   attempt: number,
   losses: number,
   said: Omit<AttemptEnded, 'type' | 'attempt'>,
+  handedBack: readonly number[] = [],
 ): InstanceChanges {
   const plan = compileWorkflow(workflowOf([taskOf('a', [], more)]));
   const live = {
@@ -32,9 +33,8 @@ function after(
     priority: 0,
   };
   const active = { id: '7', task: 'a', attempt, losses, state: 'running' as const, killReason: null };
-  const decision = decide({ live, plan, scope: { params: {}, run }, tasks: new Map() }, [
-    { type: 'attempt-ended', attempt: active, ...said },
-  ]);
+  const view = { live, plan, scope: { params: {}, run }, tasks: new Map(), handedBack: new Map([['a', handedBack]]) };
+  const decision = decide(view, [{ type: 'attempt-ended', attempt: active, ...said }]);
   assert.ok(decision.kind === 'decided');
   return decision.changes;
 }
@@ -73,4 +73,11 @@ test('what a draining worker hands back runs again at once, however often; never
   assert.deepEqual(after({}, 9, 8, { end: 'lost', reason }).ready, [{ task: 'a', attempt: 10, losses: 9 }]);
   const never = after({ onLost: { retries: 0 } }, 1, 0, { end: 'lost', reason });
   assert.equal(never.finished[0]?.state, 'failed');
+});
+
+test('what was handed back uses up no loss', () => {
+  // Three restarts of workers and then, for the first time, the death of one.
+  assert.equal(after({}, 4, 3, { end: 'lost' }, [1, 2, 3]).delayed[0]?.attempt, 5);
+  assert.equal(after({}, 7, 6, { end: 'lost' }, [1, 3, 5]).finished[0]?.state, 'failed');
+  assert.equal(after({ onLost: { retries: 1 } }, 2, 1, { end: 'lost' }, [1]).finished.length, 0);
 });

@@ -42,6 +42,8 @@ export interface InstanceView {
   readonly tasks: ReadonlyMap<string, TaskRecord>;
   /** How many attempts are active; loaded only when asked for. */
   readonly activeAttempts?: number;
+  /** Task → which of its earlier attempts draining workers handed back; loaded only when asked for. */
+  readonly handedBack?: ReadonlyMap<string, readonly number[]>;
   /** The instance's broadcasts that are under way, by task; loaded only when asked for. */
   readonly broadcasts?: ReadonlyMap<string, BroadcastRecord>;
   /** Task → the workers that it would be broadcast to, locked against expiry; loaded only when asked for. */
@@ -78,7 +80,7 @@ export interface ActiveAttempt {
   readonly id: string;
   readonly task: string;
   readonly attempt: number;
-  /** Earlier attempts of the task that were lost with their worker. */
+  /** Earlier attempts of the task that were lost with their worker, or handed back by it. */
   readonly losses: number;
   /** `bound` is a subtask's that has not been handed over. */
   readonly state: 'bound' | 'dispatched' | 'running';

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { taskOf, workflowOf } from '@keelson/core/testing';
+import type { StepOutcome } from '../engine.ts';
 import { assertNothingHot, claimAll, only, openBench } from './bench.ts';
 import type { Cases } from './subject.ts';
 
@@ -82,6 +83,22 @@ export const STEPS: Cases = {
     assert.deepEqual(await it.texts('earlier_attempt', 'attempt', 'state'), ['1 failed']);
     assert.deepEqual(await it.texts('instance_end', 'state'), ['failed']);
     assert.deepEqual(await it.texts('alert', 'kind'), ['instance-failed']);
+  },
+
+  'what draining workers hand back uses up no loss': async (t, subject) => {
+    const it = await openBench(t, subject, workflowOf([taskOf('a', [], { onLost: { retries: 1 } })]));
+    const id = await it.start();
+    await it.commands();
+    const lose = async (code: string): Promise<StepOutcome> =>
+      it.report([{ ...only(await claimAll(it)), end: 'lost', reason: { code, message: code } }]);
+    await lose('worker-shutdown');
+    await lose('worker-shutdown');
+    assert.deepEqual((await lose('worker-lost')).ended, [], 'the first that died with its worker');
+    await subject.endDelays();
+    assert.deepEqual(await it.timers.releaseDelayed(10), ['default']);
+    await lose('worker-shutdown');
+    assert.deepEqual((await lose('worker-lost')).ended, [id], 'the second is one too many');
+    assert.deepEqual(await it.texts('finished_task', 'task', 'state', 'attempt'), ['a failed 5']);
   },
 
   'onFailure: end withdraws the line, kills what runs and starts only what accepts the failure': async (t, subject) => {

@@ -4,6 +4,7 @@ import { compileWorkflow } from '../../definition/plan.ts';
 import { runContext } from '../../expression/scope.ts';
 import { taskOf, workflowOf } from '../../testing/definitions.ts';
 import type { InstanceChanges } from '../changes.ts';
+import { HANDED_BACK } from '../attempt.ts';
 import { decide } from '../decide.ts';
 import type { HistoryEntry } from '../folded.ts';
 import type { HistoryEvent } from '../history.ts';
@@ -156,6 +157,7 @@ function stepOn(rows: Rows, events: readonly EngineEvent[]): void {
   const tasks = new Map<string, TaskRecord>();
   let activeAttempts: number | undefined;
   let broadcasts: InstanceView['broadcasts'];
+  const handedBack = new Map<string, readonly number[]>();
   const workers = new Map<string, readonly SnapshotWorker[]>();
   for (;;) {
     const run = runContext({ id: '1', workflow: 'w', project: 'p', timeUtc: '2026-01-01T00:00:00Z', zone: 'UTC' });
@@ -165,6 +167,7 @@ function stepOn(rows: Rows, events: readonly EngineEvent[]): void {
       scope: { params: {}, run },
       tasks,
       workers,
+      handedBack,
       ...(activeAttempts === undefined ? {} : { activeAttempts }),
       ...(broadcasts === undefined ? {} : { broadcasts }),
     };
@@ -175,7 +178,13 @@ function stepOn(rows: Rows, events: readonly EngineEvent[]): void {
     if (decision.missing.activeAttempts) activeAttempts = rows.active.size;
     if (decision.missing.broadcasts) broadcasts = new Map(rows.broadcasts);
     for (const task of decision.missing.workers) workers.set(task, [...rows.workers]);
+    for (const task of decision.missing.handedBack) handedBack.set(task, handedBackOf(rows, task));
   }
+}
+
+function handedBackOf({ earlier }: Rows, task: string): number[] {
+  const back = earlier.filter((one) => one.task === task && one.reason?.code === HANDED_BACK && one.state === 'lost');
+  return back.map(({ attempt }) => attempt);
 }
 
 function write(rows: Rows, changes: InstanceChanges): void {

@@ -23,6 +23,9 @@ const live = (row: LiveRow): Record<string, unknown> => {
   };
 };
 
+const codeOf = (reason: unknown): unknown =>
+  typeof reason === 'object' && reason !== null && 'code' in reason ? reason.code : undefined;
+
 /** What a step reads: see postgres/step/read.ts. */
 export const STEP_READ: Emulations = {
   *'step-lock'(it, { live_instance }, [ids]) {
@@ -82,6 +85,20 @@ export const STEP_READ: Emulations = {
       const row = it.byKey(finished_task, keyOf(instance_id, task, generation))?.row;
       return row === undefined ? [] : [{ instance_id, task, state: row.state, outputs: row.outputs }];
     }),
+
+  'step-handed-back': (it, { earlier_attempt }, values) =>
+    unnest<{ instance_id: string; generation: number; task: string }>(values, {
+      instance_id: id,
+      generation: number,
+      task: text,
+    }).flatMap(({ instance_id, generation, task }) =>
+      [
+        ...it.all(earlier_attempt, (row) => {
+          const own = row.instance_id === instance_id && row.task === task && row.generation === generation;
+          return own && row.subtask === '0' && row.state === 'lost' && codeOf(row.reason) === 'worker-shutdown';
+        }),
+      ].map(({ row: { attempt } }) => ({ instance_id, task, attempt })),
+    ),
 
   'step-active-count': (it, { active }, [ids]) => {
     const wanted = new Set(idList(ids));

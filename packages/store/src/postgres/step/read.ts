@@ -58,6 +58,14 @@ const ACTIVE_COUNT = {
   text: 'select instance_id, count(*)::int as active from active where instance_id = any($1::bigint[]) group by instance_id',
 };
 
+const HANDED_BACK = {
+  name: 'step-handed-back',
+  text: `select k.instance_id, k.task, e.attempt from unnest($1::bigint[], $2::int[], $3::text[]) as k(instance_id, generation, task)
+          cross join lateral (select attempt from earlier_attempt
+                               where instance_id = k.instance_id and task = k.task and generation = k.generation and subtask = 0
+                                 and state = 'lost' and reason->>'code' = 'worker-shutdown' offset 0) e`,
+};
+
 const FACTS = {
   name: 'instance-facts',
   text: `select id, workflow_id, version_id, params, run_time, created_by from workflow_instance where id = any($1::bigint[])`,
@@ -70,6 +78,14 @@ export const dueCommands = (ids: readonly string[]): Call => call(DUE_COMMANDS, 
 export const activeById = (ids: readonly string[]): Call => call(ACTIVE_BY_ID, ids);
 export const activeCount = (ids: readonly string[]): Call => call(ACTIVE_COUNT, ids);
 export const instanceFacts = (ids: readonly string[]): Call => call(FACTS, ids);
+
+export const handedBack = (keys: readonly TaskKey[]): Call =>
+  call(
+    HANDED_BACK,
+    keys.map(({ instanceId }) => instanceId),
+    keys.map(({ generation }) => generation),
+    keys.map(({ task }) => task),
+  );
 
 /** Two calls, in this order: counters, finished tasks. */
 export function taskRecords(keys: readonly TaskKey[]): [Call, Call] {

@@ -13,7 +13,7 @@ import type { Session } from '../session.ts';
 import type { Decided } from './decided.ts';
 import type { FactsCache } from './facts.ts';
 import { outcomeOf } from './outcome.ts';
-import { activeCount, recordsInto, recordsOf, taskRecords } from './read.ts';
+import { activeCount, handedBack, recordsInto, recordsOf, taskRecords } from './read.ts';
 import { broadcastFrom, broadcastsOf, snapshotOf, workersFor } from './read-broadcasts.ts';
 import { readCommands } from './read-commands.ts';
 import { readReports } from './read-reports.ts';
@@ -105,7 +105,27 @@ async function readMissing(bench: Workbench, lacking: ReadonlyMap<string, Missin
   recordsInto(bench.records, keys, counters, finished);
   for (const id of counted) bench.activeCounts.set(id, 0);
   for (const row of counts) bench.activeCounts.set(row.instance_id, row.active);
+  await readHandedBack(bench, lacking);
   await readMissingBroadcasts(bench, lacking);
+}
+
+async function readHandedBack(bench: Workbench, lacking: ReadonlyMap<string, Missing>): Promise<void> {
+  const keys = [...lacking].flatMap(([id, missing]) =>
+    missing.handedBack.map((task) => ({ instanceId: id, generation: bench.live.get(id)?.generation ?? 1, task })),
+  );
+  if (keys.length === 0) return;
+  const [rows = []] = await bench.transaction.flight([handedBack(keys)]);
+  for (const { instanceId, task } of keys) {
+    const known = bench.handedBack.get(instanceId) ?? new Map<string, readonly number[]>();
+    const own = rows.filter((row) => row.instance_id === instanceId && row.task === task);
+    bench.handedBack.set(
+      instanceId,
+      known.set(
+        task,
+        own.map(({ attempt }) => attempt),
+      ),
+    );
+  }
 }
 
 async function readMissingBroadcasts(bench: Workbench, lacking: ReadonlyMap<string, Missing>): Promise<void> {
@@ -140,6 +160,7 @@ function load(bench: Workbench, id: string): LoadedInstance {
   const activeAttempts = bench.activeCounts.get(id);
   const broadcasts = bench.broadcasts.get(id);
   const workers = bench.workers.get(id);
+  const back = bench.handedBack.get(id);
   return {
     live,
     facts,
@@ -148,5 +169,6 @@ function load(bench: Workbench, id: string): LoadedInstance {
     ...(activeAttempts === undefined ? {} : { activeAttempts }),
     ...(broadcasts === undefined ? {} : { broadcasts }),
     ...(workers === undefined ? {} : { workers }),
+    ...(back === undefined ? {} : { handedBack: back }),
   };
 }

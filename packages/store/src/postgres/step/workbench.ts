@@ -13,6 +13,8 @@ export interface Workbench {
   readonly events: Map<string, EngineEvent[]>;
   readonly records: Map<string, Map<string, TaskRecord>>;
   readonly activeCounts: Map<string, number>;
+  /** Instance → task → attempts that were handed back, where they were read. */
+  readonly handedBack: Map<string, Map<string, readonly number[]>>;
   /** Instance → its broadcasts, where they were read. */
   readonly broadcasts: Map<string, Map<string, BroadcastRecord>>;
   /** Instance → task → the workers of its broadcast, where they were looked at. */
@@ -39,6 +41,7 @@ export function newBench(transaction: Transaction, facts: FactsCache, mind: Step
     events: new Map(),
     records: new Map(),
     activeCounts: new Map(),
+    handedBack: new Map(),
     broadcasts: new Map(),
     workers: new Map(),
     commandIds: [],
