@@ -139,7 +139,7 @@ function flow(from: Socket, to: Socket, gate: Gate): Flow {
     else if (item === 'break') breakOff(to);
     else if (!to.write(item)) {
       from.pause();
-      to.once('drain', () => from.resume());
+      if (to.listenerCount('drain') === 0) to.once('drain', () => from.resume());
     }
   };
   const take = (item: Item): void => {

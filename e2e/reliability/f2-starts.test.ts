@@ -19,7 +19,7 @@ import { TRIALS, sayResult } from './result.ts';
 import { allEnded, publish, startOnce } from './workload.ts';
 
 const CALLS = 2000;
-const CLIENT_PATIENCE_MS = 60_000;
+const CLIENT_PATIENCE_MS = 120_000;
 
 /** Its one task is skipped: what is tried here is whether an instance begins and ends, not what a worker does. */
 const WORKFLOW = {
@@ -114,15 +114,17 @@ async function startViolations(cluster: Cluster, calls: readonly Call[]): Promis
     `select i.id::text, (i.params->>'call')::int as call, (select count(*)::int from instance_end e where e.instance_id = i.id) as ends
        from workflow_instance i`,
   );
-  const made = Map.groupBy(rows, ({ call }) => Number(call));
+  const made = Map.groupBy(
+    rows.map(({ id, call, ends }) => ({ id: String(id), call: Number(call), ends: Number(ends) })),
+    ({ call }) => call,
+  );
   const found: string[] = [];
   for (const { number, key, id } of calls) {
     const ofCall = made.get(number) ?? [];
     if (ofCall.length > 1) found.push(`call ${number} (${key ?? 'no key'}) made ${ofCall.length} instances`);
-    if (id !== undefined && ofCall[0]?.['id'] !== id)
-      found.push(`call ${number} was acknowledged with ${id}, and there is ${String(ofCall[0]?.['id'] ?? 'nothing')}`);
-    for (const { ends } of ofCall)
-      if (ends !== 1) found.push(`the instance of call ${number} has ${String(ends)} ends`);
+    if (id !== undefined && ofCall[0]?.id !== id)
+      found.push(`call ${number} was acknowledged with ${id}, and there is ${ofCall[0]?.id ?? 'nothing'}`);
+    for (const { ends } of ofCall) if (ends !== 1) found.push(`the instance of call ${number} has ${ends} ends`);
   }
   return found;
 }
@@ -188,7 +190,7 @@ test(`F2: ${CALLS} starts at once while masters, apis and PostgreSQL go down`, a
     if (!(await allEnded(cluster, 60_000))) violations.push('some instances never ended');
     violations.push(...(await startViolations(cluster, calls)), ...(await silentRefusals(apis, refusals, lives)));
     const unanswered = calls.filter(({ key, id, number }) => key !== undefined && number % 3 === 1 && id === undefined);
-    if (unanswered.length > 0) violations.push(`${unanswered.length} calls were never answered in a minute`);
+    if (unanswered.length > 0) violations.push(`${unanswered.length} calls were never answered in two minutes`);
     t.diagnostic(
       `${calls.filter(({ id }) => id !== undefined).length} acknowledged, ${refusals.length} refused in ${stormed} ms; all ended ${Date.now() - began - stormed} ms later`,
     );

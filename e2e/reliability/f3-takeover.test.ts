@@ -28,21 +28,13 @@ const LEASE_MS = 3000;
 
 const MASTER = 'packages/server/src/master';
 const STORE = 'packages/store/src/postgres';
+const MASTER_FILES =
+  'claims commands due handover assignment outcome plans report-step reports renewals kills master gateway/register gateway/authenticate gateway/poll gateway/reconcile gateway/report gateway/talk gateway/routes';
+const STORE_FILES = 'step/step step/read-commands step/read-reports claim engine workers timers session';
 const FILES = [
-  ...['claims', 'commands', 'due', 'handover', 'assignment', 'outcome', 'plans', 'report-step', 'reports', 'renewals'],
-  ...['kills', 'master', 'gateway/register', 'gateway/authenticate', 'gateway/poll', 'gateway/reconcile'],
-  ...['gateway/report', 'gateway/talk', 'gateway/routes'],
-].map((name) => `${MASTER}/${name}.ts`);
-const STORE_FILES = [
-  'step/step',
-  'step/read-commands',
-  'step/read-reports',
-  'claim',
-  'engine',
-  'workers',
-  'timers',
-  'session',
-].map((name) => `${STORE}/${name}.ts`);
+  ...MASTER_FILES.split(' ').map((name) => `${MASTER}/${name}.ts`),
+  ...STORE_FILES.split(' ').map((name) => `${STORE}/${name}.ts`),
+];
 
 interface Stage {
   readonly cluster: Cluster;
@@ -118,7 +110,7 @@ async function placesOf(stage: Stage): Promise<string[]> {
   const { cluster, masters, order, journal } = stage;
   await loseWorker(stage);
   await Promise.all(masters.map(kill));
-  await order([...FILES, ...STORE_FILES].map((file) => ({ at: `await:${file}:*`, fault: 'note' })));
+  await order(FILES.map((file) => ({ at: `await:${file}:*`, fault: 'note' })));
   const [first] = masters as [ServerNode];
   await first.process.start();
   await moreWork(stage);
