@@ -6,6 +6,7 @@ import type { World } from '../testing/world.ts';
 import { createDoctor } from './doctor.ts';
 import { sweep } from './doctor-sweep.ts';
 import { INVARIANTS } from './invariants.ts';
+import { oldestLive } from './invariants-live.ts';
 import { openSession } from './session.ts';
 
 const TASKS = [
@@ -388,4 +389,16 @@ test('what cannot be mended of one instance keeps nobody from mending the others
     (await doctorOf(world).repair('me')).map(({ rule, instanceId }) => [rule, instanceId]),
     [['unfinished-count', other]],
   );
+});
+
+test('the dearer rules look at as many tasks as they can in their time, and at one instance at least', async (t) => {
+  const world = await openWorld(t);
+  const applied = await world.apply(namedWorkflow('demo', 'etl', TASKS));
+  for (let started = 0; started < 3; started++) await world.start(applied);
+  const looked = async () => (await world.sql(oldestLive())).length;
+  assert.equal(await looked(), 3);
+  await world.sql('update workflow_version set task_count = 30000');
+  assert.equal(await looked(), 2);
+  await world.sql('update workflow_version set task_count = 300000');
+  assert.equal(await looked(), 1);
 });

@@ -1,7 +1,5 @@
 import type { Invariant } from '../doctor.ts';
-
-/** Live instances that the dearer rules look at: the oldest, which have had the most time to go wrong. */
-const OLDEST_LIVE = 2000;
+import { oldestLive } from './invariants-live.ts';
 
 /** What a live instance's counts are by its finished tasks. */
 const COUNTS = `join workflow_version v on v.id = l.version_id
@@ -19,7 +17,7 @@ const NEEDS = `needs as materialized (
                from workflow_version v cross join lateral json_each(v.definition->'tasks') t cross join lateral json_each(t.value->'needs') n
               where v.id in (select version_id from looked)
            )`;
-const OLDEST = `looked as materialized (select * from live_instance order by id limit ${OLDEST_LIVE})`;
+const OLDEST = `looked as materialized (${oldestLive()})`;
 const ONE = 'looked as materialized (select * from live_instance where id = $1)';
 
 const MET = `select l.id as instance_id, n.task, count(*)::int as needs,
@@ -46,7 +44,7 @@ export const COUNT_RULES: readonly Invariant[] = [
     sql: `select l.id as instance_id, case when l.unfinished <> v.task_count - f.ended
                    then format('%s unfinished by its row, %s by its tasks', l.unfinished, v.task_count - f.ended)
                    else format('%s failed by its row, %s by its tasks', l.failed, f.failed) end as message
-            from (select * from live_instance order by id limit ${OLDEST_LIVE}) l ${COUNTS}`,
+            from (${oldestLive()}) l ${COUNTS}`,
     remedy: {
       repair: 'counts again under the lock of the instance, and has a master look whether it is done',
       statements: [

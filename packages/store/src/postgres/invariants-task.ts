@@ -1,14 +1,14 @@
 import type { Invariant } from '../doctor.ts';
+import { oldestLive } from './invariants-live.ts';
 
-/** Live instances that this rule looks at: the oldest, which have had the most time to go wrong. */
-const OLDEST_LIVE = 2000;
+const UNDER_WAY = "state = 'running' and revision > 0";
 
 /**
  * Tasks of running instances that nothing drives: without an end, in no line, not active, not taken back by a command that waits, and no
  * need is left that could still end.
  */
-const bare = (which: string): string => `looked as materialized (
-             select * from live_instance where state = 'running' and revision > 0 ${which}
+const bare = (looked: string): string => `looked as materialized (
+             ${looked}
            ), planned as materialized (
              select v.id as version_id, t.key as task, t.value as definition
                from workflow_version v cross join lateral json_each(v.definition->'tasks') t
@@ -31,7 +31,7 @@ const bare = (which: string): string => `looked as materialized (
  * By the history's last word on the task. An attempt that a worker may still hold is left alone; all else becomes an attempt of a worker that
  * does not exist, with the command that says that it was lost: what follows is the engine's usual answer to a loss.
  */
-const REVIVE = `with ${bare('and id = $1')}, said as (
+const REVIVE = `with ${bare(`select * from live_instance where ${UNDER_WAY} and id = $1`)}, said as (
        select b.*, last.event, coalesce(last.event->>'type', 'none') as type, coalesce((last.event->>'attempt')::int, 0) as attempt,
               (select count(*)::int from history h cross join lateral jsonb_array_elements(h.events) e
                 where h.instance_id = $1 and e->>'task' = b.task and e->>'type' = 'attempt-ended' and e->>'end' in ('lost', 'stopped')) as losses
@@ -83,7 +83,7 @@ export const TASK_RULES: readonly Invariant[] = [
     why: 'the step that ends the last need of a task decides in the same transaction what becomes of it',
     meaning: 'a row was lost or written by hand, or a step forgot what follows: the instance would never end',
     pace: 'slow',
-    sql: `with ${bare(`order by id limit ${OLDEST_LIVE}`)}
+    sql: `with ${bare(oldestLive(UNDER_WAY))}
           select instance_id, format('task %s has no row, and nothing that it needs is left', task) as message from bare`,
     remedy: {
       repair:
