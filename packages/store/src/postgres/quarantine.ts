@@ -116,6 +116,8 @@ export async function parkInstance(session: Session, instanceId: string, reason:
   ];
   await transaction.commit([
     call(PARK_END, instanceId, text),
+    // Those that came meanwhile: from now on there is no live row to add one for.
+    call(PARK_COMMANDS, instanceId, reason.message),
     call(PARK_NOTE, instanceId, JSON.stringify(events), JSON.stringify({ message: reason.message })),
   ]);
   return true;
