@@ -33,7 +33,8 @@ export async function sessionOf(context: MasterContext, bearer: string): Promise
     context.sessions.remove(id);
     throw new ApiError('unknown-incarnation', 'the credential is not one of a live worker incarnation');
   }
-  const session = known ?? context.sessions.add(incarnation, hash);
+  // Another call of it may have been quicker: of two sessions, one would be given work and the other asked for it.
+  const session = context.sessions.get(id) ?? context.sessions.add(incarnation, hash);
   session.leaseUntil = context.clock.now() + incarnation.leaseMs;
   // What it holds is read when it next asks for work: nobody waits for that here, least of all a renewal.
   session.stale = true;
