@@ -33,8 +33,11 @@ export interface Engine {
   facts(instanceIds: readonly string[]): Promise<ReadonlyMap<string, InstanceFacts>>;
   /** Outputs and artifacts of finished tasks, for rendering. */
   results(keys: readonly TaskKey[]): Promise<TaskResultRow[]>;
-  /** How far broadcasts are, for rendering what their steps and subtasks are handed. */
-  broadcasts(keys: readonly TaskKey[]): Promise<BroadcastRow[]>;
+  /**
+   * How far broadcasts are, for rendering what their steps and subtasks are handed. Outputs of subtasks that are larger together than
+   * `mostResultBytes` are not read.
+   */
+  broadcasts(keys: readonly TaskKey[], mostResultBytes?: number): Promise<BroadcastRow[]>;
   /** Instances with commands due, oldest command first. */
   dueInstances(limit: number): Promise<string[]>;
   /** Commits one more try for these instances' due commands, before it is made. Answers each command's count. */
@@ -203,8 +206,8 @@ export interface BroadcastRow extends TaskKey {
   readonly total: number;
   /** Of `before`. */
   readonly outputs: JsonObject;
-  /** In the phase `after`: how every subtask ended, in their order. */
-  readonly results: readonly SubtaskResult[];
+  /** In the phase `after`: how every subtask ended, in their order; null when their outputs are larger than was asked for. */
+  readonly results: readonly SubtaskResult[] | null;
 }
 
 export interface SubtaskResult {

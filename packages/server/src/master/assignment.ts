@@ -3,7 +3,7 @@ import type { JsonObject, JsonValue, Reason, Scope, TaskDefinition, TaskPlan, Ta
 import type { Assignment, BlobRef, BroadcastPart } from '@keelson/protocol';
 import { outcomeOf, StoreError } from '@keelson/store';
 import type { BoundAttempt, InstanceFacts, TaskKey, TaskResultRow } from '@keelson/store';
-import { broadcastPartOf } from './broadcast-part.ts';
+import { broadcastPartOf, MOST_RESULT_BYTES } from './broadcast-part.ts';
 import type { MasterContext } from './context.ts';
 import { runOf } from './mind.ts';
 import type { KnownVersion } from './plans.ts';
@@ -79,9 +79,8 @@ async function withBroadcasts(
 ): Promise<{ drafts: Draft[]; refused: { attempt: BoundAttempt; result: Built }[] }> {
   const parts = all.filter(({ task }) => task.definition.broadcast !== undefined);
   if (parts.length === 0) return { drafts: [...all], refused: [] };
-  const rows = await context.store.engine.broadcasts([
-    ...new Map(parts.map(({ attempt }) => [keyText(attempt), attempt])).values(),
-  ]);
+  const keys = [...new Map(parts.map(({ attempt }) => [keyText(attempt), attempt])).values()];
+  const rows = await context.store.engine.broadcasts(keys, MOST_RESULT_BYTES);
   const byKey = new Map(rows.map((row) => [keyText(row), row]));
   const refused: { attempt: BoundAttempt; result: Built }[] = [];
   const drafts = all.flatMap((draft): Draft[] => {

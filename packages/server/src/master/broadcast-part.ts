@@ -3,7 +3,7 @@ import type { BroadcastPart } from '@keelson/protocol';
 import type { BoundAttempt, BroadcastRow } from '@keelson/store';
 
 /** What `after` is handed of its subtasks at the most: an assignment is one answer, and read whole. */
-const MOST_RESULT_BYTES = 16 * 1024 * 1024;
+export const MOST_RESULT_BYTES = 16 * 1024 * 1024;
 
 /**
  * Which part of its broadcast an attempt is, by the row as it is now. An attempt that the row does not fit any more has ended, and is
@@ -19,11 +19,10 @@ export function broadcastPartOf(
   const { total, outputs: before, results } = row;
   if (subtaskIndex !== undefined) return { phase: 'subtask', index: subtaskIndex, total, worker, before };
   if (row.phase === 'before') return { phase: 'before' };
-  const bytes = Buffer.byteLength(JSON.stringify(results));
-  if (bytes > MOST_RESULT_BYTES)
+  if (results === null || Buffer.byteLength(JSON.stringify(results)) > MOST_RESULT_BYTES)
     return {
       code: 'results-too-large',
-      message: `the outputs of the ${total} subtasks have ${bytes} bytes together, and "after" takes at most ${MOST_RESULT_BYTES}: let them put files elsewhere and output their places`,
+      message: `the outputs of the ${total} subtasks have more than ${MOST_RESULT_BYTES} bytes together, and "after" takes no more: let them put files elsewhere and output their places`,
     };
   return { phase: 'after', total, before, results: [...results] };
 }

@@ -47,8 +47,13 @@ export const BROADCASTS: Cases = {
     const key = { instanceId: after.instanceId, generation: 1, task: 'a' };
     const row = only(await it.engine.broadcasts([key]));
     assert.deepEqual([row.phase, row.total, row.outputs], ['after', 2, { n: 1 }]);
+    assert.equal(
+      only(await it.engine.broadcasts([key], 5)).results,
+      null,
+      'more than was asked for is not read at all',
+    );
     assert.deepEqual(
-      row.results.map(({ worker, state, outputs }) => ({ worker, state, outputs })),
+      row.results?.map(({ worker, state, outputs }) => ({ worker, state, outputs })),
       [
         { worker: 'w1', state: 'succeeded', outputs: { n: 2 } },
         { worker: 'w2', state: 'succeeded', outputs: {} },

@@ -23,15 +23,19 @@ const RESULTS = {
 
 const BROADCASTS = {
   name: 'broadcasts',
-  text: `select k.instance_id, k.generation, k.task, b.phase, b.total, b.outputs, r.results
+  text: `select k.instance_id, k.generation, k.task, b.phase, b.total, b.outputs, coalesce(s.bytes, 0) > $4::float8 as too_large, r.results
            from unnest($1::bigint[], $2::int[], $3::text[]) as k(instance_id, generation, task)
           cross join lateral (select phase, total, outputs from broadcast
                                where instance_id = k.instance_id and task = k.task and generation = k.generation offset 0) b
            left join lateral (
+             select sum(octet_length(f.outputs::text)) as bytes from finished_subtask f
+              where b.phase = 'after' and f.instance_id = k.instance_id and f.task = k.task and f.generation = k.generation) s on true
+           left join lateral (
              select jsonb_agg(jsonb_strip_nulls(jsonb_build_object('worker', f.worker, 'incarnation', f.incarnation_id::text, 'state', f.state, 'reason', f.reason))
                               || jsonb_build_object('outputs', coalesce(f.outputs, '{}')) order by f.incarnation_id) as results
                from finished_subtask f
-              where b.phase = 'after' and f.instance_id = k.instance_id and f.task = k.task and f.generation = k.generation) r on true`,
+              where b.phase = 'after' and coalesce(s.bytes, 0) <= $4::float8
+                and f.instance_id = k.instance_id and f.task = k.task and f.generation = k.generation) r on true`,
 };
 
 /** Locks: the live row FOR KEY SHARE, so that the instance cannot end between the look and the command. */
@@ -81,20 +85,21 @@ export function createEngine(open: OpenSession, lanes = 2): Engine & { close(): 
         artifacts: row.artifacts ?? [],
       }));
     },
-    broadcasts: async (keys) => {
-      const columns = [
+    broadcasts: async (keys, mostResultBytes = Infinity) => {
+      const values = [
         keys.map(({ instanceId }) => instanceId),
         keys.map(({ generation }) => generation),
         keys.map(({ task }) => task),
+        mostResultBytes,
       ];
-      return first(await notes.run([{ statement: BROADCASTS, values: columns }])).map((row) => ({
+      return first(await notes.run([{ statement: BROADCASTS, values }])).map((row) => ({
         instanceId: row.instance_id,
         generation: row.generation,
         task: row.task,
         phase: row.phase,
         total: row.total,
         outputs: row.outputs ?? {},
-        results: row.results ?? [],
+        results: row.too_large ? null : (row.results ?? []),
       }));
     },
     dueInstances: async (limit) =>

@@ -183,7 +183,9 @@ export const BROADCASTS: Emulations = {
       const row = it.byKey(tables.broadcast, keyOf(key.instance_id, key.task))?.row;
       if (row === undefined || row.generation !== key.generation) return [];
       const { phase, total, outputs } = row;
-      return [{ ...key, phase, total, outputs, results: phase === 'after' ? resultsOf(it, tables, key) : null }];
+      const results = phase === 'after' ? resultsOf(it, tables, key) : null;
+      const too_large = results !== null && JSON.stringify(results).length > number(values[3]);
+      return [{ ...key, phase, total, outputs, too_large, results: too_large ? null : results }];
     }),
 };
 
