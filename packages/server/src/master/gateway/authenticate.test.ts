@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { systemClock, systemRandom } from '@keelson/core/system';
 import type { LiveIncarnation } from '@keelson/store';
-import type { FastifyRequest } from 'fastify';
 import type { MasterContext } from '../context.ts';
 import { createLine } from '../line.ts';
 import { createSessions } from '../sessions.ts';
@@ -18,10 +17,7 @@ const INCARNATION: LiveIncarnation = {
   leaseMs: 60_000,
 };
 
-const request = {
-  headers: { authorization: `Bearer 7.${'a'.repeat(32)}` },
-  routeOptions: { url: '/worker/v1/poll' },
-} as unknown as FastifyRequest;
+const BEARER = `7.${'a'.repeat(32)}`;
 
 test('two first calls of a worker at once meet in one session: what one is bound, the other hands over', async () => {
   const answers = [Promise.withResolvers<LiveIncarnation>(), Promise.withResolvers<LiveIncarnation>()];
@@ -33,7 +29,7 @@ test('two first calls of a worker at once meet in one session: what one is bound
     wake: { claims: () => undefined },
     store: { workers: { authenticate: () => answers[asked++]?.promise } },
   } as unknown as MasterContext;
-  const calls = [sessionOf(context, request), sessionOf(context, request)];
+  const calls = [sessionOf(context, BEARER), sessionOf(context, BEARER)];
   for (const { resolve } of answers) resolve(INCARNATION);
   const [first, second] = await Promise.all(calls);
   assert.equal(first, second);
