@@ -68,11 +68,18 @@ export async function endCgroup(dir: string): Promise<number> {
   return count;
 }
 
-/** For the launcher, as its last act: leaves the group, in which everything else was killed, and removes it. */
-export function discardCgroup(dir: string): void {
+/**
+ * For the launcher, as its last act: leaves the group, in which everything else was killed, and removes it. False: something in it is
+ * still dying.
+ */
+export function discardCgroup(dir: string): boolean {
   leaveCgroup(dir, process.pid);
   const wait = new Int32Array(new SharedArrayBuffer(4));
-  for (let tries = 0; tries < DISCARD_TRIES && !remove(dir); tries += 1) Atomics.wait(wait, 0, 0, LOOK_MS);
+  for (let tries = 0; tries < DISCARD_TRIES; tries += 1) {
+    if (remove(dir)) return true;
+    Atomics.wait(wait, 0, 0, LOOK_MS);
+  }
+  return false;
 }
 
 function remove(dir: string): boolean {

@@ -182,10 +182,9 @@ function workerGone(): void {
   end(0);
 }
 
-/** Nothing is left to kill. */
 function end(code: number): void {
-  guard.dismiss();
-  if (config.cgroup !== undefined) discardCgroup(config.cgroup);
+  // A guard that is not dismissed waits for what is still dying, and clears up.
+  if (config.cgroup === undefined || discardCgroup(config.cgroup)) guard.dismiss();
   process.exit(code);
 }
 
