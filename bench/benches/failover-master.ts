@@ -22,8 +22,10 @@ export function failoverMaster(options: BenchOptions): Promise<Measured> {
     const load = keepChains(failover);
     const affected: number[] = [];
     const worst: number[] = [];
+    const usual: number[] = [];
     for (let trial = 0; trial < trials; trial++) {
       await pause(STEADY_MS + Math.random() * TASK_MS);
+      usual.push(...usualHops(await failover.ledger()));
       const waits = await killOne(failover, await load.alive());
       if (waits.length === 0) continue;
       affected.push(...waits);
@@ -34,6 +36,7 @@ export function failoverMaster(options: BenchOptions): Promise<Measured> {
       figures: {
         'next task of a chain, its master killed': figure('ms', affected, p99AtMost(2000)),
         'the slowest chain of each trial': figure('ms', worst),
+        'next task of a chain, nothing killed': figure('ms', usual),
       },
       workload: { trials, masters: 3, workers: 4, chains: CHAINS, taskMs: TASK_MS },
       complaints: [],
@@ -73,6 +76,16 @@ function keepChains({ start, ledger }: FailoverCluster) {
       await Promise.all(lines);
     },
   };
+}
+
+/** From the end of a task to the start of the next, in the quiet before a kill: what the machine can do at this moment. */
+function usualHops(entries: readonly Entry[]): number[] {
+  const lately = Date.now() - STEADY_MS;
+  return entries.flatMap(({ kind, instance, place, wallMs }) => {
+    if (kind !== 'E' || wallMs < lately) return [];
+    const next = entries.find((later) => later.kind === 'S' && later.instance === instance && later.place > place);
+    return next === undefined ? [] : [next.wallMs - wallMs];
+  });
 }
 
 /** Milliseconds until the next task of each chain that runs on a worker of the killed master, from its kill or from its task's end. */

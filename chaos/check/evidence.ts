@@ -20,7 +20,10 @@ export interface EventRecord {
   readonly end?: string;
   readonly state?: string;
   readonly reason?: { readonly code: string; readonly message: string } | undefined;
-  readonly worker?: string;
+  /** Of `broadcast-started`: who was drafted. */
+  readonly workers?: readonly { readonly incarnation: string; readonly worker: string }[];
+  /** Of `subtask-ended`: whose it was. */
+  readonly incarnation?: string;
 }
 
 export interface InstanceRecord {

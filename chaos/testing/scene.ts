@@ -57,8 +57,19 @@ export const pair = (given: Partial<InstanceRecord> = {}): InstanceRecord => ({
 export const everywhere = (...workers: readonly string[]): InstanceRecord => ({
   ...pair({ workflow: 'everywhere', tasks: [{ task: 'all', state: 'succeeded', attempt: 1 }] }),
   events: [
-    { type: 'broadcast-started', task: 'all' },
-    ...workers.map((worker) => ({ type: 'subtask-ended', task: 'all', attempt: 1, state: 'succeeded', worker })),
+    {
+      type: 'broadcast-started',
+      task: 'all',
+      workers: workers.map((worker) => ({ incarnation: `of ${worker}`, worker })),
+    },
+    ...workers.map((worker) => ({
+      type: 'subtask-ended',
+      task: 'all',
+      attempt: 1,
+      state: 'succeeded',
+      incarnation: `of ${worker}`,
+    })),
+    { type: 'task-ended', task: 'all', attempt: 1, state: 'succeeded' },
   ],
 });
 
