@@ -117,8 +117,8 @@ test('a server at a schema that is newer than it knows and breaks it is refused,
   const known = await knownSchemaVersion();
   const next = await nextRelease(t, '-- no declaration counts as breaking');
   await migrate(url, next.directory);
-  for (const action of [checkSchema(url), migrate(url)]) {
-    const { code, message } = await refusal(action);
+  for (const action of [checkSchema, migrate]) {
+    const { code, message } = await refusal(action(url));
     assert.equal(code, 'schema-too-new');
     assert.ok(message.includes(`version ${next.version}`) && message.includes(`knows ${known}`), message);
     assert.match(message, /use a newer release/);
