@@ -17,6 +17,8 @@ export interface Life {
   /** Runs this in the process, now or when it wakes up; an answer that comes over the network, say. */
   deliver(run: () => void): void;
   pause(ms: number): void;
+  /** Told of each call that it makes; for faults that wait for one. */
+  onCall: ((path: string) => void) | undefined;
   kill(): void;
   /** Called at its death; answers how to forget it. */
   onDeath(heard: () => void): () => void;
@@ -75,6 +77,7 @@ export function beginLife(timeline: Timeline, { name, node, dice, rate }: LifeOp
     get paused() {
       return alive && timeline.now() < wakeAt;
     },
+    onCall: undefined,
     deliver: (run) => act(run, lateArrivals),
     pause: (ms) => {
       wakeAt = Math.max(wakeAt, timeline.now() + ms);

@@ -1,3 +1,4 @@
+import type { Life } from '../clock/life.ts';
 import type { Dice } from '../clock/random.ts';
 import type { ClientNode } from '../nodes/client-node.ts';
 import type { Node } from '../nodes/node.ts';
@@ -87,17 +88,37 @@ export function startFaults(world: World, cluster: Cluster, climate: Climate): F
   };
 }
 
-/** Long pauses with short moments between them: enough to hear an answer, not enough to do something about it. */
-function stutter({ timeline, trace }: World, node: Node, dice: Dice): void {
+/**
+ * Long pauses with short moments between them: enough to hear an answer, not enough to do something about it. Some begin while the answer to
+ * a renewal is under way, when the lease is counted from.
+ */
+function stutter(world: World, node: Node, dice: Dice): void {
   const life = node.life();
+  if (life === undefined) return;
+  if (dice.chance(0.4)) {
+    const pauses = Array.from({ length: dice.whole(2, 4) }, () => dice.between(300, 12_000));
+    return pauseAgainAndAgain(world, life, pauses, dice.between(1, 200));
+  }
+  life.onCall = (path) => {
+    if (path !== 'renew') return;
+    life.onCall = undefined;
+    pauseAgainAndAgain(world, life, [dice.between(300, 2400), dice.between(8000, 14_000)], dice.between(1, 40));
+  };
+}
+
+function pauseAgainAndAgain(
+  { timeline, trace }: World,
+  life: Life,
+  pauses: readonly number[],
+  betweenMs: number,
+): void {
   let at = 0;
-  for (let number = dice.whole(2, 4); number > 0; number--) {
-    const ms = dice.between(300, 12_000);
+  for (const ms of pauses) {
     timeline.after(at, () => {
-      if (life?.alive !== true) return;
+      if (!life.alive) return;
       trace.note(life.name, `stutters: is paused for ${ms.toFixed(0)} ms`);
       life.pause(ms);
     });
-    at += ms + dice.between(1, 200);
+    at += ms + betweenMs;
   }
 }

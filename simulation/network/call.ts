@@ -58,6 +58,7 @@ export function call(
     };
     if (signal?.aborted === true) return finish({ status: 0, body: 'given up' });
     network.send(from.node, to, arrive);
+    from.onCall?.(request.path);
     if (repeatable && network.weather.doubled > 0 && from.dice.chance(network.weather.doubled))
       network.send(from.node, to, arrive);
   });

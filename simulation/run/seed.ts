@@ -82,9 +82,13 @@ async function live(world: World, cluster: Cluster, faultMs: number, heal: () =>
   if (broken()) return;
   heal();
   const rests = watchRest(world);
-  await timeline.run(faultMs + LIVENESS_MS, () => broken() || isQuiet(world, cluster) || rests());
+  const untilQuiet = (): Promise<void> =>
+    timeline.run(faultMs + LIVENESS_MS, () => broken() || isQuiet(world, cluster) || rests());
+  await untilQuiet();
   if (broken()) return;
   await timeline.run(timeline.now() + AFTERMATH_MS, broken);
+  // A request that was given up long ago may have arrived meanwhile.
+  await untilQuiet();
   if (!broken()) checkTheEnd(world, cluster);
 }
 
