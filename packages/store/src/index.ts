@@ -6,6 +6,7 @@ export type * from './definitions.ts';
 export type * from './doctor.ts';
 export type * from './engine.ts';
 export * from './ids.ts';
+export { makeFolders } from './make-folders.ts';
 export type * from './instances.ts';
 export type * from './logs.ts';
 export type * from './nodes.ts';

@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto';
-import { chmod, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { chmod, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { makeFolders } from '@keelson/store';
 import type { Store } from '@keelson/store';
-import { startEmbeddedPostgres } from '@keelson/store/embedded';
+import { EmbeddedPostgresError, startEmbeddedPostgres } from '@keelson/store/embedded';
 import type { Logger } from 'pino';
 import { migrateOwn } from './migrate-own.ts';
 import { startDevServers } from './servers.ts';
@@ -44,10 +45,9 @@ const WORKER_STOP_WITHIN_MS = 20_000;
  */
 export async function startDev(options: DevOptions): Promise<RunningDev> {
   const { dataDir, port, log } = options;
-  await mkdir(dataDir, { recursive: true }).catch((error: unknown) => {
-    throw new Error(
-      `the data directory ${dataDir} cannot be made: ${error instanceof Error ? error.message : String(error)}`,
-    );
+  await makeFolders(dataDir).catch((error: unknown) => {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new EmbeddedPostgresError('data-directory-unusable', `the data directory ${dataDir} cannot be made: ${why}`);
   });
   const database = await startEmbeddedPostgres({ dataDir, log: (line) => log.debug({ part: 'postgres' }, line) });
   const started: { servers?: DevServers; workers: Supervised[] } = { workers: [] };

@@ -145,16 +145,12 @@ export function createSessions(clock: Clock, random: Random): Sessions {
     all: () => sessions.values(),
     offer: (workerGroup, capability) => {
       const all = [...sessions.values()];
-      const fits = ({ incarnation }: WorkerSession): boolean =>
-        incarnation.group === workerGroup && incarnation.capabilities.includes(capability);
-      for (let step = 0; step < all.length; step++) {
-        const session = all[(turn + step) % all.length];
-        if (session === undefined || free(session) <= 0 || !fits(session)) continue;
-        turn = (turn + step + 1) % all.length;
-        session.reserved++;
-        return { incarnationId: session.incarnation.id, nonce: newNonce(random) };
-      }
-      return undefined;
+      const inTurn = [...all.slice(turn), ...all.slice(0, turn)];
+      const session = inTurn.find((one) => free(one) > 0 && canRun(one, workerGroup, capability));
+      if (session === undefined) return undefined;
+      turn = (all.indexOf(session) + 1) % all.length;
+      session.reserved++;
+      return { incarnationId: session.incarnation.id, nonce: newNonce(random) };
     },
     offerAll: (line, most) => gatherOffers(sessions, line, most, free, random),
     takeBack: (id) => {
@@ -165,11 +161,8 @@ export function createSessions(clock: Clock, random: Random): Sessions {
       const session = sessions.get(attempt.incarnationId);
       if (session === undefined) return;
       if (session.reserved > 0) session.reserved--;
-      session.held.set(attempt.attemptId, {
-        token: tokenOf(attempt),
-        versionId: attempt.versionId,
-        since: clock.now(),
-      });
+      const { attemptId, versionId } = attempt;
+      session.held.set(attemptId, { token: tokenOf(attempt), versionId, since: clock.now() });
     },
     release: (id, attemptId) => void sessions.get(id)?.held.delete(attemptId),
     deliver: (id, attemptId, assignment) => {
@@ -187,6 +180,10 @@ export function createSessions(clock: Clock, random: Random): Sessions {
     },
     close: () => void (closed = true),
   };
+}
+
+function canRun({ incarnation }: WorkerSession, workerGroup: string, capability: string): boolean {
+  return incarnation.group === workerGroup && incarnation.capabilities.includes(capability);
 }
 
 function gatherOffers(

@@ -59,7 +59,8 @@ test('a statement that is paused before its lock sees what others have committed
   });
   passing = undefined;
   await alone(database, function* (it, { worker_group }) {
-    for (const found of it.all(worker_group)) yield* it.update(found, (row) => ({ ...row, lease_ms: row.lease_ms + 6 }));
+    for (const found of it.all(worker_group))
+      yield* it.update(found, (row) => ({ ...row, lease_ms: row.lease_ms + 6 }));
     return [];
   });
   gate.resolve();

@@ -51,6 +51,7 @@ const BLOB_TIMEOUT_MS = 30 * 60_000;
 /** Beyond what the gateway may hold a poll open. */
 const POLL_SLACK_MS = 10_000;
 const OCTETS = { 'content-type': 'application/octet-stream' };
+const JSON_BODY = { 'content-type': 'application/json' };
 
 /** What a worker is told beside the answers. */
 export interface GatewayHints {
@@ -134,22 +135,9 @@ function incarnationGateway(
       return outcome.kind === 'refused' ? 'refused' : 'try-again';
     },
     leave() {
-      const headers = { 'content-type': 'application/json' };
       const { bearer } = credentials;
-      return makeCall(
-        servers,
-        clock,
-        {
-          bearer,
-          method: 'POST',
-          path: 'leave',
-          headers,
-          body: '{}',
-          connection: 'calls',
-          timeoutMs: LEAVE_TIMEOUT_MS,
-        },
-        dumped,
-      );
+      const post = { bearer, method: 'POST', path: 'leave', headers: JSON_BODY, body: '{}' } as const;
+      return makeCall(servers, clock, { ...post, connection: 'calls', timeoutMs: LEAVE_TIMEOUT_MS }, dumped);
     },
   };
 }

@@ -84,14 +84,10 @@ export function openAttemptDesk(options: AttemptDeskOptions): AttemptDesk {
   }
 
   /** An attempt that does not run here, and now never will. */
-  function reportLost(token: string, code: string, message: string): void {
+  const reportUnstarted = (token: string, end: 'lost' | 'stopped', code: string, message: string): void =>
+    reporter.ended(token, clock.now(), { end, reason: { code, message }, endedAt: clock.now() });
+  const reportLost = (token: string, code: string, message: string): void =>
     reportUnstarted(token, 'lost', code, message);
-  }
-
-  function reportUnstarted(token: string, end: 'lost' | 'stopped', code: string, message: string): void {
-    const now = clock.now();
-    reporter.ended(token, now, { end, reason: { code, message }, endedAt: now });
-  }
 
   function killOne({ token, reason }: KillOrder): void {
     const held = tokens.get(token);
