@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { openSync, closeSync, readFileSync } from 'node:fs';
 import { open, stat } from 'node:fs/promises';
@@ -53,7 +53,7 @@ export function manageProcess(spec: ProcessSpec): ManagedProcess {
   const isUp = (): boolean => child !== undefined && child.exitCode === null && child.signalCode === null;
 
   const launch = (): void => {
-    const [program = '', ...args] = spec.command;
+    const [program = '', ...args] = [...diesWithCampaign(), ...spec.command];
     const log = openSync(spec.logFile, 'a');
     const started = spawn(program, args, {
       cwd: spec.cwd,
@@ -111,6 +111,15 @@ export function manageProcess(spec: ProcessSpec): ManagedProcess {
       expected = true;
     },
   };
+}
+
+let guard: readonly string[] | undefined;
+
+/** A campaign that is killed leaves no cluster behind, where setpriv exists. */
+function diesWithCampaign(): readonly string[] {
+  const prefix = ['setpriv', '--pdeathsig', 'KILL'];
+  guard ??= spawnSync('setpriv', [...prefix.slice(1), 'true'], { stdio: 'ignore' }).status === 0 ? prefix : [];
+  return guard;
 }
 
 /** What stands around the campaign must not lead a process of the cluster elsewhere. */
