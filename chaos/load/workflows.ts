@@ -49,13 +49,14 @@ export function shapes(settings: ShapeSettings): Shape[] {
       shaky: shell(0.1, ['steady'], { code: 7, until: 2 }),
       after: processor(0, ['shaky']),
     }),
-    shape('long', 3, { first: shell(3), second: shell(1.5, ['first']), third: processor(0, ['second']) }),
+    // Nearly as long as a lease: who is handed out before the lease has ended meets the one before.
+    shape('long', 3, { first: shell(9), second: shell(1.5, ['first']), third: processor(0, ['second']) }),
     shape(
       'processors',
       5,
       row(6, (needs) => processor(0, needs)),
     ),
-    shape('sleepers', 2, { a: processor(3000), b: processor(1000, ['a']), c: shell(0, ['b']) }),
+    shape('sleepers', 2, { a: processor(8000), b: processor(1000, ['a']), c: shell(0, ['b']) }),
     shape('files', 2, { make: loud(settings), take: shell(0, ['make']) }),
     broadcastShape(settings),
   ];
