@@ -63,7 +63,7 @@ export function drawClimate(dice: Dice): Climate {
     lostBefore: some(0.4, 0.03),
     lostAfter: some(0.4, 0.03),
     crashAtFlight: some(0.3, 0.004),
-    lostSignals: some(0.3, 0.5),
+    lostSignals: some(0.4, 1),
     perSecond: Object.fromEntries(INCIDENTS.map((incident) => [incident, some(0.4, 0.25)])) as Record<Incident, number>,
   };
 }

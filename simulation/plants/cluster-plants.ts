@@ -123,18 +123,6 @@ export const CLUSTER_PLANTS: readonly Plant[] = [
     ],
   },
   {
-    name: 'wake-up-taken-for-truth',
-    breaks: 'a master applies commands only when it is woken, although wake-ups may be lost',
-    runsOn: 'simulation',
-    patches: [
-      {
-        file: `${MASTER}/commands.ts`,
-        find: 'const FALLBACK_POLL_MS = 1000;',
-        replace: 'const FALLBACK_POLL_MS = 3_600_000;',
-      },
-    ],
-  },
-  {
     name: 'outbox-lost-with-the-gateway',
     breaks: 'what was bound to a worker and never reached it is not sent again',
     runsOn: 'simulation',

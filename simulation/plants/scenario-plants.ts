@@ -105,7 +105,7 @@ export const SCENARIO_PLANTS: readonly Plant[] = [
       {
         file: WORKERS,
         find: "where state <> 'dead' and lease_until < clock_timestamp()\n",
-        replace: "where state <> 'dead' and lease_until < clock_timestamp() + lease_ms * interval '0.65 millisecond'\n",
+        replace: "where state <> 'dead' and lease_until < clock_timestamp() + lease_ms * interval '0.5 millisecond'\n",
       },
       // Nor does it wait until a lease has passed since the master started.
       { file: WORKERS, find: 'and lease_ms <= $1::float8', replace: 'and 0 <= $1::float8' },

@@ -42,6 +42,8 @@ export interface Engine {
   dueInstances(limit: number): Promise<string[]>;
   /** Commits one more try for these instances' due commands, before it is made. Answers each command's count. */
   countTry(instanceIds: readonly string[]): Promise<CountedCommand[]>;
+  /** Takes one counted try of this instance's commands back: it ended for a reason that is not theirs. */
+  forgiveTry(instanceId: string): Promise<void>;
   /** Puts these commands off, with the reason for the next reader. */
   putOff(commandIds: readonly string[], delayMs: number, error: string): Promise<void>;
   /** Gives up: parks the instance's due commands and fails the instance with that reason. */

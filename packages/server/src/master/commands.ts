@@ -11,8 +11,9 @@ const BATCH = 200;
 /** Slow fallback for a lost wake-up. */
 const FALLBACK_POLL_MS = 1000;
 const RETRY_MS = 100;
-/** Tries of a command before it is parked, and how long it rests between them. */
+/** Tries of a command before it is parked, those of them that the database may end, and how long a command rests between them. */
 const MOST_TRIES = 5;
+const MOST_EXCUSES = 100;
 const REST_MS = (tries: number): number => Math.min(200 * 4 ** (tries - 1), 30_000);
 
 /**
@@ -34,8 +35,24 @@ export function startCommands(context: MasterContext, handover: Handover): Wakea
     }
   };
 
+  // The instance whose last try ended for a reason of the database's, and how often that happened to each: the try is taken back, but a
+  // command that breaks its own connection each time is parked in the end, too.
+  let owed: string | undefined;
+  const excuses = new Map<string, number>();
   const oneByOne = async (): Promise<void> => {
-    for (const id of await context.store.engine.dueInstances(BATCH)) await tryOne(context, id, () => batch(id));
+    if (owed !== undefined) await context.store.engine.forgiveTry(owed);
+    owed = undefined;
+    for (const id of await context.store.engine.dueInstances(BATCH)) {
+      try {
+        await tryOne(context, id, () => batch(id));
+      } catch (error) {
+        const count = (excuses.get(id) ?? 0) + 1;
+        excuses.set(id, count);
+        if (count <= MOST_EXCUSES) owed = id;
+        throw error;
+      }
+    }
+    excuses.clear();
   };
 
   const round = async (): Promise<number> => {
@@ -56,6 +73,8 @@ export function startCommands(context: MasterContext, handover: Handover): Wakea
   };
 
   return startLoop(context.clock, round, (error) => {
+    // What breaks its own connection even alone has to be found.
+    careful ||= limit === 1;
     limit = Math.max(1, Math.floor(limit / 2));
     context.metrics.stepRetries++;
     context.log.warn({ err: error, limit }, 'commands could not be claimed; trying again');

@@ -14,6 +14,8 @@ export const QUARANTINE: Cases = {
     const counted = only(await it.engine.countTry([id]));
     assert.deepEqual([counted.instanceId, counted.tries], [id, 1]);
     assert.equal(only(await it.engine.countTry([id])).tries, 2);
+    await it.engine.forgiveTry(id);
+    assert.equal(only(await it.engine.countTry([id])).tries, 2, 'a try that was no fault of its own');
     await it.engine.putOff([counted.id], 60_000, 'not now');
     assert.deepEqual(await it.engine.dueInstances(10), []);
     assert.deepEqual(await it.engine.countTry([id]), []);

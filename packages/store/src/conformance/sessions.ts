@@ -5,7 +5,7 @@ import { outcomeOf, sqlState } from '../postgres/errors.ts';
 import { call } from '../postgres/session.ts';
 import type { Session } from '../postgres/session.ts';
 import { activeCount, lockInstances } from '../postgres/step/read.ts';
-import { blocked, claimAll, only, openBench } from './bench.ts';
+import { blocked, claimAll, openBench } from './bench.ts';
 import { holder } from './held.ts';
 import type { Cases, Subject } from './subject.ts';
 
@@ -113,18 +113,21 @@ export const SESSIONS: Cases = {
     const id = await it.start();
     const holding = sessionOf(t, subject).begin();
     await holding.flight([lock(id)]);
-    const done: number[] = [];
+    const served: number[] = [];
+    // Each holds the row until it was seen here: answers on different connections have no order of their own.
+    const takeTurn = async (turn: number): Promise<void> => {
+      const transaction = sessionOf(t, subject).begin();
+      await transaction.flight([lock(id)]);
+      served.push(turn);
+      await transaction.commit([]);
+    };
     const waiting = [];
-    for (let index = 0; index < 3; index++) {
-      waiting.push(
-        sessionOf(t, subject)
-          .run([lock(id)])
-          .then(([rows]) => done.push(only(rows ?? []).generation + index)),
-      );
-      await blocked(subject, index + 1);
+    for (let turn = 1; turn <= 3; turn++) {
+      waiting.push(takeTurn(turn));
+      await blocked(subject, turn);
     }
     await holding.commit([]);
     await Promise.all(waiting);
-    assert.deepEqual(done, [1, 2, 3]);
+    assert.deepEqual(served, [1, 2, 3]);
   },
 };

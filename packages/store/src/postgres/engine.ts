@@ -6,7 +6,7 @@ import { factsFrom, instanceFacts } from './step/read.ts';
 import { runStep } from './step/step.ts';
 import { sessionLanes } from './lanes.ts';
 import { sweep } from './doctor-sweep.ts';
-import { countTry, parkInstance, putOff } from './quarantine.ts';
+import { countTry, forgiveTry, parkInstance, putOff } from './quarantine.ts';
 
 const DUE_INSTANCES = {
   name: 'due-instances',
@@ -105,6 +105,7 @@ export function createEngine(open: OpenSession, lanes = 2): Engine & { close(): 
     dueInstances: async (limit) =>
       first(await notes.run([{ statement: DUE_INSTANCES, values: [limit] }])).map((row) => row.instance_id),
     countTry: (instanceIds) => countTry(notes, instanceIds),
+    forgiveTry: (instanceId) => forgiveTry(notes, instanceId),
     putOff: (commandIds, delayMs, error) => putOff(notes, commandIds, delayMs, error),
     park: (instanceId, reason) => steps.use((session) => parkInstance(session, instanceId, reason)),
     sweep: (pace) => sweep(sweeper, pace),

@@ -10,6 +10,12 @@ const COUNT_TRY = {
          returning command.id, command.instance_id, command.tries`,
 };
 
+const FORGIVE_TRY = {
+  name: 'forgive-try',
+  text: `with free as (select id from live_instance where id = $1::bigint for no key update)
+         update command set tries = tries - 1 from free where instance_id = free.id and tries > 0`,
+};
+
 const PUT_OFF = {
   name: 'put-off',
   text: `update command set not_before = clock_timestamp() + $2::float8 * interval '1 millisecond', last_error = $3 where id = any($1::bigint[])`,
@@ -70,6 +76,10 @@ const PARK_NOTE = {
 export async function countTry(session: Session, instanceIds: readonly string[]): Promise<CountedCommand[]> {
   const [rows = []] = await session.run([call(COUNT_TRY, instanceIds)]);
   return rows.map((row) => ({ id: row.id, instanceId: row.instance_id, tries: row.tries }));
+}
+
+export async function forgiveTry(session: Session, instanceId: string): Promise<void> {
+  await session.run([call(FORGIVE_TRY, instanceId)]);
 }
 
 export async function putOff(

@@ -28,6 +28,16 @@ export const QUARANTINE: Emulations = {
     return counted;
   },
 
+  *'forgive-try'(it, { live_instance, command: commands }, [instance]) {
+    const found = it.byKey(live_instance, id(instance));
+    const held = found === undefined ? undefined : yield* it.lock(found, 'no key update');
+    if (held === undefined) return [];
+    const wasTried = (row: CommandRow): boolean => row.instance_id === held.row.id && row.tries > 0;
+    for (const command of inOrder(it.all(commands, wasTried), (row) => row.id))
+      yield* it.update(command, (one) => ({ ...one, tries: one.tries - 1 }), wasTried);
+    return [];
+  },
+
   *'put-off'(it, { command: commands }, [ids, delayMs, error]) {
     const wanted = new Set(idList(ids));
     for (const found of inOrder(
