@@ -9,6 +9,7 @@ export const PARTITION_SPAN = 1_000_000n;
 const PARTITIONED = [
   ['workflow_instance', 'fillfactor = 100'],
   ['instance_end', 'fillfactor = 100'],
+  ['instance_generation', 'fillfactor = 100'],
   ['finished_task', 'fillfactor = 100'],
   ['earlier_attempt', 'fillfactor = 100'],
   ['finished_subtask', 'fillfactor = 100'],
