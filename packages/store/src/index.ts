@@ -10,6 +10,7 @@ export { makeFolders } from './make-folders.ts';
 export type * from './instances.ts';
 export type * from './logs.ts';
 export type * from './nodes.ts';
+export type * from './operations.ts';
 export type * from './page.ts';
 export type * from './projects.ts';
 export type * from './secrets.ts';
