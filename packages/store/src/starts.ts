@@ -26,7 +26,12 @@ export interface StartRequest {
 }
 
 export type StartOutcome =
-  | { readonly kind: 'created'; readonly instanceId: string }
+  | {
+      readonly kind: 'created';
+      readonly instanceId: string;
+      /** It waits for a slot of its workflow's limit. Absent: made by a try whose answer was lost. */
+      readonly queued?: boolean;
+    }
   /** The key was used before, with the same body. */
   | { readonly kind: 'existing'; readonly instanceId: string }
   /** The key was used before, with another body. */

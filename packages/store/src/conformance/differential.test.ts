@@ -15,6 +15,9 @@ const TABLES = [
   'live_instance',
   'instance_end',
   'start_key',
+  'concurrency',
+  'slot',
+  'followup',
   'command',
   'command_error',
   'need_counter',
@@ -30,8 +33,8 @@ const TABLES = [
   'worker_incarnation',
 ] as const;
 /** What the two need not agree about: numbers that only tell rows apart, and what memory does not keep. */
-const UNSEEN = new Set(['seq', 'tries', 'last_error', 'since', 'revision']);
-const OWN_ID = new Set(['command', 'command_error', 'history', 'alert']);
+const UNSEEN = new Set(['seq', 'tries', 'last_error', 'since', 'held_since', 'revision']);
+const OWN_ID = new Set(['command', 'command_error', 'history', 'alert', 'followup']);
 /** How long ago, and how long yet. */
 const DURATIONS = new Set(['dispatchedAgoMs', 'startAfterMs', 'sinceAgoMs']);
 

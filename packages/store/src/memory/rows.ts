@@ -12,6 +12,8 @@ export interface InstanceRow {
   readonly priority: number;
   readonly created_by: string;
   readonly created_at: number;
+  readonly schedule_id: string | null;
+  readonly backfill_id: string | null;
 }
 
 export interface LiveRow {
@@ -27,6 +29,10 @@ export interface LiveRow {
   readonly has_artifacts: boolean;
   readonly failure: unknown;
   readonly priority: number;
+  readonly begun: boolean;
+  readonly limited: boolean;
+  readonly schedule_id: string | null;
+  readonly backfill_id: string | null;
 }
 
 export interface EndRow {
@@ -35,6 +41,18 @@ export interface EndRow {
   readonly state: string;
   readonly reason: unknown;
   readonly ended_at: number;
+}
+
+/** Why there is a generation after the first, and what differs in it. */
+export interface GenerationRow {
+  readonly instance_id: string;
+  readonly generation: number;
+  readonly mode: string;
+  readonly task: string | null;
+  readonly version_id: string;
+  readonly params: unknown;
+  readonly created_by: string;
+  readonly created_at: number;
 }
 
 export interface StartKeyRow {
@@ -54,6 +72,28 @@ export interface CommandRow {
   readonly last_error: string | null;
   readonly not_before: number;
   readonly created_at: number;
+}
+
+export interface FollowupRow {
+  readonly id: string;
+  readonly kind: string;
+  readonly subject_id: string;
+  readonly instance_id: string;
+  readonly created_at: number;
+}
+
+export interface ConcurrencyRow {
+  readonly workflow_id: string;
+  readonly policy: string;
+  readonly slots: number | null;
+  readonly settled: boolean;
+  readonly changed_at: number;
+}
+
+export interface SlotRow {
+  readonly workflow_id: string;
+  readonly instance_id: string;
+  readonly held_since: number;
 }
 
 export interface CommandErrorRow {
@@ -89,6 +129,13 @@ export interface DelayedRow extends LineRow {
   readonly fan_out: boolean;
   readonly cause: string;
   readonly due_at: number;
+}
+
+/** A task that would be in line or delayed if its instance were not pausing or paused. */
+export interface HeldRow extends LineRow {
+  readonly cause: string | null;
+  readonly delay_left_ms: number;
+  readonly fan_out: boolean;
 }
 
 export interface ReadyRow extends LineRow {
@@ -173,6 +220,8 @@ export interface FinishedRow {
   readonly reason: unknown;
   readonly outputs: unknown;
   readonly artifacts: unknown;
+  /** The generation in which it ended, when it was carried into this one. */
+  readonly carried_from: number | null;
 }
 
 export interface EarlierRow {

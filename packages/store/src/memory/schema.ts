@@ -4,18 +4,23 @@ import type {
   BroadcastRow,
   CommandErrorRow,
   CommandRow,
+  ConcurrencyRow,
   CounterRow,
   DelayedRow,
   EarlierRow,
   EndRow,
   FinishedRow,
   FinishedSubtaskRow,
+  FollowupRow,
+  GenerationRow,
   GroupRow,
+  HeldRow,
   HistoryRow,
   IncarnationRow,
   InstanceRow,
   LiveRow,
   ReadyRow,
+  SlotRow,
   StartKeyRow,
 } from './rows.ts';
 import { newTable } from './table.ts';
@@ -26,12 +31,17 @@ export interface Tables {
   readonly workflow_instance: Table<InstanceRow>;
   readonly live_instance: Table<LiveRow>;
   readonly instance_end: Table<EndRow>;
+  readonly instance_generation: Table<GenerationRow>;
   readonly start_key: Table<StartKeyRow>;
+  readonly concurrency: Table<ConcurrencyRow>;
+  readonly slot: Table<SlotRow>;
+  readonly followup: Table<FollowupRow>;
   readonly command: Table<CommandRow>;
   readonly command_error: Table<CommandErrorRow>;
   readonly need_counter: Table<CounterRow>;
   readonly delayed: Table<DelayedRow>;
   readonly ready: Table<ReadyRow>;
+  readonly held: Table<HeldRow>;
   readonly active: Table<ActiveRow>;
   readonly finished_task: Table<FinishedRow>;
   readonly earlier_attempt: Table<EarlierRow>;
@@ -81,6 +91,7 @@ const byGeneration = (row: {
 export function newTables(): Tables {
   return {
     ...instanceTables(),
+    ...limitTables(),
     ...lineTables(),
     active: activeTable(),
     ...broadcastTables(),
@@ -96,9 +107,15 @@ export function newTables(): Tables {
   };
 }
 
+const GENERAL_MODES: readonly string[] = ['rerun', 'recover'];
+const TASK_MODES: readonly string[] = ['from', 'only', 'force-success'];
+
 function instanceTables() {
   const states = ['queued', 'running', 'pausing', 'paused', 'stopping'];
-  const kinds = ['start', 'stop', 'withdrawn', 'settle', 'attempt-ended', 'fan-out'];
+  const kinds = [
+    ...['start', 'stop', 'withdrawn', 'settle', 'attempt-ended', 'fan-out'],
+    ...['pause', 'resume', 'begin', 'skip-task', 'set-priority', 'discard'],
+  ];
   return {
     workflow_instance: table<InstanceRow>('workflow_instance', ({ id }) => id, undefined, true),
     live_instance: table<LiveRow>('live_instance', ({ id }) => id, {
@@ -115,6 +132,21 @@ function instanceTables() {
       { checks: [among('instance_end_state_check', ({ state }) => state, ['stopped', 'failed', 'succeeded'])] },
       true,
     ),
+    instance_generation: table<GenerationRow>(
+      'instance_generation',
+      (row) => keyOf(row.instance_id, row.generation),
+      {
+        checks: [
+          among('instance_generation_mode_check', ({ mode }) => mode, [...GENERAL_MODES, ...TASK_MODES]),
+          { name: 'instance_generation_generation_check', holds: ({ generation }) => generation >= 2 },
+          {
+            name: 'instance_generation_check',
+            holds: ({ mode, task }) => (task !== null) === TASK_MODES.includes(mode),
+          },
+        ],
+      },
+      true,
+    ),
     start_key: table<StartKeyRow>('start_key', (row) => keyOf(row.workflow_id, row.key)),
     command: table<CommandRow>('command', ({ id }) => id, {
       checks: [among('command_kind_check', ({ kind }) => kind, kinds)],
@@ -122,6 +154,23 @@ function instanceTables() {
     command_error: table<CommandErrorRow>('command_error', ({ id }) => id, {
       checks: [],
       more: [{ name: 'command_error_command_id_key', of: (row) => row.command_id }],
+    }),
+  };
+}
+
+function limitTables() {
+  const policies = ['parallel', 'serial-wait', 'serial-discard', 'serial-priority'];
+  return {
+    concurrency: table<ConcurrencyRow>('concurrency', (row) => row.workflow_id, {
+      checks: [
+        among('concurrency_policy_check', ({ policy }) => policy, policies),
+        { name: 'concurrency_slots_check', holds: ({ slots }) => slots === null || slots >= 1 },
+        { name: 'concurrency_check', holds: ({ slots, policy }) => slots !== null || policy === 'parallel' },
+      ],
+    }),
+    slot: table<SlotRow>('slot', (row) => keyOf(row.workflow_id, row.instance_id)),
+    followup: table<FollowupRow>('followup', ({ id }) => id, {
+      checks: [among('followup_kind_check', ({ kind }) => kind, ['admission', 'schedule', 'backfill'])],
     }),
   };
 }
@@ -139,6 +188,13 @@ function lineTables() {
     }),
     ready: table<ReadyRow>('ready', byTask, {
       checks: [{ name: 'ready_attempt_check', holds: ({ attempt }) => attempt >= 1 }],
+    }),
+    held: table<HeldRow>('held', byTask, {
+      checks: [
+        among('held_cause_check', ({ cause }) => cause, ['delay', 'retry']),
+        { name: 'held_attempt_check', holds: ({ attempt }) => attempt >= 1 },
+        { name: 'held_delay_left_ms_check', holds: ({ delay_left_ms }) => delay_left_ms >= 0 },
+      ],
     }),
   };
 }

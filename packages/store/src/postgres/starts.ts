@@ -4,6 +4,7 @@ import { systemClock } from '@keelson/core/system';
 import type { StartOutcome, StartRequest, Starts, StopOutcome } from '../starts.ts';
 import { createBatcher } from '../batcher.ts';
 import { outcomeOf } from './errors.ts';
+import { newInstances } from './new-instances.ts';
 import { call } from './session.ts';
 import type { Runner } from './session.ts';
 
@@ -22,21 +23,12 @@ const START = {
     insert into start_key (workflow_id, key, body_hash, instance_id)
     select workflow_id, key, body_hash, id from asked where key is not null order by workflow_id, key
     on conflict (workflow_id, key) do nothing returning instance_id
-  ), made as (
-    insert into workflow_instance (id, workflow_id, version_id, params, run_time, trigger, priority, created_by)
-    select id, workflow_id, version_id, params::jsonb, run_time, 'manual', priority, created_by
+  ), wanted as (
+    select id, workflow_id, version_id, task_count, params::jsonb as params, run_time, priority, created_by, 'manual' as trigger,
+           null::bigint as schedule_id, null::bigint as backfill_id
       from asked where key is null or id in (select instance_id from claimed)
-    on conflict (id) do nothing returning id
-  ), live as (
-    insert into live_instance (id, workflow_id, version_id, generation, state, unfinished, priority)
-    select id, workflow_id, version_id, 1, 'running', task_count, priority from asked join made using (id)
-  ), begun as (
-    insert into command (instance_id, kind) select id, 'start' from made order by id
-  ), noted as (
-    insert into history (instance_id, events)
-    select id, jsonb_build_array(jsonb_build_object('type', 'instance-created', 'by', created_by, 'version', version_id::text)) from asked join made using (id)
-  )
-  select id from made`,
+  ), ${newInstances('wanted')}
+  select id, limited from live`,
 };
 
 const KEY = {
@@ -125,7 +117,7 @@ async function startBatch(starter: Starter, batch: readonly Asked[]): Promise<vo
   const { runner, clock } = starter;
   try {
     const made = await again(clock, () => insertStarts(runner, batch));
-    await Promise.all(batch.map((asked) => answer(runner, asked, made.has(asked.id))));
+    await Promise.all(batch.map((asked) => answer(runner, asked, made.get(asked.id))));
   } catch (error) {
     // One that the database refuses must not take the others with it.
     if (batch.length > 1 && outcomeOf(error) === 'application')
@@ -134,8 +126,8 @@ async function startBatch(starter: Starter, batch: readonly Asked[]): Promise<vo
   }
 }
 
-/** Answers the ids that were made. */
-async function insertStarts(runner: Runner, batch: readonly Asked[]): Promise<Set<string>> {
+/** Answers the ids that were made, and whether each waits for a slot. */
+async function insertStarts(runner: Runner, batch: readonly Asked[]): Promise<Map<string, boolean>> {
   const of = <T>(value: (request: StartRequest) => T): T[] => batch.map(({ request }) => value(request));
   const [rows = []] = await runner.run([
     call(
@@ -152,12 +144,17 @@ async function insertStarts(runner: Runner, batch: readonly Asked[]): Promise<Se
       of(({ idempotency }) => idempotency?.bodyHash ?? null),
     ),
   ]);
-  return new Set(rows.map(({ id }) => id));
+  return new Map(rows.map(({ id, limited }) => [id, limited]));
 }
 
-async function answer(runner: Runner, { id, request, resolve, reject }: Asked, made: boolean): Promise<void> {
+async function answer(
+  runner: Runner,
+  { id, request, resolve, reject }: Asked,
+  queued: boolean | undefined,
+): Promise<void> {
   try {
-    resolve(made ? { kind: 'created', instanceId: id } : await outcomeOfUnmade(runner, id, request));
+    if (queued === undefined) resolve(await outcomeOfUnmade(runner, id, request));
+    else resolve({ kind: 'created', instanceId: id, queued });
   } catch (error) {
     reject(error);
   }

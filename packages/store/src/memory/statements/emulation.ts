@@ -74,3 +74,21 @@ export function* alert(
   const row = { id: it.next('alert_id'), kind, instance_id: instanceId, payload, created_at: it.clock.now() };
   yield* it.insert(tables.alert, row);
 }
+
+/** Adds what has to follow elsewhere: see postgres/migrations/0006_followups.sql. */
+export function* followup(
+  it: Execution,
+  tables: Tables,
+  kind: string,
+  subjectId: string,
+  instanceId: string,
+): Steps<void> {
+  const created_at = it.clock.now();
+  yield* it.insert(tables.followup, {
+    id: it.next('followup_id'),
+    kind,
+    subject_id: subjectId,
+    instance_id: instanceId,
+    created_at,
+  });
+}

@@ -2,8 +2,9 @@ import type { Execution, Steps } from '../execution.ts';
 import { keyOf } from '../schema.ts';
 import type { Tables } from '../schema.ts';
 import { byNumber, id, json, number, orNull, text, time, unnest } from '../values.ts';
-import { command, note } from './emulation.ts';
+import { command } from './emulation.ts';
 import type { Emulations } from './emulation.ts';
+import { newInstances } from './new-instances.ts';
 
 interface Asked {
   readonly id: string;
@@ -40,28 +41,12 @@ export const STARTS: Emulations = {
       body_hash: orNull(text),
     });
     const claimed = yield* claimKeys(it, tables, asked);
-    const made: Asked[] = [];
-    for (const one of asked)
-      if ((one.key === null || claimed.has(one.id)) && (yield* insertInstance(it, tables, one))) made.push(one);
-    for (const { id, workflow_id, version_id, task_count, priority } of made)
-      yield* it.insert(tables.live_instance, {
-        id,
-        workflow_id,
-        version_id,
-        generation: 1,
-        revision: 0,
-        state: 'running',
-        unfinished: task_count,
-        failed: 0,
-        ending: false,
-        has_artifacts: false,
-        failure: null,
-        priority,
-      });
-    for (const one of made.toSorted((a, b) => byNumber(a.id, b.id))) yield* command(it, tables, one.id, 'start');
-    for (const { id, created_by: by, version_id: version } of made)
-      yield* note(it, tables, id, [{ type: 'instance-created', by, version }]);
-    return made.map(({ id }) => ({ id }));
+    const wanted = asked.filter(({ id, key }) => key === null || claimed.has(id));
+    return yield* newInstances(
+      it,
+      tables,
+      wanted.map((one) => ({ ...one, trigger: 'manual', schedule_id: null, backfill_id: null })),
+    );
   },
 
   'start-key': (it, { start_key }, [workflow, key]) => {
@@ -111,20 +96,4 @@ function* claimKeys(it: Execution, { start_key }: Tables, asked: readonly Asked[
     if (row !== undefined) claimed.add(row.instance_id);
   }
   return claimed;
-}
-
-function* insertInstance(it: Execution, { workflow_instance }: Tables, asked: Asked): Steps<boolean> {
-  const { id, workflow_id, version_id, params, run_time, priority, created_by } = asked;
-  const row = {
-    id,
-    workflow_id,
-    version_id,
-    params,
-    run_time,
-    trigger: 'manual',
-    priority,
-    created_by,
-    created_at: it.clock.now(),
-  };
-  return (yield* it.insert(workflow_instance, row, 'workflow_instance_pkey')) !== undefined;
 }

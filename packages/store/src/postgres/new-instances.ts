@@ -1,0 +1,31 @@
+/**
+ * CTEs that make instances from the rows of an earlier CTE, set-wise. An id that is there already makes nothing: the statement may be run again
+ * under the same ids after an unknown outcome. Instances of a workflow with a limit begin `queued` and leave a follow-up for the admission
+ * (postgres/admission.ts); the others are `running` with their `start` command.
+ *
+ * Adds the CTEs `made` (id) and `live` (id, limited): the instances that were made.
+ *
+ * @param source a CTE with the columns id, workflow_id, version_id, task_count, params (jsonb), run_time, priority, created_by, trigger,
+ *   schedule_id, backfill_id
+ */
+export function newInstances(source: string): string {
+  return `made as (
+    insert into workflow_instance (id, workflow_id, version_id, params, run_time, trigger, priority, created_by, schedule_id, backfill_id)
+    select id, workflow_id, version_id, params, run_time, trigger, priority, created_by, schedule_id, backfill_id from ${source}
+    on conflict (id) do nothing returning id
+  ), live as (
+    insert into live_instance (id, workflow_id, version_id, generation, state, unfinished, priority, limited, schedule_id, backfill_id)
+    select n.id, n.workflow_id, n.version_id, 1, case when c.slots is null then 'running' else 'queued' end, n.task_count, n.priority,
+           c.slots is not null, n.schedule_id, n.backfill_id
+      from ${source} n join made using (id) left join concurrency c on c.workflow_id = n.workflow_id
+    returning id, workflow_id, limited
+  ), begun as (
+    insert into command (instance_id, kind) select id, 'start' from live where not limited order by id
+  ), held_back as (
+    insert into followup (kind, subject_id, instance_id) select 'admission', workflow_id, id from live where limited order by id
+  ), noted as (
+    insert into history (instance_id, events)
+    select id, jsonb_build_array(jsonb_build_object('type', 'instance-created', 'by', created_by, 'version', version_id::text))
+      from ${source} join made using (id)
+  )`;
+}
