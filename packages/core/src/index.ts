@@ -73,9 +73,11 @@ export type {
   EarlierAttempt,
   FinishedSubtask,
   FinishedTask,
+  HeldTask,
   InstanceChanges,
   QueuedTask,
   SubtaskBinding,
+  TakenBack,
 } from './engine/changes.ts';
 export type { Decision } from './engine/decide.ts';
 export { decide, firstDemand } from './engine/decide.ts';
@@ -92,6 +94,15 @@ export type {
 export { foldHistory } from './engine/fold.ts';
 export { REMAINING_REASON } from './engine/folded.ts';
 export type { HistoryEvent } from './engine/history.ts';
+export type { Operation, OperationAnswer, OperationRefusal } from './engine/operations.ts';
+export {
+  answerSkip,
+  FORCED_SUCCESS,
+  OPERATION_TABLE,
+  SKIPPED_BY_OPERATOR,
+  TASK_OPERATION_TABLE,
+  unknownTask,
+} from './engine/operations.ts';
 export type { Reason } from './engine/reason.ts';
 export { DEFAULT_LOSSES, retryDelayMs } from './engine/retry.ts';
 export type {
@@ -117,11 +128,14 @@ export type {
   AttemptEnded,
   BroadcastRecord,
   EngineEvent,
+  GenerationMode,
   InstanceFailure,
   InstanceView,
   LiveInstance,
+  PriorEnd,
   SnapshotWorker,
   Subtask,
+  TaskPlace,
   TaskRecord,
   WithdrawnTask,
 } from './engine/view.ts';

@@ -15,15 +15,30 @@ export interface InstanceChanges {
   readonly released: readonly string[];
   readonly ready: readonly QueuedTask[];
   readonly delayed: readonly DelayedTask[];
+  /** Tasks that would be in line or delayed if the instance were not pausing or paused. */
+  readonly held: readonly HeldTask[];
   /** Task → needs met, for tasks that still wait. */
   readonly counters: ReadonlyMap<string, number>;
   /** Tasks that have left `waiting` and whose counter row, if any, goes. */
   readonly droppedCounters: readonly string[];
   /**
-   * Take back every task in line and ask for the end of every active attempt. `settle`: look once more afterwards;
-   * `skip`: the tasks taken back come as a `withdrawn` command.
+   * Empties the line (delayed, then ready), waiting for claims in flight, before anything of this decision is put in it.
+   * `settle` (a stop): these and held tasks are gone, every active attempt is asked to end. `skip` (a failure ends the instance): these
+   * and held tasks come as a `withdrawn` command, every active attempt is asked to end. `hold` (a pause): these are held, with what is left
+   * of their delays; nothing is asked to end. Where the instance is stopping or pausing, a `settle` command follows.
    */
-  readonly withdraw?: 'settle' | 'skip';
+  readonly withdraw?: 'settle' | 'skip' | 'hold';
+  /** All held tasks go back in line, or to what is left of their delays; after `withdraw`, before anything new is put in line. */
+  readonly release: boolean;
+  /**
+   * These tasks leave the line (delayed, ready or held), waiting for claims in flight; after `release`. Each that did comes as a `withdrawn`
+   * command with `by`; behind it a `skip-task` command follows for every one of the list, which finds the task skipped, or claimed.
+   */
+  readonly takeBack: readonly TakenBack[];
+  /** Added to the priority of every task of the instance that is delayed, ready or held already. 0: nothing to do. */
+  readonly shiftPriority: number;
+  /** Tasks whose ends are copied from the generation before, as they are, before anything else of this decision is written. */
+  readonly carried: readonly string[];
   /** End every task that has not ended, whatever it waited for; `broadcasts`: rows of such may be left. */
   readonly endRemaining?: RemainingEnd;
   readonly broadcasts: readonly BroadcastChange[];
@@ -74,6 +89,20 @@ export interface DelayedTask extends QueuedTask {
   readonly delayMs: number;
   /** When the delay is over a `fan-out` command is due, instead of a place in line. */
   readonly fanOut?: true;
+}
+
+/** Without a `cause` it goes in line at once when it is released; with one when its delay is over. */
+export interface HeldTask extends QueuedTask {
+  readonly cause?: 'delay' | 'retry';
+  /** 0 without a cause. */
+  readonly delayMs: number;
+  /** Released, a `fan-out` command is due when the delay is over, instead of a place in line. */
+  readonly fanOut?: true;
+}
+
+export interface TakenBack {
+  readonly task: string;
+  readonly by: string;
 }
 
 interface EndedRun {

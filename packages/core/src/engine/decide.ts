@@ -73,7 +73,13 @@ function withdrawn(draft: Draft, tasks: readonly WithdrawnTask[]): void {
   requireRecords(draft, new Set(tasks.flatMap(({ task }) => [...downstreamRecords(draft, task)])));
   for (const { task, attempt, from } of tasks) {
     const ran = attempt > 1;
-    endTask(draft, from, { task, state: ran ? 'stopped' : 'skipped', attempt: 0, reason: FAILURE_ENDS_INSTANCE });
+    // Held ones keep the state that they had: from both, the same ends are allowed.
+    endTask(draft, from === 'held' ? 'ready' : from, {
+      task,
+      state: ran ? 'stopped' : 'skipped',
+      attempt: 0,
+      reason: FAILURE_ENDS_INSTANCE,
+    });
   }
 }
 

@@ -6,10 +6,12 @@ import type {
   EarlierAttempt,
   FinishedSubtask,
   FinishedTask,
+  HeldTask,
   InstanceChanges,
   QueuedTask,
   RemainingEnd,
   SubtaskBinding,
+  TakenBack,
 } from './changes.ts';
 import type { HistoryEvent } from './history.ts';
 import type { Reason } from './reason.ts';
@@ -27,13 +29,18 @@ export interface Draft {
   readonly released: string[];
   readonly ready: QueuedTask[];
   readonly delayed: DelayedTask[];
+  readonly held: HeldTask[];
   /** Broadcasts that this decision touches. */
   readonly broadcasts: Map<string, BroadcastDraft>;
   readonly subtasks: SubtaskBinding[];
   readonly finishedSubtasks: FinishedSubtask[];
   readonly counters: Map<string, number>;
   readonly droppedCounters: string[];
-  withdraw?: 'settle' | 'skip';
+  withdraw?: 'settle' | 'skip' | 'hold';
+  release: boolean;
+  readonly takeBack: TakenBack[];
+  shiftPriority: number;
+  readonly carried: string[];
   /** Tasks that this very decision had put in line when it turned out that nothing more may start. */
   readonly takenBack: { readonly task: string; readonly from: 'ready' | 'delayed'; readonly attempt: number }[];
   endRemaining?: RemainingEnd;
@@ -64,6 +71,11 @@ export function newDraft(view: InstanceView): Draft {
     released: [],
     ready: [],
     delayed: [],
+    held: [],
+    release: false,
+    takeBack: [],
+    shiftPriority: 0,
+    carried: [],
     broadcasts: new Map(),
     subtasks: [],
     finishedSubtasks: [],
@@ -96,6 +108,10 @@ export interface Missing {
   readonly workers: readonly string[];
   /** Tasks of which it has to be known which attempts were handed back. */
   readonly handedBack: readonly string[];
+  /** The ends of all tasks in the generation before; with outputs only of those named here. */
+  readonly prior?: { readonly outputs: readonly string[] };
+  /** Tasks of which it has to be known where they are, all read in one statement. */
+  readonly places: readonly string[];
 }
 
 export const NOTHING_MISSING: Missing = {
@@ -104,6 +120,7 @@ export const NOTHING_MISSING: Missing = {
   broadcasts: false,
   workers: [],
   handedBack: [],
+  places: [],
 };
 
 /** Thrown inside a decision and caught by `decide`: never seen outside. */

@@ -1,12 +1,53 @@
 import type { Reason } from './reason.ts';
 import type { AttemptEnd, InstanceEndState, SubtaskEndState, TaskEndState } from './states.ts';
-import type { SnapshotWorker } from './view.ts';
+import type { GenerationMode, SnapshotWorker } from './view.ts';
 
 /** What the history says. Folding an instance's events in order gives its rows again; `docs/history.md` lists them. */
 export type HistoryEvent =
-  | { readonly type: 'instance-created'; readonly by: string; readonly version: string }
+  | {
+      readonly type: 'instance-created';
+      readonly by: string;
+      readonly version: string;
+      /** A limit of its workflow may hold it back. */
+      readonly queued?: true;
+    }
   | { readonly type: 'instance-started'; readonly tasks: number }
   | { readonly type: 'stop-requested'; readonly by: string }
+  | { readonly type: 'pause-requested'; readonly by: string }
+  /** Nothing of it runs any more. */
+  | { readonly type: 'instance-paused' }
+  | { readonly type: 'resumed'; readonly by: string }
+  /** Of this task; its end follows, or `operation-refused` when a worker was faster. */
+  | { readonly type: 'skip-requested'; readonly task: string; readonly by: string }
+  | { readonly type: 'priority-set'; readonly priority: number; readonly by: string }
+  /** An operation that had been accepted no longer made sense when its turn came. */
+  | {
+      readonly type: 'operation-refused';
+      readonly operation: string;
+      readonly task?: string;
+      readonly by: string;
+      readonly reason: Reason;
+    }
+  /** Written with the request, like `instance-created`: the instance lives again, and its tasks wait. */
+  | {
+      readonly type: 'generation-created';
+      readonly generation: number;
+      readonly mode: GenerationMode;
+      readonly task?: string;
+      readonly by: string;
+      readonly version: string;
+      readonly queued?: true;
+    }
+  /** A master took the generation up: `carried` keep the ends that they had in the one before. */
+  | {
+      readonly type: 'generation-started';
+      readonly generation: number;
+      readonly mode: GenerationMode;
+      readonly task?: string;
+      readonly by: string;
+      readonly version: string;
+      readonly carried: string[];
+    }
   | { readonly type: 'failure-ends-instance'; readonly task: string }
   | { readonly type: 'instance-ended'; readonly state: InstanceEndState; readonly reason?: Reason }
   | {
@@ -15,8 +56,16 @@ export type HistoryEvent =
       readonly attempt: number;
       readonly cause: 'delay' | 'retry';
       readonly delayMs: number;
+      /** Its time does not run before the instance is resumed. */
+      readonly held?: true;
     }
-  | { readonly type: 'task-ready'; readonly task: string; readonly attempt: number }
+  | {
+      readonly type: 'task-ready';
+      readonly task: string;
+      readonly attempt: number;
+      /** No worker may have it before the instance is resumed. */
+      readonly held?: true;
+    }
   | {
       readonly type: 'task-dispatched';
       readonly task: string;

@@ -25,6 +25,8 @@ function after(
     generation: 1,
     revision: 3,
     state: 'running' as const,
+    begun: true,
+    endedAhead: false,
     unfinished: 1,
     failed: 0,
     ending: false,

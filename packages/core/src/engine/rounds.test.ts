@@ -25,6 +25,8 @@ function rounds(events: readonly EngineEvent[], ending: boolean): number {
     generation: 1,
     revision: 1,
     state: 'running' as const,
+    begun: true,
+    endedAhead: false,
     unfinished: tasks.length,
     failed: 0,
     ending,

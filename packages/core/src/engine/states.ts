@@ -15,10 +15,12 @@ export type AttemptEnd = 'succeeded' | 'failed' | 'stopped' | 'lost';
 export type AttemptState = 'dispatched' | 'running' | AttemptEnd;
 
 export const INSTANCE_TRANSITIONS: Readonly<Record<InstanceState, readonly InstanceState[]>> = {
-  queued: ['running', 'stopping'],
-  running: ['pausing', 'stopping', 'succeeded', 'failed'],
-  pausing: ['paused', 'running', 'stopping', 'succeeded', 'failed'],
-  paused: ['running', 'stopping'],
+  queued: ['running', 'stopping', 'stopped'],
+  // Stopped without a request: when nothing failed, and a task that was carried into this generation had been stopped.
+  running: ['pausing', 'stopping', 'succeeded', 'failed', 'stopped'],
+  pausing: ['paused', 'running', 'stopping', 'succeeded', 'failed', 'stopped'],
+  // What its last task waits for may end while it is paused: an operator skips it, or a worker dies with its subtask.
+  paused: ['running', 'stopping', 'succeeded', 'failed', 'stopped'],
   stopping: ['stopped'],
   stopped: [],
   failed: [],
@@ -26,8 +28,8 @@ export const INSTANCE_TRANSITIONS: Readonly<Record<InstanceState, readonly Insta
 };
 
 export const TASK_TRANSITIONS: Readonly<Record<TaskState, readonly TaskState[]>> = {
-  // A broadcast runs as soon as its workers are known, or fails for want of them.
-  waiting: ['delayed', 'ready', 'running', 'skipped', 'failed', 'stopped'],
+  // A broadcast runs as soon as its workers are known, or fails for want of them. Succeeded: only because an operator says so.
+  waiting: ['delayed', 'ready', 'running', 'skipped', 'failed', 'stopped', 'succeeded'],
   delayed: ['ready', 'running', 'failed', 'skipped', 'stopped'],
   ready: ['dispatched', 'skipped', 'stopped'],
   // An attempt that ends may be followed by another one: at once (ready) or after the retry's delay (delayed).

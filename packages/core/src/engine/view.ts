@@ -11,6 +11,10 @@ export interface LiveInstance {
   readonly generation: number;
   readonly revision: number;
   readonly state: InstanceLiveState;
+  /** Its `start`, or its generation's `begin`, has been applied. */
+  readonly begun: boolean;
+  /** Some task may have ended before what it needs: carried from the generation before, or skipped by an operator while it waited. */
+  readonly endedAhead: boolean;
   /** Tasks that have not ended yet. */
   readonly unfinished: number;
   /** Tasks that failed without `allowFailure`. */
@@ -18,7 +22,9 @@ export interface LiveInstance {
   /** `onFailure: end` has struck. */
   readonly ending: boolean;
   readonly hasArtifacts: boolean;
+  /** The first task that failed. While `failed` is 0: a carried task that had been stopped. */
   readonly failure: InstanceFailure | null;
+  /** Added to that of each task. */
   readonly priority: number;
 }
 
@@ -31,7 +37,27 @@ export interface InstanceFailure {
 export interface TaskRecord {
   /** Needs met so far. */
   readonly met: number;
-  readonly end?: { readonly state: TaskEndState; readonly outputs: JsonObject };
+  readonly end?: {
+    readonly state: TaskEndState;
+    readonly outputs: JsonObject;
+    /** The code of its reason. */
+    readonly code?: string;
+  };
+}
+
+/** Where a task that has not ended has a row; `active` also while only subtasks of it do. All of one moment. */
+export type TaskPlace = 'none' | 'delayed' | 'ready' | 'held' | 'active';
+
+/** How a task ended in the generation before. */
+export interface PriorEnd {
+  readonly state: TaskEndState;
+  readonly reason: Reason | null;
+  /** An attempt or a subtask of it was started then. */
+  readonly ran: boolean;
+  /** It left artifacts. */
+  readonly artifacts: boolean;
+  /** Empty for tasks whose outputs were not asked for. */
+  readonly outputs: JsonObject;
 }
 
 /** An instance with those rows of its tasks that the events at hand touch, and no others. */
@@ -48,6 +74,10 @@ export interface InstanceView {
   readonly broadcasts?: ReadonlyMap<string, BroadcastRecord>;
   /** Task → the workers that it would be broadcast to, locked against expiry; loaded only when asked for. */
   readonly workers?: ReadonlyMap<string, readonly SnapshotWorker[]>;
+  /** Ends of the tasks in the generation before, by task; loaded only when asked for. */
+  readonly prior?: ReadonlyMap<string, PriorEnd>;
+  /** Where these tasks are; loaded only when asked for. */
+  readonly places?: ReadonlyMap<string, TaskPlace>;
 }
 
 /** A worker incarnation that a broadcast found alive. */
@@ -117,12 +147,20 @@ export interface Artifact {
 
 export type EngineEvent =
   | { readonly type: 'start' }
+  /** Of a generation after the first, in place of `start`. */
+  | { readonly type: 'begin'; readonly mode: GenerationMode; readonly task?: string; readonly by: string }
   | { readonly type: 'stop'; readonly by: string }
-  /** Tasks that were taken back from the line because `onFailure: end` struck. */
-  | { readonly type: 'withdrawn'; readonly tasks: readonly WithdrawnTask[] }
+  | { readonly type: 'pause'; readonly by: string }
+  | { readonly type: 'resume'; readonly by: string }
+  | { readonly type: 'skip-task'; readonly task: string; readonly by: string }
+  | { readonly type: 'set-priority'; readonly priority: number; readonly by: string }
+  /** The workflow's concurrency policy has no place for a queued instance. */
+  | { readonly type: 'discard'; readonly reason: Reason }
+  /** Tasks that were taken back from the line: because `onFailure: end` struck, or for an operator who skips them (`by`). */
+  | { readonly type: 'withdrawn'; readonly tasks: readonly WithdrawnTask[]; readonly by?: string }
   /** The delay of a broadcast is over: look which workers there are. */
   | { readonly type: 'fan-out'; readonly task: string }
-  /** Look whether a stopping instance has come to rest. */
+  /** Look whether a stopping or pausing instance has come to rest. */
   | { readonly type: 'settle' }
   | AttemptEnded;
 
@@ -130,5 +168,11 @@ export interface WithdrawnTask {
   readonly task: string;
   /** The attempt that was about to start; above 1 the task has run before. */
   readonly attempt: number;
-  readonly from: 'delayed' | 'ready';
+  readonly from: 'delayed' | 'ready' | 'held';
 }
+
+/**
+ * Which tasks a generation after the first does again: all; those that did not succeed; one and everything after it; one alone; none but
+ * what waited for a failed one, which counts as succeeded from now on.
+ */
+export type GenerationMode = 'rerun' | 'recover' | 'from' | 'only' | 'force-success';

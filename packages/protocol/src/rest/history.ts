@@ -4,13 +4,32 @@ import { id, reason, time } from './scalar.ts';
 const task = z.string();
 const attempt = z.int();
 const attemptId = z.string();
+/** The name of the caller's token. */
+const by = z.string();
+const queued = z.literal(true).optional();
+const held = z.literal(true).optional();
+const generation = {
+  generation: z.int(),
+  mode: z.enum(['rerun', 'recover', 'from', 'only', 'force-success']),
+  task: task.optional(),
+  by,
+  version: z.string(),
+};
 
 /** The engine's events as core's `HistoryEvent` has them. */
 export const historyEvent = z
   .discriminatedUnion('type', [
-    z.object({ type: z.literal('instance-created'), by: z.string(), version: z.string() }),
+    z.object({ type: z.literal('instance-created'), by, version: z.string(), queued }),
     z.object({ type: z.literal('instance-started'), tasks: z.int() }),
-    z.object({ type: z.literal('stop-requested'), by: z.string() }),
+    z.object({ type: z.literal('stop-requested'), by }),
+    z.object({ type: z.literal('pause-requested'), by }),
+    z.object({ type: z.literal('instance-paused') }),
+    z.object({ type: z.literal('resumed'), by }),
+    z.object({ type: z.literal('skip-requested'), task, by }),
+    z.object({ type: z.literal('priority-set'), priority: z.int(), by }),
+    z.object({ type: z.literal('operation-refused'), operation: z.string(), task: task.optional(), by, reason }),
+    z.object({ type: z.literal('generation-created'), ...generation, queued }),
+    z.object({ type: z.literal('generation-started'), ...generation, carried: z.array(task) }),
     z.object({ type: z.literal('failure-ends-instance'), task }),
     z.object({
       type: z.literal('instance-ended'),
@@ -23,8 +42,9 @@ export const historyEvent = z
       attempt,
       cause: z.enum(['delay', 'retry']),
       delayMs: z.number(),
+      held,
     }),
-    z.object({ type: z.literal('task-ready'), task, attempt }),
+    z.object({ type: z.literal('task-ready'), task, attempt, held }),
     z.object({
       type: z.literal('task-dispatched'),
       task,

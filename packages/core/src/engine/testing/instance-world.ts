@@ -78,6 +78,8 @@ function newRows(definition: WorkflowDefinition) {
     generation: 1,
     revision: 0,
     state: 'running',
+    begun: false,
+    endedAhead: false,
     unfinished: plan.taskCount,
     failed: 0,
     ending: false,

@@ -11,6 +11,7 @@ alter table workflow_instance add column backfill_id bigint;
 
 alter table live_instance
   add column begun       boolean not null default false,   -- its `start`, or its generation's `begin`, was applied
+  add column ended_ahead boolean not null default false,   -- some task may have ended before what it needs: carried, or skipped by an operator
   add column limited     boolean not null default false,   -- holds or waits for a slot under its workflow's limit
   add column schedule_id bigint,                           -- who wants to hear of its end
   add column backfill_id bigint;

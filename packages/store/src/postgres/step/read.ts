@@ -1,7 +1,7 @@
 import type { ActiveAttempt, EngineEvent, LiveInstance, TaskRecord } from '@keelson/core';
 import { call } from '../session.ts';
 import type { Call, Rows } from '../session.ts';
-import type { InstanceFacts, ReportedEnd, TaskKey } from '../../engine.ts';
+import type { GenerationKey, InstanceFacts, ReportedEnd, TaskKey } from '../../engine.ts';
 
 const LIVE_COLUMNS =
   'l.id, l.version_id, l.generation, l.revision, l.state, l.unfinished, l.failed, l.ending, l.has_artifacts, l.failure, l.priority';
@@ -66,9 +66,15 @@ const HANDED_BACK = {
                                  and state = 'lost' and reason->>'code' = 'worker-shutdown' offset 0) e`,
 };
 
+/** Only a generation after the first has a row that may say otherwise than the instance's own. */
 const FACTS = {
   name: 'instance-facts',
-  text: `select id, workflow_id, version_id, params, run_time, created_by from workflow_instance where id = any($1::bigint[])`,
+  text: `select i.id, k.generation, i.workflow_id, coalesce(g.version_id, i.version_id) as version_id, coalesce(g.params, i.params) as params, i.run_time,
+                i.created_by
+           from unnest($1::bigint[], $2::int[]) as k(id, generation)
+          cross join lateral (select * from workflow_instance where id = k.id offset 0) i
+           left join lateral (select version_id, params from instance_generation
+                               where k.generation > 1 and instance_id = k.id and generation = k.generation offset 0) g on true`,
 };
 
 export const lockInstances = (ids: readonly string[]): Call => call(LOCK_INSTANCES, ids);
@@ -77,7 +83,12 @@ export const lockCommanded = (limit: number, only: string | undefined): Call =>
 export const dueCommands = (ids: readonly string[]): Call => call(DUE_COMMANDS, ids);
 export const activeById = (ids: readonly string[]): Call => call(ACTIVE_BY_ID, ids);
 export const activeCount = (ids: readonly string[]): Call => call(ACTIVE_COUNT, ids);
-export const instanceFacts = (ids: readonly string[]): Call => call(FACTS, ids);
+export const instanceFacts = (keys: readonly GenerationKey[]): Call =>
+  call(
+    FACTS,
+    keys.map(({ instanceId }) => instanceId),
+    keys.map(({ generation }) => generation),
+  );
 
 export const handedBack = (keys: readonly TaskKey[]): Call =>
   call(
@@ -109,6 +120,8 @@ export function liveFrom(row: Rows[number]): LiveInstance {
     generation: row.generation,
     revision: Number(row.revision),
     state: row.state,
+    begun: Number(row.revision) > 0,
+    endedAhead: false,
     unfinished: row.unfinished,
     failed: row.failed,
     ending: row.ending,
@@ -121,6 +134,7 @@ export function liveFrom(row: Rows[number]): LiveInstance {
 export function factsFrom(row: Rows[number]): InstanceFacts {
   return {
     id: row.id,
+    generation: row.generation,
     workflowId: row.workflow_id,
     versionId: row.version_id,
     params: row.params,
