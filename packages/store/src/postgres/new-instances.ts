@@ -7,8 +7,9 @@
  *
  * @param source a CTE with the columns id, workflow_id, version_id, task_count, params (jsonb), run_time, priority, created_by, trigger,
  *   schedule_id, backfill_id
+ * @param heardBy which schedule wants to hear of the end of `n`, a row of the source
  */
-export function newInstances(source: string): string {
+export function newInstances(source: string, heardBy = 'n.schedule_id'): string {
   return `made as (
     insert into workflow_instance (id, workflow_id, version_id, params, run_time, trigger, priority, created_by, schedule_id, backfill_id)
     select id, workflow_id, version_id, params, run_time, trigger, priority, created_by, schedule_id, backfill_id from ${source}
@@ -16,7 +17,7 @@ export function newInstances(source: string): string {
   ), live as (
     insert into live_instance (id, workflow_id, version_id, generation, state, unfinished, priority, limited, schedule_id, backfill_id)
     select n.id, n.workflow_id, n.version_id, 1, case when c.slots is null then 'running' else 'queued' end, n.task_count, n.priority,
-           c.slots is not null, n.schedule_id, n.backfill_id
+           c.slots is not null, ${heardBy}, n.backfill_id
       from ${source} n join made using (id) left join concurrency c on c.workflow_id = n.workflow_id
     returning id, workflow_id, limited
   ), begun as (

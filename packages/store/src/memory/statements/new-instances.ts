@@ -16,6 +16,8 @@ export interface NewInstance {
   readonly trigger: string;
   readonly schedule_id: string | null;
   readonly backfill_id: string | null;
+  /** Whether its schedule wants to hear of its end; absent: it does. */
+  readonly heard?: boolean;
 }
 
 /** What postgres/new-instances.ts does. Answers the instances that were made, and which of them wait for a slot. */
@@ -30,7 +32,17 @@ export function* newInstances(
     const slots = it.byKey(tables.concurrency, one.workflow_id)?.row.slots ?? null;
     return { ...one, limited: slots !== null };
   });
-  for (const { id, workflow_id, version_id, task_count, priority, limited, schedule_id, backfill_id } of made)
+  for (const {
+    id,
+    workflow_id,
+    version_id,
+    task_count,
+    priority,
+    limited,
+    schedule_id,
+    backfill_id,
+    heard = true,
+  } of made)
     yield* it.insert(tables.live_instance, {
       id,
       workflow_id,
@@ -46,7 +58,7 @@ export function* newInstances(
       priority,
       begun: false,
       limited,
-      schedule_id,
+      schedule_id: heard ? schedule_id : null,
       backfill_id,
     });
   const sorted = made.toSorted(byId);
