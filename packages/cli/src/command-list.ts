@@ -33,7 +33,26 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import('./commands/artifacts.ts'),
   },
   { name: 'why', summary: 'say why tasks wait, failed or were skipped', load: () => import('./commands/why.ts') },
-  { name: 'stop', summary: 'stop an instance', load: () => import('./commands/stop.ts') },
+  { name: 'pause', summary: 'pause instances', load: () => import('./commands/pause.ts') },
+  { name: 'resume', summary: 'let paused instances go on', load: () => import('./commands/resume.ts') },
+  { name: 'stop', summary: 'stop instances', load: () => import('./commands/stop.ts') },
+  {
+    name: 'rerun',
+    summary: 'run ended instances again: all, from a task on, or one task',
+    load: () => import('./commands/rerun.ts'),
+  },
+  {
+    name: 'recover',
+    summary: 'run again what failed or never ran of ended instances',
+    load: () => import('./commands/recover.ts'),
+  },
+  { name: 'skip', summary: 'skip tasks that have not started', load: () => import('./commands/skip.ts') },
+  {
+    name: 'force-success',
+    summary: 'count failed tasks as succeeded, and go on',
+    load: () => import('./commands/force-success.ts'),
+  },
+  { name: 'priority', summary: 'change the priority of instances', load: () => import('./commands/priority.ts') },
   { name: 'secret', summary: 'set, list and delete secrets of a project', load: () => import('./commands/secret.ts') },
   {
     name: 'datasource',

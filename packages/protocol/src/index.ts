@@ -9,6 +9,8 @@ export * from './rest/workflow.ts';
 export * from './rest/apply.ts';
 export * from './rest/instance.ts';
 export * from './rest/task-instance.ts';
+export * from './rest/instance-operation.ts';
+export * from './rest/bulk-operation.ts';
 export * from './rest/history.ts';
 export * from './rest/why.ts';
 export * from './rest/live.ts';

@@ -82,7 +82,47 @@ export const PROBLEMS = {
   'instance-ended': {
     status: 409,
     title: 'The instance has ended',
-    advice: 'An ended instance never changes; start a new one.',
+    advice: 'An end is final; `keelson rerun ID` or `keelson recover ID` begin its next generation.',
+  },
+  'instance-queued': {
+    status: 409,
+    title: 'The instance waits for its turn',
+    advice: 'Its workflow is limited: wait until it runs, stop it, or give it another priority.',
+  },
+  'instance-stopping': {
+    status: 409,
+    title: 'The instance is being stopped',
+    advice: 'A stop cannot be taken back: wait for its end, then rerun or recover it.',
+  },
+  'instance-live': {
+    status: 409,
+    title: 'The instance has not ended',
+    advice: 'Stop it, or wait for its end; then ask again.',
+  },
+  'nothing-to-recover': {
+    status: 409,
+    title: 'Every task of the instance is done',
+    advice: 'To run it again use `keelson rerun ID`, from a task on with --from TASK.',
+  },
+  'generation-changed': {
+    status: 409,
+    title: 'Somebody has begun another generation',
+    advice: 'Look at the instance again; ask without the old generation if it is still wanted.',
+  },
+  'task-not-failed': {
+    status: 409,
+    title: 'The task did not fail',
+    advice: 'Only a task that failed, was stopped or lost can be forced to success.',
+  },
+  'task-running': {
+    status: 409,
+    title: 'The task has been given to a worker',
+    advice: 'Wait for its end or stop the instance; a task can be skipped before it starts.',
+  },
+  'task-ended': {
+    status: 409,
+    title: 'The task has ended',
+    advice: 'An end is final. When the instance has ended: rerun, recover, or force-success of the task.',
   },
   'missing-blobs': {
     status: 409,
@@ -104,6 +144,21 @@ export const PROBLEMS = {
     status: 415,
     title: 'The body has a media type that this route does not take',
     advice: 'Send one of the types named here.',
+  },
+  'instance-archived': {
+    status: 410,
+    title: 'Retention has removed the instance',
+    advice: 'Start a new one, for the same time with `keelson run NAME --at TIME`.',
+  },
+  'empty-filter': {
+    status: 422,
+    title: 'The filter names no instances',
+    advice: 'Give ids, project, workflow, state, trigger, or a range of createdFrom, createdTo, runFrom, runTo.',
+  },
+  'contradictory-request': {
+    status: 422,
+    title: 'Two fields of the request exclude each other',
+    advice: 'Leave one of them out.',
   },
   'invalid-request': {
     status: 422,

@@ -7,7 +7,6 @@ import type {
   Page,
   StartRequest,
   StartResponse,
-  StopResponse,
   TaskInstanceDetail,
   Why,
 } from '@keelson/protocol';
@@ -20,6 +19,12 @@ export interface InstanceFilter {
   readonly project?: string | undefined;
   readonly workflow?: string | undefined;
   readonly state?: Instance['state'] | undefined;
+  readonly trigger?: Instance['trigger'] | undefined;
+  /** Ranges take their first moment and not their last one. */
+  readonly createdFrom?: string | undefined;
+  readonly createdTo?: string | undefined;
+  readonly runFrom?: string | undefined;
+  readonly runTo?: string | undefined;
   readonly limit?: number | undefined;
   readonly cursor?: string | undefined;
 }
@@ -87,9 +92,6 @@ export function instanceCalls(send: Send) {
       get<Page<HistoryEntry>>(`${at(id)}/history`, query),
     getWhy: (id: string) => get<Why>(`${at(id)}/why`),
     getCommandErrors: (id: string) => get<{ items: CommandError[] }>(`${at(id)}/command-errors`),
-    /** Asks for the end of what runs; the instance is `stopped` some time later. */
-    stopInstance: async (id: string) =>
-      readJson<StopResponse>(await send('POST', `${at(id)}/stop`, { json: {}, repeatable: true })),
     watchInstance: (id: string, options?: StreamOptions) => watchInstance(send, id, options),
     /** Part of a log; without `from` or `tail`, its beginning. */
     async readLog(id: string, range: LogRange = {}): Promise<LogPart> {

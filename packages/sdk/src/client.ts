@@ -2,6 +2,7 @@ import type { Page } from '@keelson/protocol';
 import { administrationCalls } from './client-administration.ts';
 import { definitionCalls } from './client-definitions.ts';
 import { instanceCalls } from './client-instances.ts';
+import { operationCalls } from './client-operations.ts';
 import type { ClientOptions } from './client-transport.ts';
 import { createTransport } from './client-transport.ts';
 
@@ -16,7 +17,13 @@ export type KeelsonClient = ReturnType<typeof createClient>;
 /** Makes a client; nothing is sent yet. Throws a TypeError for a URL that is none. */
 export function createClient(options: ClientOptions) {
   const send = createTransport(options);
-  return { url: options.url, ...definitionCalls(send), ...instanceCalls(send), ...administrationCalls(send) };
+  return {
+    url: options.url,
+    ...definitionCalls(send),
+    ...instanceCalls(send),
+    ...operationCalls(send),
+    ...administrationCalls(send),
+  };
 }
 
 /** All items of a list, page by page: `allItems((cursor) => client.listWorkflows('demo', { cursor }))`. */

@@ -1,6 +1,7 @@
 import type {
   Artifact,
   HistoryEvent,
+  InstanceEndState,
   InstanceState,
   JsonObject,
   Reason,
@@ -9,6 +10,7 @@ import type {
 } from '@keelson/core';
 import type { WorkflowName } from './definitions.ts';
 import type { TaskInstanceKey } from './ids.ts';
+import type { GenerationMode } from './operations.ts';
 import type { Page, PageRequest } from './page.ts';
 
 export type InstanceTrigger = 'manual' | 'schedule' | 'backfill';
@@ -47,6 +49,28 @@ export interface InstanceFilter {
   readonly project?: string | undefined;
   readonly workflow?: string | undefined;
   readonly state?: InstanceState | undefined;
+  readonly trigger?: InstanceTrigger | undefined;
+  /** RFC 3339; ranges take their first moment and not their last one. */
+  readonly createdFrom?: string | undefined;
+  readonly createdTo?: string | undefined;
+  readonly runFrom?: string | undefined;
+  readonly runTo?: string | undefined;
+  /** Only these; what is no id is none of them. */
+  readonly ids?: readonly string[] | undefined;
+}
+
+/** A generation of an instance and how it came to be: the first one by its start, the others by what an operator asked for. */
+export interface InstanceGeneration {
+  readonly generation: number;
+  readonly mode: 'first' | GenerationMode;
+  readonly task: string | null;
+  readonly version: number;
+  readonly params: JsonObject;
+  readonly createdBy: string;
+  readonly createdAt: string;
+  /** Null: it is under way. */
+  readonly state: InstanceEndState | null;
+  readonly endedAt: string | null;
 }
 
 /** One run of a task, as far as it has come. `attempt` 0: it has not run (yet). */
@@ -158,6 +182,8 @@ export interface Instances {
   /** Oldest first. */
   history(id: string, page: PageRequest): Promise<Page<HistoryEntry>>;
   commandErrors(id: string): Promise<CommandError[]>;
+  /** Oldest first; empty for an unknown instance. */
+  generations(id: string): Promise<InstanceGeneration[]>;
   /** The task instance of the current generation; undefined when the definition has no such task. */
   findTask(instanceId: string, task: string): Promise<TaskInstanceKey | undefined>;
   /** To name the instance's workflow without reading more. */

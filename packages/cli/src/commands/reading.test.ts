@@ -184,7 +184,7 @@ test('why: words, code, since when, and what would help', async (context) => {
 
 test('stop --wait: 0 only if it was stopped', async (context) => {
   const end = (state: 'stopped' | 'succeeded') => ({
-    'POST instances/*/stop': () => ({ id: '7', outcome: 'requested' }),
+    'POST instances/*/stop': () => ({ id: '7', operation: 'stop', outcome: 'requested' }),
     'GET instances/*/events': (_call: unknown, response: Parameters<typeof sendEvents>[0]) =>
       sendEvents(response, 'live', [
         { event: 'snapshot', data: sampleDetail([sampleTask('a')], { state: 'stopping' }) },

@@ -16,11 +16,21 @@ export interface WatchOptions {
 }
 
 /** Watches an instance to its end and gives how it ended. Ctrl-C leaves at once and says that the instance goes on. */
-export async function watchToEnd(
+export function watchToEnd(
   client: KeelsonClient,
   id: string,
   terminal: Terminal,
-  { follow, json }: WatchOptions,
+  options: WatchOptions,
+): Promise<CountedInstance> {
+  return watchInstanceUntil(client, id, terminal, { ...options, enough: () => false });
+}
+
+/** Watches an instance until it is as wanted, or has ended. */
+export async function watchInstanceUntil(
+  client: KeelsonClient,
+  id: string,
+  terminal: Terminal,
+  { follow, json, enough }: WatchOptions & { enough(instance: CountedInstance): boolean },
 ): Promise<CountedInstance> {
   const view = json
     ? silentView()
@@ -49,6 +59,7 @@ export async function watchToEnd(
       view.update(watched, changed);
       for (const task of changed)
         if (task.attempt > 0 && !['ready', 'delayed', 'dispatched'].includes(task.state)) logs?.begin(task);
+      if (enough(watched.instance)) break;
     }
     await logs?.drained();
   } finally {

@@ -15,6 +15,9 @@ export const INSTANCE_STATES = [
 ] as const;
 export const instanceState = z.enum(INSTANCE_STATES);
 
+export const INSTANCE_TRIGGERS = ['manual', 'schedule', 'backfill'] as const;
+export const instanceTrigger = z.enum(INSTANCE_TRIGGERS);
+
 /** RFC 3339 with an offset or `Z`, in the years that its text and PostgreSQL's `timestamptz` both can name. */
 const runTime = z.iso.datetime({ offset: true }).refine((text) => {
   const year = new Date(text).getUTCFullYear();
@@ -45,7 +48,7 @@ const instanceCore = z.object({
   /** Why it failed or stopped; while it lives, the first failure so far. */
   reason: reason.nullable(),
   runTime: time,
-  trigger: z.enum(['manual', 'schedule', 'backfill']),
+  trigger: instanceTrigger,
   priority: z.int(),
   createdBy: z.string(),
   createdAt: time,
@@ -81,13 +84,22 @@ export const instanceDetail = countedInstance
   .meta({ id: 'InstanceDetail' });
 export type InstanceDetail = z.infer<typeof instanceDetail>;
 
-export const instanceListQuery = pageQuery.extend({
+/** An offset in a query is written with `+` as `%2B`; a `Z` needs nothing. */
+const moment = z.iso.datetime({ offset: true });
+
+/** Which instances; all of it has to hold. Ranges take their first moment and not their last one. */
+export const instanceCriteria = z.strictObject({
   project: name.optional(),
   workflow: name.optional(),
   state: instanceState.optional(),
+  trigger: instanceTrigger.optional(),
+  createdFrom: moment.optional(),
+  createdTo: moment.optional(),
+  /** The time the run is for. */
+  runFrom: moment.optional(),
+  runTo: moment.optional(),
 });
-export type InstanceListQuery = z.infer<typeof instanceListQuery>;
+export type InstanceCriteria = z.infer<typeof instanceCriteria>;
 
-/** `POST instances/{id}/stop`; asking again is no error. */
-export const stopResponse = z.object({ id, outcome: z.enum(['requested', 'already-stopping']) });
-export type StopResponse = z.infer<typeof stopResponse>;
+export const instanceListQuery = pageQuery.extend(instanceCriteria.shape);
+export type InstanceListQuery = z.infer<typeof instanceListQuery>;

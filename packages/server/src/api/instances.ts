@@ -4,9 +4,9 @@ import {
   instance,
   instanceDetail,
   instanceListQuery,
+  operationResponse,
   pageOf,
   scalar,
-  stopResponse,
   taskInstanceDetail,
 } from '@keelson/protocol';
 import type { InstanceDetail } from '@keelson/protocol';
@@ -30,8 +30,8 @@ export function instanceRoutes(api: Api, { store, wake }: ApiDeps): void {
         response: { 200: pageOf(instance) },
       },
     },
-    async ({ query: { project, workflow, state, ...page } }) =>
-      restPage(await store.instances.list({ project, workflow, state }, page), (item) => item),
+    async ({ query: { limit, cursor, ...filter } }) =>
+      restPage(await store.instances.list(filter, { limit, cursor }), (item) => item),
   );
   api.get(
     '/api/v1/instances/:id',
@@ -48,7 +48,7 @@ export function instanceRoutes(api: Api, { store, wake }: ApiDeps): void {
       schema: {
         summary: 'Ask for the end of an instance; asking again is no error',
         params: byId,
-        response: { 202: stopResponse },
+        response: { 202: operationResponse },
       },
     },
     async (request, reply) => {
@@ -57,7 +57,9 @@ export function instanceRoutes(api: Api, { store, wake }: ApiDeps): void {
       if (outcome === 'unknown') throw unknownInstance(id);
       if (outcome === 'ended') throw new ApiError('instance-ended', `instance ${id} has ended`);
       wake.command();
-      return reply.code(202).send({ id, outcome });
+      return reply
+        .code(202)
+        .send({ id, operation: 'stop' as const, outcome: outcome === 'requested' ? outcome : ('already' as const) });
     },
   );
   api.get(

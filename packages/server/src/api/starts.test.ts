@@ -112,8 +112,16 @@ test("a project's parameter stands in for one that the workflow leaves open", as
 test('stop is asked for once, and again without harm', async (t) => {
   const { call } = await harness(t);
   const { id } = (await call('POST', STARTS)).json();
-  assert.deepEqual((await call('POST', `/api/v1/instances/${id}/stop`)).json(), { id, outcome: 'requested' });
-  assert.deepEqual((await call('POST', `/api/v1/instances/${id}/stop`)).json(), { id, outcome: 'already-stopping' });
+  assert.deepEqual((await call('POST', `/api/v1/instances/${id}/stop`)).json(), {
+    id,
+    operation: 'stop',
+    outcome: 'requested',
+  });
+  assert.deepEqual((await call('POST', `/api/v1/instances/${id}/stop`)).json(), {
+    id,
+    operation: 'stop',
+    outcome: 'already',
+  });
   for (const unknown of ['999999', 'abc', '1; drop table command', '0']) {
     const answer = await call('POST', `/api/v1/instances/${encodeURIComponent(unknown)}/stop`);
     assert.equal(answer.json().code, 'unknown-instance');

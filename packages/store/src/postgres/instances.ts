@@ -7,6 +7,7 @@ import { readAttempts } from './attempts.ts';
 import { pageFrom, parseCursor } from './cursor.ts';
 import { definitionCache } from './definition-cache.ts';
 import type { DefinitionReader } from './definition-cache.ts';
+import { readGenerations } from './instance-generations.ts';
 import { listInstances } from './instance-list.ts';
 import { INSTANCE_COLUMNS, INSTANCE_JOINS, summaryFrom } from './instance-rows.ts';
 import type { InstanceRow } from './instance-rows.ts';
@@ -49,6 +50,7 @@ export function createInstances(pool: pg.Pool, definitions: DefinitionReader = d
     subtaskAttempts: async (key, worker) => (isId(key.instanceId) ? readAttempts(pool, key, worker) : []),
     history: (id, page) => readHistory(pool, id, page),
     commandErrors: async (id) => (isId(id) ? readCommandErrors(pool, id) : []),
+    generations: (id) => readGenerations(pool, id),
     findTask: async (instanceId, task) => {
       const row = await readInstance(pool, instanceId);
       if (row === undefined) return undefined;
