@@ -29,6 +29,8 @@ export { RUN_FIELDS, runContext } from './expression/scope.ts';
 export { hasExpression } from './expression/template.ts';
 
 export { canonicalJson } from './definition/canonical-json.ts';
+export type { DependencyGraph } from './definition/dependency-graph.ts';
+export { dependencyCycle, dependentsOf } from './definition/dependency-graph.ts';
 export { definitionJsonSchema } from './definition/json-schema.ts';
 export type { DefinitionIssue } from './definition/issue.ts';
 export type {

@@ -40,6 +40,8 @@ export interface WorkflowSource<Tasks> extends Documented {
   readonly params?: Readonly<Record<string, ParamSource>>;
   /** Globs relative to the file that is applied. */
   readonly files?: readonly string[];
+  /** Workflows that this one follows in a backfill with its dependents: `name`, or `project/name`. */
+  readonly dependsOn?: readonly string[];
   readonly triggers?: readonly TriggerSource[];
   readonly concurrency?: { readonly policy?: ConcurrencyPolicy };
   readonly onFailure?: FailureStrategy;

@@ -7,6 +7,8 @@ import { MAX_ALLOWED_LOSSES, MAX_SUBTASKS } from './limits.ts';
 /** The definition as it is written in a file: short forms, defaults left out. The model is what comes out of it. */
 
 export const NAME_PATTERN = /^[a-z0-9][a-z0-9-]{0,62}$/;
+/** A workflow of the same project, or of another one. */
+export const WORKFLOW_REF_PATTERN = /^([a-z0-9][a-z0-9-]{0,62}\/)?[a-z0-9][a-z0-9-]{0,62}$/;
 export const TASK_ID_PATTERN = /^[A-Za-z_][A-Za-z0-9_]{0,63}$/;
 const GROUP_PATTERN = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/;
 
@@ -20,6 +22,10 @@ export const PATTERN_MEANINGS: ReadonlyMap<string, { readonly code: string; read
   [String(GROUP_PATTERN), { code: 'bad-name', wanted: 'a name: letters, digits, "_", "." and "-", at most 64' }],
 ]);
 
+  [
+    String(WORKFLOW_REF_PATTERN),
+    { code: 'bad-name', wanted: 'a workflow: its name, or project/name for one of another project' },
+  ],
 const structured = new WeakSet<z.core.$ZodType>();
 
 /** An object of ours: keys that start with `x-` are legal in it and mean nothing. */
@@ -177,3 +183,8 @@ export type TaskFile = z.infer<typeof taskSchema>;
 /** What a task or a step of a broadcast does. */
 export type ActionFile = Pick<TaskFile, 'run' | 'uses' | 'with'>;
 export type BroadcastStepFile = z.infer<typeof broadcastStep>;
+  dependsOn: z
+    .array(z.string().regex(WORKFLOW_REF_PATTERN))
+    .max(100)
+    .optional()
+    .describe('Workflows that this one follows in a backfill with its dependents: name, or project/name'),

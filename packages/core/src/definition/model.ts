@@ -17,6 +17,8 @@ export interface WorkflowDefinition {
   readonly params: Readonly<Record<string, ParamDefinition>>;
   /** Globs relative to the definition file, as written. */
   readonly files: readonly string[];
+  /** `project/name` of the workflows that this one follows in a backfill; absent: none. They hold back no other run. */
+  readonly dependsOn?: readonly string[];
   readonly triggers: readonly TriggerDefinition[];
   readonly concurrency: { readonly policy: ConcurrencyPolicy };
   readonly onFailure: FailureStrategy;

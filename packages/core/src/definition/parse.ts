@@ -5,6 +5,7 @@ import { checkEnv } from './check-action.ts';
 import { checkDurations } from './check-tasks.ts';
 import { readTriggers } from './check-triggers.ts';
 import { withoutExtensionsIn } from './extensions.ts';
+import { readDependsOn } from './depends-on.ts';
 import type { DefaultsFile, RootFile } from './file-schema.ts';
 import { defaultsSchema, rootSchema } from './file-schema.ts';
 import type { DefinitionIssue } from './issue.ts';
@@ -81,12 +82,14 @@ function readDefinition(raw: unknown, context: ReadContext): WorkflowDefinition 
   const { timezone, triggers } = readTriggers(root.triggers ?? [], root.timezone, params, report);
   const defaults = readDefaults(root.defaults ?? {}, params, context);
   checkFiles(root.files ?? [], report);
+  const project = root.project ?? context.defaultProject ?? 'default';
+  const dependsOn = readDependsOn(root.dependsOn ?? [], { project, name: root.name }, report);
   const tasks = readTasks(root.tasks, params, context);
   warnOfWhatHasNoEffectYet(root, report);
   if (report.failed()) return undefined;
   return {
     name: root.name,
-    project: root.project ?? context.defaultProject ?? 'default',
+    project,
     ...(root.title !== undefined && { title: root.title }),
     ...(root.description !== undefined && { description: root.description }),
     ...(root.owner !== undefined && { owner: root.owner }),
@@ -94,6 +97,8 @@ function readDefinition(raw: unknown, context: ReadContext): WorkflowDefinition 
     timezone,
     params: Object.fromEntries(params),
     files: root.files ?? [],
+    // Left out without one: definitions from before the key keep their hash.
+    ...(dependsOn.length > 0 && { dependsOn }),
     triggers,
     concurrency: { policy: root.concurrency?.policy ?? 'parallel' },
     onFailure: root.onFailure ?? 'continue',
