@@ -40,6 +40,10 @@ export interface WorkerSession {
   reserved: number;
   readonly outbox: Assignment[];
   readonly kills: Map<string, KillOrder>;
+  /** Polls that are being answered. */
+  polls: number;
+  /** Its last poll broke off and no other has come: it is given nothing, for it may be dead long before its lease is over. */
+  absent: boolean;
   /** Ends the open poll. */
   wakePoll?: () => void;
 }
@@ -97,6 +101,8 @@ function newSession(incarnation: LiveIncarnation, credentialHash: string, now: n
     reserved: 0,
     outbox: [],
     kills: new Map(),
+    polls: 0,
+    absent: false,
   };
 }
 
@@ -116,7 +122,7 @@ export function createSessions(clock: Clock, random: Random): Sessions {
   let closed = false;
 
   const free = (session: WorkerSession): number =>
-    closed || !session.asked || session.draining || session.superseded || session.leaseUntil < clock.now()
+    closed || !isServed(session) || session.leaseUntil < clock.now()
       ? 0
       : session.incarnation.slots - session.held.size - session.reserved;
 
@@ -180,6 +186,10 @@ export function createSessions(clock: Clock, random: Random): Sessions {
     },
     close: () => void (closed = true),
   };
+}
+
+function isServed({ asked, absent, draining, superseded }: WorkerSession): boolean {
+  return asked && !absent && !draining && !superseded;
 }
 
 function canRun({ incarnation }: WorkerSession, workerGroup: string, capability: string): boolean {

@@ -43,3 +43,21 @@ test('a log that cannot be stored never fails its task', async (t) => {
   const rows = await house.sql('select state from finished_task where instance_id = $1', [instance]);
   assert.deepEqual(rows, [{ state: 'succeeded' }]);
 });
+
+test('a worker whose poll broke off is given nothing until it asks again', async (t) => {
+  const house = await openGatewayHouse(t);
+  const worker = await house.join('w1');
+  const session = house.master.gateway.context.sessions.get(worker.id) ?? assert.fail();
+  const dying = new AbortController();
+  const request = { held: [], waitMs: 60_000, draining: false };
+  const poll = house.call('poll', worker.credential, request, { signal: dying.signal });
+  await until('the poll is open', () => session.polls === 1);
+  dying.abort();
+  await assert.rejects(poll);
+  await until('the gateway noticed', () => session.absent);
+  const instance = await house.start('w', [taskOf('a')]);
+  const inLine = async () => (await house.sql('select task from ready where instance_id = $1', [instance])).length === 1;
+  await until('its task stands in line', inLine);
+  assert.deepEqual(await house.sql('select task from active'), []);
+  assert.match(await worker.take(), new RegExp(`\\.${worker.id}\\.`));
+});

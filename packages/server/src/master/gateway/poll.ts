@@ -18,9 +18,14 @@ export async function answerPoll(
   session.draining = draining || session.incarnation.state === 'draining';
   resendUnreceived(session, held, clock);
   session.wakePoll?.();
+  session.polls++;
   if (session.outbox.length === 0 && session.kills.size === 0 && waitMs > 0)
     await somethingToSay(clock, session, waitMs, closed);
-  if (closed.aborted) return { assignments: [], kill: [] };
+  session.polls--;
+  if (closed.aborted) {
+    session.absent = session.polls === 0;
+    return { assignments: [], kill: [] };
+  }
   return { assignments: takeOutbox(session, clock), kill: takeKills(session) };
 }
 

@@ -45,6 +45,7 @@ export async function answerPollCall(
   if (!session.asked && !request.draining) await noteAsked(context, session);
   const drains = request.draining && !session.drainNoted;
   if (drains) await noteDraining(context, session);
+  if (session.absent) isBack(context, session);
   if (session.stale) await reconcile(context, session);
   if (!context.line.isAllEmpty()) context.wake.claims();
   // It will not be here much longer: what it does not list goes out again, and the worker drops what it knows.
@@ -60,6 +61,11 @@ async function noteAsked({ store, sessions, wake, line }: MasterContext, session
   sessions.hasAsked(session, await store.workers.supersede(id));
   noteReady({ sessions, line }, group);
   wake.claims();
+}
+
+function isBack({ sessions, line }: MasterContext, session: WorkerSession): void {
+  session.absent = false;
+  noteReady({ sessions, line }, session.incarnation.group);
 }
 
 /** When this is through no master binds anything to it any more, and what has been bound is seen by whoever reads now. */
