@@ -72,7 +72,7 @@ async function operateOnAll(
         dryRun,
         limit: Math.min(MAX_BULK, left),
         ...(cursor !== undefined && { cursor }),
-      } as BulkInput);
+      });
       items.push(...page.items);
       cursor = page.next ?? undefined;
     } while (cursor !== undefined);

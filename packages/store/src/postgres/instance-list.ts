@@ -115,7 +115,6 @@ export async function listInstances(
   page: PageRequest,
 ): Promise<Page<InstanceSummary>> {
   const [below = NEWER_THAN_ALL] = parseCursor(page.cursor, 1, isId) ?? [];
-  const criteria = criteriaOf(filter);
   const { text, values } = criteriaOf(filter);
   const { rows } = await pool.query<InstanceRow>(
     `with page as materialized (${source(filter, text)})
