@@ -1,10 +1,11 @@
 import type { EarlierAttempt, FinishedTask } from './changes.ts';
 import { MissingRows, NOTHING_MISSING, planned } from './draft.ts';
 import type { Draft } from './draft.ts';
+import { goesOn, lineUp } from './line.ts';
 import { endTask } from './progress.ts';
 import type { Reason } from './reason.ts';
 import { DEFAULT_LOSSES, retryDelayMs } from './retry.ts';
-import { assertTaskTransition, IllegalTransition } from './states.ts';
+import { IllegalTransition } from './states.ts';
 import type { AttemptEnded } from './view.ts';
 
 /** An attempt has ended: its task ends with it, or waits for another attempt. */
@@ -73,7 +74,7 @@ type Verdict = 'succeeded' | 'retry' | 'replace' | 'failed' | 'stopped';
 function verdict(draft: Draft, event: AttemptEnded, prior: number): Verdict {
   const { attempt, end } = event;
   if (end === 'succeeded') return 'succeeded';
-  const windingUp = draft.live.state !== 'running' || draft.live.ending;
+  const windingUp = !goesOn(draft) || draft.live.ending;
   if (windingUp) return end === 'failed' ? 'failed' : 'stopped';
   const failed = end === 'failed' || attempt.killReason === 'timeout';
   if (failed) {
@@ -121,15 +122,7 @@ function again(draft: Draft, event: AttemptEnded, delayMs: number, counted: Coun
     losses: attempt.losses + (lost ? 1 : 0),
     ...(counted === undefined ? {} : { step: counted.step }),
   };
-  if (delayMs > 0) {
-    assertTaskTransition(handedOver(attempt), 'delayed');
-    draft.delayed.push({ ...next, cause: 'retry', delayMs });
-    draft.events.push({ type: 'task-delayed', task: next.task, attempt: next.attempt, cause: 'retry', delayMs });
-  } else {
-    assertTaskTransition(handedOver(attempt), 'ready');
-    draft.ready.push(next);
-    draft.events.push({ type: 'task-ready', task: next.task, attempt: next.attempt });
-  }
+  lineUp(draft, handedOver(attempt), { ...next, delayMs, ...(delayMs > 0 ? { cause: 'retry' } : {}) });
 }
 
 /** Where a task stands whose attempt has ended. Only subtasks are bound before they are handed over. */

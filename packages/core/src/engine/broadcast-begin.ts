@@ -3,6 +3,7 @@ import type { TaskPlan } from '../definition/plan.ts';
 import type { FinishedTask } from './changes.ts';
 import { MissingRows, NOTHING_MISSING, planned } from './draft.ts';
 import type { BroadcastDraft, Draft } from './draft.ts';
+import { isHolding, lineUp } from './line.ts';
 import type { Reason } from './reason.ts';
 import { assertTaskTransition } from './states.ts';
 import type { BroadcastRecord, SnapshotWorker } from './view.ts';
@@ -37,17 +38,12 @@ export function beginBroadcast(draft: Draft, { definition }: TaskPlan): Finished
   const first = { task, attempt: 1, losses: 0 };
   if (broadcast?.before !== undefined) {
     setRecord(draft, task, NEW_RECORD);
-    if (delayMs === 0) {
-      assertTaskTransition('waiting', 'ready');
-      draft.ready.push({ ...first, step: 'before' });
-      draft.events.push({ type: 'task-ready', task, attempt: 1 });
-      return undefined;
-    }
-  } else if (delayMs === 0) return fanOut(draft, task, 'waiting', NEW_RECORD);
-  assertTaskTransition('waiting', 'delayed');
-  const then = broadcast?.before === undefined ? { fanOut: true as const } : { step: 'before' as const };
-  draft.delayed.push({ ...first, ...then, cause: 'delay', delayMs });
-  draft.events.push({ type: 'task-delayed', task, attempt: 1, cause: 'delay', delayMs });
+    const cause = delayMs > 0 ? { cause: 'delay' as const } : {};
+    lineUp(draft, 'waiting', { ...first, step: 'before', ...cause, delayMs });
+    return undefined;
+  }
+  if (delayMs === 0 && !isHolding(draft)) return fanOut(draft, task, 'waiting', NEW_RECORD);
+  lineUp(draft, 'waiting', { ...first, cause: 'delay', delayMs, fanOut: true });
   return undefined;
 }
 
@@ -142,6 +138,12 @@ export function dropBroadcast(draft: Draft, task: string): void {
   draft.broadcasts.set(task, { change, begun: false, failures: [], retried: [] });
 }
 
+/** Looks at all broadcasts that are under way: there may be places for subtasks that wait. */
+export function touchBroadcasts(draft: Draft): void {
+  if (!draft.view.plan.broadcasts) return;
+  for (const task of loadedBroadcasts(draft).keys()) broadcastDraft(draft, task);
+}
+
 /** Nothing more of any broadcast is handed over: what runs is ended by the kill order, what waits by `settleBroadcasts`. */
 export function haltBroadcasts(draft: Draft, reason: Reason): void {
   if (!draft.view.plan.broadcasts) return;
@@ -168,7 +170,11 @@ function undoStarts(draft: Draft, found: BroadcastDraft): void {
   found.change = {
     ...found.change,
     promote: 0,
-    record: { ...record, waiting: waiting + promote, running: running - promote - retried.length },
+    record: {
+      ...record,
+      waiting: waiting + promote - (isHolding(draft) ? retried.length : 0),
+      running: running - promote - (isHolding(draft) ? 0 : retried.length),
+    },
   };
 }
 

@@ -3,24 +3,37 @@ import { broadcastDraft, broadcastOf, fanOut, NEW_RECORD, setRecord, withdrawWai
 import type { FinishedSubtask, FinishedTask } from './changes.ts';
 import { planned, recordOf, requireRecords } from './draft.ts';
 import type { BroadcastDraft, Draft } from './draft.ts';
+import { goesOn, isHolding, lineUp } from './line.ts';
 import { acceptsFailure, downstreamRecords, endTask, FAILURE_ENDS_INSTANCE } from './progress.ts';
 import type { Reason } from './reason.ts';
 import { retryDelayMs } from './retry.ts';
-import { assertTaskTransition } from './states.ts';
 import type { SubtaskEndState } from './states.ts';
 import type { AttemptEnded, BroadcastRecord } from './view.ts';
 
 /** The delay of a broadcast is over. Once: a task that is under way or has ended is left alone. */
 export function fanOutLater(draft: Draft, task: string): void {
-  if (draft.live.state !== 'running') return;
+  if (!goesOn(draft)) return;
   requireRecords(draft, [task]);
-  if (broadcastDraft(draft, task) !== undefined || recordOf(draft, task).end !== undefined) return;
+  const record = broadcastDraft(draft, task)?.change.record ?? NEW_RECORD;
+  const ran = record.priorAttempts > 0;
+  if ((record !== NEW_RECORD && !fanIsNext(record)) || recordOf(draft, task).end !== undefined) return;
+  if (isHolding(draft) && mayGoOn(draft, task)) {
+    // It was due when the instance was paused. Its state stays.
+    const attempt = record.priorAttempts + 1;
+    draft.held.push({ task, attempt, losses: 0, cause: 'delay', delayMs: 0, fanOut: true });
+    return;
+  }
   const ended: FinishedTask | undefined = mayGoOn(draft, task)
-    ? fanOut(draft, task, 'delayed', NEW_RECORD)
-    : { task, state: 'skipped', attempt: 0, reason: FAILURE_ENDS_INSTANCE };
+    ? fanOut(draft, task, 'delayed', record)
+    : { task, state: ran ? 'stopped' : 'skipped', attempt: 0, reason: FAILURE_ENDS_INSTANCE };
   if (ended === undefined) return;
   requireRecords(draft, downstreamRecords(draft, task));
   endTask(draft, 'delayed', ended);
+}
+
+/** What comes before the subtasks is over, and they were held back. */
+function fanIsNext({ phase, priorAttempts }: BroadcastRecord): boolean {
+  return phase === 'before' && priorAttempts > 0;
 }
 
 /** An attempt of a broadcast has ended: one of its steps, or a subtask. */
@@ -51,6 +64,10 @@ function beforeEnded(draft: Draft, record: BroadcastRecord, event: AttemptEnded)
   setRecord(draft, task, { ...record, priorAttempts: number });
   const found = draft.broadcasts.get(task);
   if (found !== undefined && event.outputs !== undefined) found.change = { ...found.change, outputs: event.outputs };
+  if (isHolding(draft)) {
+    const held = { task, attempt: number + 1, losses: 0, cause: 'delay' as const, delayMs: 0, fanOut: true as const };
+    return lineUp(draft, from, held);
+  }
   const ended = fanOut(draft, task, from, { ...record, priorAttempts: number });
   if (ended !== undefined) endTask(draft, 'running', ended);
 }
@@ -153,7 +170,7 @@ function retryOrFinish(draft: Draft, found: BroadcastDraft, event: AttemptEnded)
   const { task, subtask } = attempt;
   const { record } = found.change;
   const { retry } = planned(draft, task).definition;
-  const windingUp = draft.live.state !== 'running' || draft.live.ending;
+  const windingUp = !goesOn(draft) || draft.live.ending;
   if (subtask === undefined || record === undefined) throw new Error(`attempt ${attempt.id} is no subtask`);
   if (windingUp || attempt.attempt > retry.max || tooManyFailed(draft, task, record) !== undefined)
     return finishSubtask(draft, found, event, 'failed');
@@ -168,11 +185,12 @@ function retryOrFinish(draft: Draft, found: BroadcastDraft, event: AttemptEnded)
     reason,
     subtask: subtask.index,
   });
-  // It keeps its place, and its worker.
-  const delayMs = retryDelayMs(retry, `${task}/${subtask.index}`, attempt.attempt);
-  draft.subtasks.push({ task, ...subtask, attempt: attempt.attempt + 1, state: 'dispatched', delayMs });
+  // It keeps its worker, and its place, unless it has to wait until the instance is resumed.
+  const [state, place] = isHolding(draft) ? (['bound', 'waiting'] as const) : (['dispatched', 'running'] as const);
+  const delayMs = state === 'bound' ? 0 : retryDelayMs(retry, `${task}/${subtask.index}`, attempt.attempt);
+  draft.subtasks.push({ task, ...subtask, attempt: attempt.attempt + 1, state, delayMs });
   found.retried.push(event);
-  found.change = { ...found.change, record: { ...record, running: record.running + 1 } };
+  found.change = { ...found.change, record: { ...record, [place]: record[place] + 1 } };
 }
 
 function handOverMore(draft: Draft, found: BroadcastDraft): void {
@@ -192,7 +210,8 @@ function handOverMore(draft: Draft, found: BroadcastDraft): void {
 /** Some subtask waits, and there is a place for it or none will ever be. */
 function mayHandOver(draft: Draft, { change: { task, record } }: BroadcastDraft): boolean {
   if (record?.phase !== 'fan' || record.waiting === 0) return false;
-  return places(draft, task, record) > 0 || tooManyFailed(draft, task, record) !== undefined;
+  if (tooManyFailed(draft, task, record) !== undefined) return true;
+  return !isHolding(draft) && places(draft, task, record) > 0;
 }
 
 function places(draft: Draft, task: string, { running, total }: BroadcastRecord): number {
@@ -205,12 +224,9 @@ function fanEnded(draft: Draft, { change: { task, record } }: BroadcastDraft): v
   const { after } = broadcastOf(draft, task);
   const goesOn = mayGoOn(draft, task) && record.stopped === 0;
   if (after !== undefined && goesOn) {
-    const attempt = record.priorAttempts + 1;
-    assertTaskTransition('running', 'ready');
     setRecord(draft, task, { ...record, phase: 'after' });
-    draft.ready.push({ task, attempt, losses: 0, step: 'after' });
-    draft.events.push({ type: 'task-ready', task, attempt });
-    return;
+    const attempt = record.priorAttempts + 1;
+    return lineUp(draft, 'running', { task, attempt, losses: 0, step: 'after', delayMs: 0 });
   }
   const { total, succeeded, failed, lost, sinceAgoMs: startedAgoMs } = record;
   const ran = { task, attempt: 0, startedAgoMs, outputs: { total, succeeded, failed, lost } };
@@ -232,5 +248,5 @@ function tooManyFailed(draft: Draft, task: string, { total, failed, lost }: Broa
 
 /** While `onFailure: end` winds the instance up, only what accepts a failure goes on. */
 function mayGoOn(draft: Draft, task: string): boolean {
-  return draft.live.state === 'running' && (!draft.live.ending || acceptsFailure(planned(draft, task)));
+  return goesOn(draft) && (!draft.live.ending || acceptsFailure(planned(draft, task)));
 }

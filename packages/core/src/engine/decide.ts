@@ -1,14 +1,17 @@
 import { downstream } from './downstream.ts';
 import type { WorkflowPlan } from '../definition/plan.ts';
 import { attemptEnded } from './attempt.ts';
+import { begin, start } from './begin.ts';
 import { broadcastAttemptEnded, fanOutLater, settleBroadcasts } from './broadcast.ts';
 import type { InstanceChanges } from './changes.ts';
-import { changesOf, MissingRows, needsRecord, newDraft, planned, requireRecords } from './draft.ts';
+import { changesOf, MissingRows, needsRecord, newDraft, planned, recordOf, requireRecords } from './draft.ts';
 import type { Draft, Missing } from './draft.ts';
-import { admit, downstreamRecords, endTask, FAILURE_ENDS_INSTANCE } from './progress.ts';
+import { goesOn } from './line.ts';
+import { discard, pause, resume, setPriority, settle, stop } from './operate.ts';
+import { downstreamRecords, endTask, FAILURE_ENDS_INSTANCE } from './progress.ts';
+import { skippedBy, skipTask } from './skip.ts';
 import { assertInstanceTransition } from './states.ts';
 import type { InstanceEndState } from './states.ts';
-import { settle, stop } from './stop.ts';
 import type { EngineEvent, InstanceView, WithdrawnTask } from './view.ts';
 
 export type Decision =
@@ -25,7 +28,7 @@ export type Decision =
 export function decide(view: InstanceView, events: readonly EngineEvent[]): Decision {
   const draft = newDraft(view);
   try {
-    for (const event of events) apply(draft, event);
+    for (const event of events) apply(draft, event, events);
     settleBroadcasts(draft);
     withdrawn(draft, draft.takenBack.splice(0));
     settle(draft, events);
@@ -37,14 +40,26 @@ export function decide(view: InstanceView, events: readonly EngineEvent[]): Deci
   return { kind: 'decided', changes: changesOf(draft) };
 }
 
-function apply(draft: Draft, event: EngineEvent): void {
+function apply(draft: Draft, event: EngineEvent, events: readonly EngineEvent[]): void {
   switch (event.type) {
     case 'start':
       return start(draft);
+    case 'begin':
+      return begin(draft, event);
     case 'stop':
       return stop(draft, event.by);
+    case 'pause':
+      return pause(draft, event.by);
+    case 'resume':
+      return resume(draft, event.by);
+    case 'skip-task':
+      return skipTask(draft, event.task, event.by, events);
+    case 'set-priority':
+      return setPriority(draft, event.priority, event.by);
+    case 'discard':
+      return discard(draft, event.reason);
     case 'withdrawn':
-      return withdrawn(draft, event.tasks);
+      return withdrawn(draft, event.tasks, event.by);
     case 'attempt-ended':
       return planned(draft, event.attempt.task).definition.broadcast === undefined
         ? attemptEnded(draft, event)
@@ -56,43 +71,34 @@ function apply(draft: Draft, event: EngineEvent): void {
   }
 }
 
-function start(draft: Draft): void {
-  // Once: a second command, from a sweeper that looked at the same moment as another, changes nothing.
-  const begun = draft.view.live.revision > 0 || draft.events.some(({ type }) => type === 'instance-started');
-  if (begun || draft.live.state !== 'running') return;
-  draft.events.push({ type: 'instance-started', tasks: draft.view.plan.tasks.size });
-  for (const root of draft.view.plan.roots) {
-    const ended = admit(draft, planned(draft, root));
-    if (ended !== undefined) endTask(draft, 'waiting', ended);
-  }
-}
-
 /** A stopping instance ends these with all the others, when nothing of it runs any more. */
-function withdrawn(draft: Draft, tasks: readonly WithdrawnTask[]): void {
-  if (draft.live.state !== 'running') return;
-  requireRecords(draft, new Set(tasks.flatMap(({ task }) => [...downstreamRecords(draft, task)])));
+function withdrawn(draft: Draft, tasks: readonly WithdrawnTask[], by?: string): void {
+  if (!goesOn(draft)) return;
+  requireRecords(draft, new Set(tasks.flatMap(({ task }) => [task, ...downstreamRecords(draft, task)])));
   for (const { task, attempt, from } of tasks) {
+    // An operator may have skipped it while it was nowhere.
+    if (recordOf(draft, task).end !== undefined) continue;
     const ran = attempt > 1;
+    const state = ran ? 'stopped' : 'skipped';
+    const ending =
+      by === undefined ? ({ task, state, attempt: 0, reason: FAILURE_ENDS_INSTANCE } as const) : skippedBy(task, by);
     // Held ones keep the state that they had: from both, the same ends are allowed.
-    endTask(draft, from === 'held' ? 'ready' : from, {
-      task,
-      state: ran ? 'stopped' : 'skipped',
-      attempt: 0,
-      reason: FAILURE_ENDS_INSTANCE,
-    });
+    endTask(draft, from === 'held' ? 'ready' : from, ending);
   }
 }
 
 function endIfDone(draft: Draft): void {
-  if (draft.end !== undefined || draft.live.state !== 'running' || draft.live.unfinished > 0) return;
-  const state: InstanceEndState = draft.live.failed > 0 ? 'failed' : 'succeeded';
+  if (!goesOn(draft) || draft.live.unfinished > 0) return;
+  const { failed, failure } = draft.live;
+  const state: InstanceEndState = failed > 0 ? 'failed' : failure === null ? 'succeeded' : 'stopped';
   assertInstanceTransition(draft.live.state, state);
-  const failure = draft.live.failure;
   const reason =
-    failure === null ? null : { code: 'task-failed', message: `${failure.task}: ${failure.reason.message}` };
+    failure === null
+      ? null
+      : { code: failed > 0 ? 'task-failed' : 'task-stopped', message: `${failure.task}: ${failure.reason.message}` };
   draft.end = { state, reason };
   draft.events.push({ type: 'instance-ended', state, ...(reason === null ? {} : { reason }) });
-  if (reason !== null)
+  if (reason !== null && state === 'failed')
     draft.alerts.push({ kind: 'instance-failed', payload: { task: failure?.task ?? '', message: reason.message } });
 }
 

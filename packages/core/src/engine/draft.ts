@@ -36,13 +36,17 @@ export interface Draft {
   readonly finishedSubtasks: FinishedSubtask[];
   readonly counters: Map<string, number>;
   readonly droppedCounters: string[];
-  withdraw?: 'settle' | 'skip' | 'hold';
+  withdraw: 'settle' | 'skip' | 'hold' | undefined;
   release: boolean;
   readonly takeBack: TakenBack[];
   shiftPriority: number;
   readonly carried: string[];
   /** Tasks that this very decision had put in line when it turned out that nothing more may start. */
-  readonly takenBack: { readonly task: string; readonly from: 'ready' | 'delayed'; readonly attempt: number }[];
+  readonly takenBack: {
+    readonly task: string;
+    readonly from: 'ready' | 'delayed' | 'held';
+    readonly attempt: number;
+  }[];
   endRemaining?: RemainingEnd;
   readonly alerts: AlertDraft[];
   readonly events: HistoryEvent[];
@@ -72,6 +76,7 @@ export function newDraft(view: InstanceView): Draft {
     ready: [],
     delayed: [],
     held: [],
+    withdraw: undefined,
     release: false,
     takeBack: [],
     shiftPriority: 0,
@@ -88,14 +93,12 @@ export function newDraft(view: InstanceView): Draft {
 }
 
 export function changesOf(draft: Draft): InstanceChanges {
-  const { view: _view, tasks: _tasks, takenBack: _takenBack, broadcasts, ...changes } = draft;
-  return { ...changes, broadcasts: [...broadcasts.values()].map(({ change }) => change) };
-}
-
-/** Nothing that this decision has put in line so far shall start after all. */
-export function takeBack(draft: Draft): void {
-  for (const { task, attempt } of draft.ready.splice(0)) draft.takenBack.push({ task, attempt, from: 'ready' });
-  for (const { task, attempt } of draft.delayed.splice(0)) draft.takenBack.push({ task, attempt, from: 'delayed' });
+  const { view: _view, tasks: _tasks, takenBack: _takenBack, broadcasts, withdraw, ...changes } = draft;
+  return {
+    ...changes,
+    ...(withdraw === undefined ? {} : { withdraw }),
+    broadcasts: [...broadcasts.values()].map(({ change }) => change),
+  };
 }
 
 /** Rows that a decision turned out to need and that were not loaded. */
@@ -140,9 +143,14 @@ export function planned(draft: Draft, task: string): TaskPlan {
 
 const FRESH: TaskRecord = { met: 0 };
 
-/** A task with one need has no rows before that need ends, so there is nothing to load for it. */
+/** A task with one need has no rows before that need ends, so there is nothing to load for it: but see `mayHaveRows`. */
 export function needsRecord(task: TaskPlan): boolean {
   return task.needs.length > 1;
+}
+
+/** Whether rows of a task have to be looked for while one of its needs has not ended. */
+export function mayHaveRows(draft: Draft, task: TaskPlan): boolean {
+  return draft.live.endedAhead || needsRecord(task);
 }
 
 export function recordOf(draft: Draft, task: string): TaskRecord {

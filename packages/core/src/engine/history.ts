@@ -38,6 +38,8 @@ export type HistoryEvent =
       readonly version: string;
       readonly queued?: true;
     }
+  /** The generation ends before a master took it up: these keep the ends that they had in the one before. */
+  | { readonly type: 'tasks-carried'; readonly tasks: string[] }
   /** A master took the generation up: `carried` keep the ends that they had in the one before. */
   | {
       readonly type: 'generation-started';

@@ -6,8 +6,10 @@ import { evaluateCondition } from '../expression/evaluate.ts';
 import type { Scope } from '../expression/scope.ts';
 import type { JsonObject } from '../json.ts';
 import type { FinishedTask } from './changes.ts';
-import { needsRecord, planned, recordOf, requireRecords, takeBack } from './draft.ts';
+import { mayHaveRows, needsRecord, planned, recordOf, requireRecords } from './draft.ts';
 import type { Draft } from './draft.ts';
+import { goesOn, lineUp, undoLine } from './line.ts';
+import { SKIPPED_BY_OPERATOR } from './operations.ts';
 import type { Reason } from './reason.ts';
 import { assertTaskTransition } from './states.ts';
 import type { TaskEndState, TaskState } from './states.ts';
@@ -20,7 +22,7 @@ export function endTask(draft: Draft, from: TaskState, ending: FinishedTask): vo
   recordEnd(draft, from, ending);
   const ended: FinishedTask[] = [ending];
   for (let next = ended.pop(); next !== undefined; next = ended.pop()) {
-    if (draft.live.state !== 'running') continue;
+    if (!goesOn(draft)) continue;
     requireRecords(draft, neededFor(draft, next.task));
     for (const successor of planned(draft, next.task).successors) {
       const followUp = arrive(draft, planned(draft, successor), next);
@@ -35,7 +37,7 @@ export function endTask(draft: Draft, from: TaskState, ending: FinishedTask): vo
 function* neededFor(draft: Draft, task: string): Generator<string> {
   for (const id of planned(draft, task).successors) {
     const successor = planned(draft, id);
-    if (needsRecord(successor)) yield id;
+    if (mayHaveRows(draft, successor)) yield id;
     for (const ref of successor.conditionRefs) if (ref !== task) yield ref;
   }
 }
@@ -46,7 +48,8 @@ function arrive(draft: Draft, task: TaskPlan, need: FinishedTask): FinishedTask 
   const record = recordOf(draft, id);
   if (record.end !== undefined) return undefined;
   const accepts = task.definition.needs[need.task] ?? [];
-  if (!accepts.includes(need.state)) return skipped(draft, id, needNotMet(need, accepts));
+  if (!meetsNeed(accepts, { state: need.state, code: need.reason?.code }))
+    return skipped(draft, id, needNotMet(need, accepts));
   const met = record.met + 1;
   if (met < task.needs.length) {
     draft.tasks.set(id, { met });
@@ -69,15 +72,7 @@ export function admit(draft: Draft, task: TaskPlan): FinishedTask | undefined {
   }
   if (task.definition.broadcast !== undefined) return admitBroadcast(draft, task);
   leaveWaiting(draft, task);
-  if (delayMs > 0) {
-    assertTaskTransition('waiting', 'delayed');
-    draft.delayed.push({ task: id, attempt: 1, losses: 0, cause: 'delay', delayMs });
-    draft.events.push({ type: 'task-delayed', task: id, attempt: 1, cause: 'delay', delayMs });
-  } else {
-    assertTaskTransition('waiting', 'ready');
-    draft.ready.push({ task: id, attempt: 1, losses: 0 });
-    draft.events.push({ type: 'task-ready', task: id, attempt: 1 });
-  }
+  lineUp(draft, 'waiting', { task: id, attempt: 1, losses: 0, delayMs, ...(delayMs > 0 ? { cause: 'delay' } : {}) });
   return undefined;
 }
 
@@ -94,16 +89,26 @@ export const FAILURE_ENDS_INSTANCE: Reason = {
   message: 'another task failed and onFailure is end',
 };
 
-function skipped(draft: Draft, task: string, reason: Reason): FinishedTask {
+export function skipped(draft: Draft, task: string, reason: Reason): FinishedTask {
   requireRecords(draft, downstreamRecords(draft, task));
   return { task, state: 'skipped', attempt: 0, reason };
 }
 
-function needNotMet(need: FinishedTask, accepts: readonly TaskEndState[]): Reason {
+export function needNotMet(need: Pick<FinishedTask, 'task' | 'state'>, accepts: readonly TaskEndState[]): Reason {
   return {
     code: 'need-not-met',
     message: `needs ${need.task} to end ${accepts.join(' or ')}, but it ended ${need.state}`,
   };
+}
+
+/** Whether this end is what a successor needs. A task that an operator has skipped counts like one that succeeded. */
+export function meetsNeed(
+  accepts: readonly TaskEndState[] | undefined,
+  end: { readonly state: TaskEndState; readonly code?: string | undefined } | undefined,
+): boolean {
+  if (accepts === undefined || end === undefined) return false;
+  const { state, code } = end;
+  return accepts.includes(state) || (code === SKIPPED_BY_OPERATOR && accepts.includes('succeeded'));
 }
 
 /** While `onFailure: end` winds an instance up, only such a task starts. */
@@ -111,12 +116,14 @@ export function acceptsFailure(task: TaskPlan): boolean {
   return Object.values(task.definition.needs).some((accepts) => accepts.includes('failed'));
 }
 
-function recordEnd(draft: Draft, from: TaskState, ending: FinishedTask): void {
+/** Writes the end of a task, and nothing that follows from it. */
+export function recordEnd(draft: Draft, from: TaskState, ending: FinishedTask): void {
   assertTaskTransition(from, ending.state);
   const task = planned(draft, ending.task);
   if (from === 'waiting') leaveWaiting(draft, task);
   if (task.definition.broadcast !== undefined) dropBroadcast(draft, ending.task);
-  draft.tasks.set(ending.task, { met: 0, end: { state: ending.state, outputs: ending.outputs ?? {} } });
+  const code = ending.reason === undefined ? {} : { code: ending.reason.code };
+  draft.tasks.set(ending.task, { met: 0, end: { state: ending.state, outputs: ending.outputs ?? {}, ...code } });
   draft.finished.push(ending);
   draft.live = {
     ...draft.live,
@@ -136,17 +143,17 @@ function recordEnd(draft: Draft, from: TaskState, ending: FinishedTask): void {
 
 function noteFailure(draft: Draft, ending: FinishedTask): void {
   const reason = ending.reason ?? { code: 'failed', message: 'the task failed' };
-  const strikes =
-    draft.view.plan.definition.onFailure === 'end' && !draft.live.ending && draft.live.state === 'running';
+  const { live } = draft;
+  const strikes = draft.view.plan.definition.onFailure === 'end' && !live.ending && goesOn(draft);
   draft.live = {
     ...draft.live,
     failed: draft.live.failed + 1,
-    failure: draft.live.failure ?? { task: ending.task, reason },
+    failure: live.failed > 0 && live.failure !== null ? live.failure : { task: ending.task, reason },
     ending: draft.live.ending || strikes,
   };
   if (!strikes) return;
   draft.withdraw = 'skip';
-  takeBack(draft);
+  undoLine(draft);
   draft.events.push({ type: 'failure-ends-instance', task: ending.task });
   haltBroadcasts(draft, FAILURE_ENDS_INSTANCE);
 }
@@ -176,7 +183,7 @@ function conditionHolds(draft: Draft, task: TaskPlan): boolean | Reason {
 export function* downstreamRecords(draft: Draft, task: string): Generator<string> {
   for (const id of downstream(draft.view.plan, task)) {
     const below = planned(draft, id);
-    if (needsRecord(below)) yield id;
+    if (mayHaveRows(draft, below)) yield id;
     yield* below.conditionRefs;
   }
 }

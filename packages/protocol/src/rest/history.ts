@@ -29,6 +29,7 @@ export const historyEvent = z
     z.object({ type: z.literal('priority-set'), priority: z.int(), by }),
     z.object({ type: z.literal('operation-refused'), operation: z.string(), task: task.optional(), by, reason }),
     z.object({ type: z.literal('generation-created'), ...generation, queued }),
+    z.object({ type: z.literal('tasks-carried'), tasks: z.array(task) }),
     z.object({ type: z.literal('generation-started'), ...generation, carried: z.array(task) }),
     z.object({ type: z.literal('failure-ends-instance'), task }),
     z.object({
