@@ -32,3 +32,17 @@ test('certainty begins anew with the process, a jump ahead and another timeline'
   assert.equal((await guard.certainty(async () => ({ nowMs: 315_000, timeline: 2 }))).forMs, 0, 'a failover');
   assert.equal((await guard.certainty(async () => ({ nowMs: 315_007, timeline: 2 }))).asOfMs, 315_007);
 });
+
+test('what happened before the first reading, or behind a slow one, is in doubt', async () => {
+  let mono = 0;
+  const guard = createExpiryGuard(() => mono);
+  mono = 60_000;
+  assert.equal((await guard.certainty(async () => ({ nowMs: 0, timeline: 1 }))).forMs, 0, 'cut off since its start');
+  mono = 70_000;
+  assert.equal((await guard.certainty(async () => ({ nowMs: 10_000, timeline: 1 }))).forMs, 10_000);
+  const slow = async () => {
+    mono += 8000;
+    return { nowMs: 18_000, timeline: 1 };
+  };
+  assert.equal((await guard.certainty(slow)).forMs, 0, 'it may have jumped by 8 s, or have been read at the end');
+});

@@ -16,22 +16,30 @@ export interface ExpiryGuard {
 
 const MOST_DRIFT_MS = 1000;
 
+interface Reading {
+  readonly databaseMs: number;
+  /** When its answer came, by the monotonic clock. */
+  readonly after: number;
+  readonly timeline: number;
+}
+
 /** @param monotonicMs a clock that never jumps */
 export function createExpiryGuard(monotonicMs: () => number): ExpiryGuard {
-  let last: { readonly databaseMs: number; readonly before: number; readonly timeline: number } | undefined;
+  let last: Reading | undefined;
   let doubtAt = monotonicMs();
   return {
     certainty: async (read) => {
       const before = monotonicMs();
       const { nowMs, timeline } = await read();
-      const after = monotonicMs();
-      if (last !== undefined) {
-        // The database was read at some moment between before and after: the longest time that may have passed here counts.
-        const ahead = nowMs - last.databaseMs - (after - last.before);
-        if (ahead > MOST_DRIFT_MS || timeline !== last.timeline) doubtAt = after;
-      }
-      last = { databaseMs: nowMs, before, timeline };
-      return { forMs: after - doubtAt, asOfMs: nowMs };
+      const reading = { databaseMs: nowMs, after: monotonicMs(), timeline };
+      if (last === undefined || timeline !== last.timeline || isAhead(last, before, nowMs)) doubtAt = reading.after;
+      last = reading;
+      return { forMs: reading.after - doubtAt, asOfMs: nowMs };
     },
   };
+}
+
+/** The database was read at some moment of each call: the shortest time that may have passed here counts, or a slow call would hide a jump. */
+function isAhead(last: Reading, before: number, nowMs: number): boolean {
+  return nowMs - last.databaseMs - (before - last.after) > MOST_DRIFT_MS;
 }
