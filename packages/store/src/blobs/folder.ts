@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { open, readdir, rename, rm, stat } from 'node:fs/promises';
+import { open, readdir, rename, rm, rmdir, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import type { BlobContent } from '../blobs.ts';
@@ -17,6 +17,14 @@ export function folderObjects(root: string): ObjectStore {
     put: (name, content) => write(pathOf(name), join(root, DRAFTS, randomUUID()), content),
     get: async (name) => read(pathOf(name)),
     size: async (name) => orAbsent(stat(pathOf(name)).then(({ size }) => size)),
+    remove: async (name) => {
+      const path = pathOf(name);
+      await rm(path, { force: true }).catch((error: unknown) => {
+        throw unavailable(error);
+      });
+      // Of a log's folder nothing may be left; one that is not empty, or in use, stays.
+      await rmdir(dirname(path)).catch(() => undefined);
+    },
     sweep: (ageMs) => sweep(join(root, DRAFTS), ageMs),
     close: async () => undefined,
   };

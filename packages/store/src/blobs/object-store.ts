@@ -7,6 +7,8 @@ export interface ObjectStore {
   put(name: string, content: BlobContent): Promise<{ readonly size: number }>;
   get(name: string): Promise<Readable | undefined>;
   size(name: string): Promise<number | undefined>;
+  /** One that is not there is fine. */
+  remove(name: string): Promise<void>;
   /** Drops what uploads begun more than `ageMs` ago have left unfinished. Answers how many. */
   sweep(ageMs: number): Promise<number>;
   close(): Promise<void>;

@@ -62,7 +62,8 @@ export function parseS3Url(url: URL): S3Location {
 
 /** The SDK is large, so it is loaded only where S3 is used. */
 export async function s3Objects({ bucket, prefix, config }: S3Location): Promise<ObjectStore> {
-  const { S3Client, GetObjectCommand, HeadObjectCommand, PutObjectCommand } = await import('@aws-sdk/client-s3');
+  const { S3Client, DeleteObjectCommand, GetObjectCommand, HeadObjectCommand, PutObjectCommand } =
+    await import('@aws-sdk/client-s3');
   const client: S3ClientType = new S3Client(config);
   const named = (name: string) => ({ Bucket: bucket, Key: `${prefix}${name}` });
   const put = (name: string, body: Uint8Array | Readable, size: number) =>
@@ -89,6 +90,7 @@ export async function s3Objects({ bucket, prefix, config }: S3Location): Promise
     },
     size: async (name) =>
       (await orAbsent(reach(bucket, client.send(new HeadObjectCommand(named(name))))))?.ContentLength,
+    remove: async (name) => void (await reach(bucket, client.send(new DeleteObjectCommand(named(name))))),
     // An object that was not sent whole is not there.
     sweep: async () => 0,
     close: async () => client.destroy(),

@@ -28,6 +28,13 @@ const READ = {
   text: 'select data from blob_chunk where sha256 = $1 and seq >= $2 and seq < $2 + $3 order by seq',
 };
 
+/** So old a note of its last use is written anew: who was told that a blob is there may name it for as long as retention keeps unused ones. */
+const USED = `
+  with old as (
+    select sha256 from blob where sha256 = any($1::text[]) and used_at < now() - interval '10 minutes' order by sha256 for no key update
+  )
+  update blob b set used_at = now() from old where b.sha256 = old.sha256`;
+
 /** Blobs as chunks in PostgreSQL. An upload lies under a key of its own until its hash is known to be right. */
 export function postgresBlobs(pool: pg.Pool): BlobStore {
   const sizeOf = async (sha256: string): Promise<number | undefined> => {
@@ -41,6 +48,8 @@ export function postgresBlobs(pool: pg.Pool): BlobStore {
   return {
     put: async (sha256, content) => {
       checkBlobName(sha256);
+      // Noted before it is looked at: from then on retention leaves it, or has removed it.
+      await pool.query(USED, [[sha256]]);
       const size = await sizeOf(sha256);
       if (size === undefined) return upload(pool, sha256, content);
       for await (const _piece of verifiedPieces(sha256, content, CHUNK));
@@ -53,6 +62,7 @@ export function postgresBlobs(pool: pg.Pool): BlobStore {
         : Readable.from(chunks(pool, sha256, Math.ceil(size / CHUNK)), { objectMode: false });
     },
     has: async (names) => {
+      await pool.query(USED, [names]);
       const { rows } = await pool.query<{ sha256: string }>('select sha256 from blob where sha256 = any($1::text[])', [
         names,
       ]);

@@ -1,4 +1,5 @@
 import type { Invariant } from '../doctor.ts';
+import { endedFollowups } from './ended.ts';
 
 /** Of the append-only tables only so many of the newest rows are looked at; `keelson verify` reads all. */
 const NEWEST = 10_000;
@@ -50,8 +51,8 @@ export const INSTANCE_RULES: readonly Invariant[] = [
          select format('command %s (%s) moved to command_error', id, kind) as message, null::jsonb as events from gone`,
         `with gone as (
            delete from live_instance l where l.id = $1 and ${SAYS_ENDED}
-              and exists (select from instance_end e where e.instance_id = l.id and e.generation >= l.generation) returning state
-         )
+              and exists (select from instance_end e where e.instance_id = l.id and e.generation >= l.generation) returning *
+         ), ${endedFollowups('gone')}
          select format('the live row (%s) is deleted: the history says that it has ended', state) as message, null::jsonb as events from gone`,
       ],
     },
@@ -136,7 +137,7 @@ export const INSTANCE_RULES: readonly Invariant[] = [
     pace: 'slow',
     sql: `select k.instance_id, format('key %s of workflow %s', left(k.key, 100), k.workflow_id) as message
             from (select * from start_key order by created_at desc limit ${NEWEST}) k
-           where not exists (select from workflow_instance i where i.id = k.instance_id)`,
+           where k.instance_id > (select removed_up_to from retention_state) and not exists (select from workflow_instance i where i.id = k.instance_id)`,
     remedy: {
       repair: 'forgets the key: the client that repeats its call gets a new instance',
       statements: [
@@ -150,18 +151,19 @@ export const INSTANCE_RULES: readonly Invariant[] = [
   {
     name: 'history-without-instance',
     explanation: `a history is that of an instance (looked at: the newest ${NEWEST} entries)`,
-    why: 'an instance and its first entry are committed in one statement, and neither is ever deleted but with its whole partition',
+    why: 'an instance and its first entry are committed in one statement, and retention notes what it removes before it removes it',
     meaning: 'the instance was deleted by hand or lost in a restore',
     pace: 'slow',
     sql: `select distinct h.instance_id, 'its history is there, the instance is not' as message
             from (select instance_id from history order by instance_id desc, id desc limit ${NEWEST}) h
-           where not exists (select from workflow_instance i where i.id = h.instance_id)`,
+           where not exists (select from workflow_instance i where i.id = h.instance_id)
+             and not exists (select from removal r where h.instance_id between r.first_id and r.last_id)`,
     remedy: { byHand: 'restore workflow_instance from a backup; the history says what the instance was' },
   },
   {
     name: 'blob-missing',
     explanation: `what a version's files or a task's artifacts name is there, where blobs lie in PostgreSQL (looked at: all versions, the newest ${NEWEST_WITH_BLOBS} instances)`,
-    why: 'files are uploaded before a version is written, and artifacts before success is reported; nothing deletes either',
+    why: 'files are uploaded before a version is written, and artifacts before success is reported; retention leaves both for as long as they are named',
     meaning: 'blobs were deleted by hand or lost in a restore: tasks that need them fail with file-missing',
     pace: 'slow',
     sql: `select null::bigint as instance_id, format('version %s: %s, sha256 %s', v.id, f->>'path', f->>'sha256') as message

@@ -87,7 +87,9 @@ export function createLogs(settings: ConnectionSettings, objects?: ObjectStore):
   };
 }
 
-const objectName = ({ attemptId }: LogName, start: number): string => `logs/${attemptId}/${start}`;
+/** Where the bytes of a chunk are that are not in its row. */
+export const objectName = ({ attemptId }: Pick<LogName, 'attemptId'>, start: number): string =>
+  `logs/${attemptId}/${start}`;
 
 interface Chunk extends LogName {
   readonly start: number;

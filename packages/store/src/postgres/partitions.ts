@@ -16,7 +16,12 @@ const PARTITIONED = [
   ['history', 'fillfactor = 100'],
   ['log_chunk', 'fillfactor = 100'],
 ] as const;
+/** The instances' own table first: what else is theirs goes after it. */
+export const PARTITIONED_TABLES = PARTITIONED.map(([table]) => table);
 const PARTITION_LOCK = 7_305_114_211;
+
+/** Retention holds a partition to be full only an hour after the first id beyond it was in use. */
+const IDS_GOOD_MS = 1_800_000;
 
 const TAKE_IDS = {
   name: 'instance-ids',
@@ -25,7 +30,7 @@ const TAKE_IDS = {
 
 /**
  * Instance ids, taken in blocks. An id is only handed out once the partitions for it and for the block after it exist, so no
- * insert ever meets a missing partition.
+ * insert ever meets a missing partition. Ids that were not used soon are dropped: retention might have removed their partition meanwhile.
  *
  * @param ensurePartition makes the partition for ids from `index`·span on, unless it is there
  */
@@ -35,9 +40,11 @@ export function instanceIds(
   blockSize = 100,
 ): () => Promise<string> {
   let block: string[] = [];
+  let takenAt = 0;
   let refill: Promise<void> | undefined;
   let ensured = -1n;
   const fill = async (): Promise<void> => {
+    takenAt = performance.now();
     const [rows = []] = await runner.run([call(TAKE_IDS, blockSize)]);
     const fresh = rows.map((row): string => row.id);
     const last = BigInt(fresh.at(-1) ?? '0') / PARTITION_SPAN;
@@ -50,6 +57,7 @@ export function instanceIds(
   };
   return async () => {
     for (;;) {
+      if (performance.now() - takenAt > IDS_GOOD_MS) block = [];
       const id = block.pop();
       if (id !== undefined) return id;
       refill ??= fill().finally(() => (refill = undefined));
@@ -67,17 +75,7 @@ export async function ensurePartition(pool: pg.Pool, index: bigint): Promise<voi
   try {
     await client.query('begin');
     await client.query('select pg_advisory_xact_lock($1)', [PARTITION_LOCK]);
-    for (const [table, storage] of PARTITIONED) {
-      const name = `${table}_${index}`;
-      const { rows } = await client.query('select to_regclass($1) is not null as exists', [`${SCHEMA}.${name}`]);
-      if (rows[0]?.exists === true) continue;
-      await client.query(
-        `create table ${name} (like ${table} including defaults including constraints including storage including generated) with (${storage})`,
-      );
-      await client.query(
-        `alter table ${table} attach partition ${name} for values from (${index * PARTITION_SPAN}) to (${(index + 1n) * PARTITION_SPAN})`,
-      );
-    }
+    for (const table of PARTITIONED_TABLES) await attachPartition(client, table, index);
     await client.query('commit');
   } catch (error) {
     await client.query('rollback').catch(() => undefined);
@@ -85,4 +83,18 @@ export async function ensurePartition(pool: pg.Pool, index: bigint): Promise<voi
   } finally {
     client.release();
   }
+}
+
+/** Makes one partition, unless it is there. */
+export async function attachPartition(client: pg.ClientBase, table: string, index: bigint): Promise<void> {
+  const name = `${table}_${index}`;
+  const { rows } = await client.query('select to_regclass($1) is not null as exists', [`${SCHEMA}.${name}`]);
+  if (rows[0]?.exists === true) return;
+  const storage = PARTITIONED.find(([known]) => known === table)?.[1] ?? 'fillfactor = 100';
+  await client.query(
+    `create table ${name} (like ${table} including defaults including constraints including storage including generated) with (${storage})`,
+  );
+  await client.query(
+    `alter table ${table} attach partition ${name} for values from (${index * PARTITION_SPAN}) to (${(index + 1n) * PARTITION_SPAN})`,
+  );
 }

@@ -40,3 +40,16 @@ async function between<Result>(
     client.release(broken);
   }
 }
+
+/** One transaction on a connection of one's own, which is as good as lost when no rollback is possible. */
+export async function inTransactionOf<Result>(client: pg.ClientBase, work: () => Promise<Result>): Promise<Result> {
+  await client.query('begin');
+  try {
+    const result = await work();
+    await client.query('commit');
+    return result;
+  } catch (error) {
+    await client.query('rollback').catch(() => undefined);
+    throw error;
+  }
+}

@@ -37,7 +37,8 @@ const PICK = {
 
 const strayOf = (table: string): string =>
   `select distinct t.instance_id as "instanceId", '${table}' as place from ${table} t
-    where t.instance_id > $1 and t.instance_id <= $2 and not exists (select from workflow_instance i where i.id = t.instance_id)`;
+    where t.instance_id > $1 and t.instance_id <= $2 and not exists (select from workflow_instance i where i.id = t.instance_id)
+      and not exists (select from removal r where t.instance_id between r.first_id and r.last_id)`;
 const STRAYS = {
   name: 'verify-strays',
   text: ['history', 'finished_task', 'finished_subtask', 'earlier_attempt', 'instance_end']
