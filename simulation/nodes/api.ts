@@ -28,7 +28,7 @@ export async function answerApi(store: MemoryStore, { path, body }: Request): Pr
     return outcome;
   }
   const { instanceId } = JSON.parse(body) as { instanceId: string };
-  const outcome = await store.starts.stop(instanceId, 'client');
-  if (outcome === 'requested') store.signals.send('command');
+  const outcome = await store.operations.operate(instanceId, { type: 'stop' }, 'client');
+  if (outcome.kind === 'requested') store.signals.send('command');
   return outcome;
 }

@@ -6,15 +6,18 @@ import type {
   EngineEvent,
   JsonObject,
   LiveInstance,
+  PriorEnd,
   QueuedTask,
   Reason,
   Artifact,
   SnapshotWorker,
   SubtaskEndState,
   TaskEndState,
+  TaskPlace,
   TaskRecord,
 } from '@keelson/core';
 import type { Pace, Swept } from './doctor.ts';
+import type { FollowupKind } from './followups.ts';
 
 /** Decisions and what follows from them: the part of the store that the masters live on. */
 export interface Engine {
@@ -29,8 +32,8 @@ export interface Engine {
   started(reports: readonly StartedAttempt[]): Promise<void>;
   /** Attempts bound to these incarnations, for reconciling with what their workers hold; or only those that are to be killed. */
   activeOf(incarnations: readonly string[], onlyKilled?: boolean): Promise<ActiveOfIncarnation[]>;
-  /** Immutable facts of instances, for rendering what is handed to a worker. */
-  facts(instanceIds: readonly string[]): Promise<ReadonlyMap<string, InstanceFacts>>;
+  /** Immutable facts of instances in a generation, for rendering what is handed to a worker. By `generationKey`. */
+  facts(keys: readonly GenerationKey[]): Promise<ReadonlyMap<string, InstanceFacts>>;
   /** Outputs and artifacts of finished tasks, for rendering. */
   results(keys: readonly TaskKey[]): Promise<TaskResultRow[]>;
   /**
@@ -54,9 +57,12 @@ export interface Engine {
   deferReports(reports: readonly ReportedEnd[], error: string): Promise<void>;
 }
 
-export interface TaskKey {
+export interface GenerationKey {
   readonly instanceId: string;
   readonly generation: number;
+}
+
+export interface TaskKey extends GenerationKey {
   readonly task: string;
 }
 
@@ -84,9 +90,10 @@ export interface StepInput {
   readonly only?: string;
 }
 
-/** Immutable facts of an instance. */
+/** Immutable facts of an instance in one of its generations: a later one may have another version and other params. */
 export interface InstanceFacts {
   readonly id: string;
+  readonly generation: number;
   readonly workflowId: string;
   readonly versionId: string;
   readonly params: JsonObject;
@@ -104,6 +111,8 @@ export interface LoadedInstance {
   readonly handedBack?: ReadonlyMap<string, readonly number[]>;
   readonly broadcasts?: ReadonlyMap<string, BroadcastRecord>;
   readonly workers?: ReadonlyMap<string, readonly SnapshotWorker[]>;
+  readonly prior?: ReadonlyMap<string, PriorEnd>;
+  readonly places?: ReadonlyMap<string, TaskPlace>;
 }
 
 /** What the master brings to a step: knowledge of versions, the pure core, and the workers that wait at it. */
@@ -166,6 +175,8 @@ export interface StepOutcome {
   /** Instances whose active attempts were asked to end. */
   readonly killing: readonly string[];
   readonly ended: readonly string[];
+  /** What has to follow elsewhere: the kinds of the follow-ups that the step left. */
+  readonly followups: readonly FollowupKind[];
   readonly alerts: boolean;
 }
 

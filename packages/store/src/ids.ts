@@ -8,6 +8,11 @@ export interface TaskInstanceKey {
   readonly task: string;
 }
 
+/** Names a generation of an instance, as the key of a map. */
+export function generationKey(instanceId: string, generation: number): string {
+  return `${instanceId}.${generation}`;
+}
+
 export function taskInstanceId({ instanceId, generation, task }: TaskInstanceKey): string {
   return `${instanceId}.${generation}.${task}`;
 }

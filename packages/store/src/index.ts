@@ -5,6 +5,7 @@ export type * from './datasources.ts';
 export type * from './definitions.ts';
 export type * from './doctor.ts';
 export type * from './engine.ts';
+export * from './followups.ts';
 export * from './ids.ts';
 export { makeFolders } from './make-folders.ts';
 export type * from './instances.ts';

@@ -1,5 +1,6 @@
 import type {
   Artifact,
+  GenerationMode,
   HistoryEvent,
   InstanceEndState,
   InstanceState,
@@ -10,7 +11,6 @@ import type {
 } from '@keelson/core';
 import type { WorkflowName } from './definitions.ts';
 import type { TaskInstanceKey } from './ids.ts';
-import type { GenerationMode } from './operations.ts';
 import type { Page, PageRequest } from './page.ts';
 
 export type InstanceTrigger = 'manual' | 'schedule' | 'backfill';

@@ -1,4 +1,6 @@
-import type { InstanceLiveState, JsonObject, TaskState } from '@keelson/core';
+import type { GenerationMode, InstanceLiveState, JsonObject, TaskState } from '@keelson/core';
+
+export type { GenerationMode } from '@keelson/core';
 
 /**
  * What people ask of instances that are there. What is answered `requested` is a command in the same commit; a master applies commands in
@@ -34,8 +36,6 @@ export type OperationOutcome =
   | { readonly kind: 'task-refused'; readonly taskState: TaskState }
   | { readonly kind: 'ended' }
   | { readonly kind: 'unknown' };
-
-export type GenerationMode = 'rerun' | 'recover' | 'from' | 'only' | 'force-success';
 
 export interface GenerationRequest {
   readonly instanceId: string;

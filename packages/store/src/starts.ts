@@ -1,14 +1,12 @@
 import type { JsonObject } from '@keelson/core';
 
-/** Beginning and ending instances on request: what a client's call commits before it is answered. */
+/** Beginning instances on request: what a client's call commits before it is answered. */
 export interface Starts {
   /**
    * One transaction: the instance, its `start` command and, with a key, the claim on that key. Safe to run again under the
    * same id after an unknown outcome.
    */
   start(request: StartRequest): Promise<StartOutcome>;
-  /** Leaves a `stop` command. */
-  stop(instanceId: string, by: string): Promise<StopOutcome>;
   /** Forgets idempotency keys older than 7 days, some at a time. */
   forgetOldKeys(): Promise<number>;
 }
@@ -36,5 +34,3 @@ export type StartOutcome =
   | { readonly kind: 'existing'; readonly instanceId: string }
   /** The key was used before, with another body. */
   | { readonly kind: 'key-conflict'; readonly instanceId: string };
-
-export type StopOutcome = 'requested' | 'already-stopping' | 'ended' | 'unknown';

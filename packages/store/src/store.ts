@@ -7,6 +7,7 @@ import type { Engine } from './engine.ts';
 import type { Instances } from './instances.ts';
 import type { Logs } from './logs.ts';
 import type { Nodes } from './nodes.ts';
+import type { Operations } from './operations.ts';
 import type { Projects } from './projects.ts';
 import type { Secrets } from './secrets.ts';
 import type { Signals } from './signals.ts';
@@ -22,6 +23,7 @@ export interface Store {
   // What moves: the masters live on these.
   readonly engine: Engine;
   readonly starts: Starts;
+  readonly operations: Operations;
   readonly workers: Workers;
   readonly timers: Timers;
   readonly signals: Signals;
@@ -47,7 +49,7 @@ export interface Store {
 /** The part of the store that a master and its gateway use. */
 export interface MasterStore extends Pick<
   Store,
-  'engine' | 'starts' | 'workers' | 'timers' | 'signals' | 'blobs' | 'close'
+  'engine' | 'starts' | 'operations' | 'workers' | 'timers' | 'signals' | 'blobs' | 'close'
 > {
   readonly definitions: Pick<Definitions, 'versionById'>;
   readonly logs: Pick<Logs, 'append'>;

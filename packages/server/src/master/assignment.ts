@@ -1,8 +1,8 @@
 import { ExpressionError, renderTemplate, runTimeText, valueText } from '@keelson/core';
 import type { JsonObject, JsonValue, Reason, Scope, TaskDefinition, TaskPlan, TaskState } from '@keelson/core';
 import type { Assignment, BlobRef, BroadcastPart } from '@keelson/protocol';
-import { outcomeOf, StoreError } from '@keelson/store';
-import type { BoundAttempt, InstanceFacts, TaskKey, TaskResultRow } from '@keelson/store';
+import { generationKey, outcomeOf, StoreError } from '@keelson/store';
+import type { BoundAttempt, GenerationKey, InstanceFacts, TaskKey, TaskResultRow } from '@keelson/store';
 import { broadcastPartOf, MOST_RESULT_BYTES } from './broadcast-part.ts';
 import type { MasterContext } from './context.ts';
 import { runOf } from './mind.ts';
@@ -60,7 +60,8 @@ async function oneByOne(context: MasterContext, attempts: readonly BoundAttempt[
 async function buildTogether(context: MasterContext, attempts: readonly BoundAttempt[]): Promise<BuiltFor[]> {
   const { store, plans } = context;
   await plans.load(attempts.map(({ versionId }) => versionId));
-  const facts = await store.engine.facts([...new Set(attempts.map(({ instanceId }) => instanceId))]);
+  const generations = new Map(attempts.map((attempt) => [keyOf(attempt), attempt]));
+  const facts = await store.engine.facts([...generations.values()]);
   const all = attempts.map((attempt) => draftOf(context, facts, attempt));
   const { drafts, refused } = await withBroadcasts(context, all);
   const keys = drafts.flatMap(upstreamKeys);
@@ -101,7 +102,7 @@ async function withBroadcasts(
 function draftOf({ plans }: MasterContext, facts: ReadonlyMap<string, InstanceFacts>, attempt: BoundAttempt): Draft {
   const known = plans.get(attempt.versionId);
   const task = known?.plan.tasks.get(attempt.task);
-  const instance = facts.get(attempt.instanceId);
+  const instance = facts.get(keyOf(attempt));
   if (known === undefined || task === undefined || instance === undefined)
     throw new Error(`attempt ${attempt.attemptId} has no definition`);
   return { attempt, known, task, facts: instance, action: task.definition };
@@ -112,6 +113,8 @@ function upstreamKeys({ attempt, task }: Draft): TaskKey[] {
   const wanted = new Set([...task.inputRefs, ...(hasArtifacts ? task.needs : [])]);
   return [...wanted].map((id) => ({ instanceId, generation, task: id }));
 }
+
+const keyOf = ({ instanceId, generation }: GenerationKey): string => generationKey(instanceId, generation);
 
 const keyText = ({ instanceId, generation, task }: TaskKey): string => `${instanceId}.${generation}.${task}`;
 

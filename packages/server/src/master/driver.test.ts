@@ -301,7 +301,7 @@ test('a stop of an instance whose tasks report all the time is applied soon', as
     }
   })();
   await until('it is on its way', () => held.size > 200);
-  await store.starts.stop(id, 'test');
+  await store.operations.operate(id, { type: 'stop' }, 'test');
   store.signals.send('command');
   seen.asked = held.size;
   await until(

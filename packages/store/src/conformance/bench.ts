@@ -3,7 +3,9 @@ import type { TestContext } from 'node:test';
 import { compileWorkflow, decide, runContext } from '@keelson/core';
 import type { InstanceChanges, QueuedTask, WorkflowDefinition } from '@keelson/core';
 import type { LoadedInstance, Placement, ReportedEnd, StepMind, StepOutcome } from '../engine.ts';
+import type { LiveOperation, OperationOutcome } from '../operations.ts';
 import { createEngine } from '../postgres/engine.ts';
+import { createOperations } from '../postgres/operations.ts';
 import { createStarts } from '../postgres/starts.ts';
 import { createTimers } from '../postgres/timers.ts';
 import { createWorkers } from '../postgres/workers.ts';
@@ -13,7 +15,7 @@ import type { Row, Subject } from './subject.ts';
 const WORKER = { group: 'default', slots: 10, capabilities: ['processor'], credentialHash: 'x', host: 'h', pid: 1 };
 
 /** Tables whose rows are gone when nothing runs. */
-export const HOT = ['command', 'live_instance', 'need_counter', 'delayed', 'ready', 'active'] as const;
+export const HOT = ['command', 'live_instance', 'need_counter', 'delayed', 'ready', 'held', 'active'] as const;
 
 export type Bench = Awaited<ReturnType<typeof openBench>>;
 
@@ -28,6 +30,7 @@ export async function openBench(t: TestContext, subject: Subject, definition: Wo
   };
   t.after(close);
   const starts = createStarts(runner, subject.nextId);
+  const operations = createOperations(runner);
   const plan = compileWorkflow(definition);
   const register = async (name: string, more: Partial<typeof WORKER> = {}): Promise<string> =>
     (await workers.register({ ...WORKER, ...more, name, version: '0' })).id;
@@ -60,6 +63,7 @@ export async function openBench(t: TestContext, subject: Subject, definition: Wo
     workers,
     timers,
     starts,
+    operations,
     plan,
     mind,
     register,
@@ -75,6 +79,11 @@ export async function openBench(t: TestContext, subject: Subject, definition: Wo
       assert.equal(outcome.kind, 'created');
       return outcome.instanceId;
     },
+    /** Asks for it in somebody's name; answers the outcome's kind. */
+    ask: async (id: string, operation: LiveOperation): Promise<OperationOutcome['kind']> =>
+      (await operations.operate(id, operation, 'me')).kind,
+    stop: async (id: string): Promise<OperationOutcome['kind']> =>
+      (await operations.operate(id, { type: 'stop' }, 'me')).kind,
     /** These columns of a table's rows, in the order of their texts. */
     rows: async (table: string, ...columns: readonly string[]): Promise<Row[]> =>
       picked(await subject.rows(table), columns),

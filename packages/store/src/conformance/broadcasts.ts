@@ -150,7 +150,7 @@ export const BROADCASTS: Cases = {
     await it.register('w2');
     const id = await it.start();
     const one = only((await it.commands()).subtasks);
-    await it.starts.stop(id, 'me');
+    await it.stop(id);
     await it.commands();
     await it.commands();
     assert.deepEqual(await it.texts('finished_subtask', 'worker', 'state'), ['w2 stopped']);

@@ -42,7 +42,7 @@ export const QUARANTINE: Cases = {
     const id = await it.start();
     await it.commands();
     await claimAll(it, 1);
-    assert.equal(await it.starts.stop(id, 'me'), 'requested');
+    assert.equal(await it.stop(id), 'requested');
     const reason = { code: 'command-parked', message: 'broken' };
     assert.equal(await it.engine.park(id, reason), true);
     assert.equal(await it.engine.park(id, reason), false);

@@ -39,7 +39,7 @@ export const RACES: Cases = {
     await it.commands();
     const [a, b] = await claimAll(it);
     assert.ok(a !== undefined && b !== undefined);
-    await it.starts.stop(id, 'me');
+    await it.stop(id);
     const { engine, hold } = slowEngine(t, subject);
     const held = hold('write-live');
     const first = it.report([a], engine);
@@ -86,7 +86,7 @@ export const RACES: Cases = {
     const slots = [it.incarnationId];
     const claim = engine.claim({ workerGroup: 'default', capabilities: ['processor'], slots, nonce: 'x' });
     await held.reached;
-    await it.starts.stop(id, 'me');
+    await it.stop(id);
     const stop = it.commands();
     await blocked(subject, 1);
     held.release();
@@ -101,7 +101,7 @@ export const RACES: Cases = {
     const it = await openBench(t, subject, workflowOf([taskOf('a')]));
     const id = await it.start();
     await it.commands();
-    await it.starts.stop(id, 'me');
+    await it.stop(id);
     const { engine, hold } = slowEngine(t, subject);
     const held = hold('withdraw-ready');
     const stop = it.commands(engine);
@@ -125,7 +125,7 @@ export const RACES: Cases = {
     const released = timers.releaseDelayed(10);
     await held.reached;
     assert.deepEqual(await it.timers.releaseDelayed(10), [], 'another timer passes by');
-    await it.starts.stop(id, 'me');
+    await it.stop(id);
     const stop = it.commands();
     await blocked(subject, 1);
     held.release();
@@ -150,7 +150,7 @@ export const RACES: Cases = {
     const ending = it.report([a], engine);
     await held.reached;
     const deferred = it.engine.deferReports([a], 'later');
-    const stop = it.starts.stop(id, 'me');
+    const stop = it.stop(id);
     await blocked(subject, 2);
     held.release();
     assert.deepEqual((await ending).ended, [id]);
@@ -168,7 +168,7 @@ export const RACES: Cases = {
     const held = hold('write-live');
     const step = it.report([a], engine);
     await held.reached;
-    assert.equal(await it.starts.stop(id, 'me'), 'requested');
+    assert.equal(await it.stop(id), 'requested');
     held.release();
     await step;
     assert.deepEqual(await it.texts('command', 'kind'), ['stop']);
@@ -225,7 +225,7 @@ export const RACES: Cases = {
     const held = hold('started');
     const first = engine.started([a]);
     await held.reached;
-    await it.starts.stop(id, 'me');
+    await it.stop(id);
     const stop = it.commands();
     await blocked(subject, 1);
     const second = it.engine.started([b, a]);

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { taskOf, workflowOf } from '@keelson/core/testing';
 import type { StepOutcome } from '../engine.ts';
+import { generationKey } from '../ids.ts';
 import { assertNothingHot, claimAll, only, openBench } from './bench.ts';
 import type { Cases } from './subject.ts';
 
@@ -31,7 +32,8 @@ export const STEPS: Cases = {
     const key = { instanceId: id, generation: 1, task: 'c' };
     const row = { ...key, state: 'succeeded', outputs: { n: 1 }, artifacts: [] };
     assert.deepEqual(await it.engine.results([key]), [row]);
-    const facts = (await it.engine.facts([id, '999'])).get(id);
+    const first = { instanceId: id, generation: 1 };
+    const facts = (await it.engine.facts([first, { ...first, instanceId: '999' }])).get(generationKey(id, 1));
     assert.deepEqual([facts?.workflowId, facts?.versionId, facts?.runTime], ['1', '1', '2026-01-02T03:04:05.000Z']);
   },
 
@@ -128,15 +130,15 @@ export const STEPS: Cases = {
     const id = await it.start();
     await it.commands();
     const a = only(await claimAll(it, 1));
-    assert.equal(await it.starts.stop(id, 'me'), 'requested');
-    assert.equal(await it.starts.stop(id, 'me'), 'already-stopping');
+    assert.equal(await it.stop(id), 'requested');
+    assert.equal(await it.stop(id), 'already');
     assert.deepEqual((await it.commands()).killing, [id]);
     assert.deepEqual((await it.commands()).ended, [], 'an attempt still runs');
     assert.deepEqual((await it.report([a])).ended, [id], 'a success reported meanwhile is recorded');
     const ended = ['a succeeded', 'b stopped', 'c stopped', 'd stopped'];
     assert.deepEqual(await it.texts('finished_task', 'task', 'state'), ended);
-    assert.equal(await it.starts.stop(id, 'me'), 'ended');
-    assert.equal(await it.starts.stop('999999', 'me'), 'unknown');
+    assert.equal(await it.stop(id), 'ended');
+    assert.equal(await it.stop('999999'), 'unknown');
     await assertNothingHot(it);
   },
 

@@ -55,7 +55,7 @@ const starts = fc.oneof(
   at.map(
     (which): Verb =>
       async ({ bench, instances }) =>
-        bench.starts.stop(pick(instances, which) ?? '77', 'somebody'),
+        bench.operations.operate(pick(instances, which) ?? '77', { type: 'stop' }, 'somebody'),
   ),
 );
 

@@ -1,6 +1,8 @@
 import type { Clock } from '@keelson/core';
+import { createAdmission } from '../postgres/admission.ts';
 import { createEngine } from '../postgres/engine.ts';
 import { sessionLanes } from '../postgres/lanes.ts';
+import { createOperations } from '../postgres/operations.ts';
 import { instanceIds } from '../postgres/partitions.ts';
 import type { Runner, SessionBounds } from '../postgres/session.ts';
 import { createStarts } from '../postgres/starts.ts';
@@ -48,12 +50,14 @@ export function openMemoryStore(database: MemoryDatabase, options: MemoryStoreOp
   const engine = createEngine(open, lanes);
   const workers = createWorkers(open);
   const timers = createTimers(open);
+  const admission = createAdmission(open);
   const signals = bus.join(owner);
   const { definitions, logs, blobs, secrets, datasources, tokens } = keep;
   return {
     engine,
     workers,
     timers,
+    admission,
     signals,
     definitions,
     logs,
@@ -66,12 +70,13 @@ export function openMemoryStore(database: MemoryDatabase, options: MemoryStoreOp
       instanceIds(runner, async () => undefined),
       clock,
     ),
+    operations: createOperations(runner, clock),
     disconnect: (how) => {
       for (const session of sessions) session.disconnect(how);
       if (how?.silent === true) void signals.close();
     },
     close: async () => {
-      await Promise.all([engine.close(), workers.close(), timers.close(), pool.close(), signals.close()]);
+      await Promise.all([engine.close(), workers.close(), timers.close(), admission.close(), pool.close(), signals.close()]);
     },
   };
 }

@@ -30,6 +30,7 @@ export interface LiveRow {
   readonly failure: unknown;
   readonly priority: number;
   readonly begun: boolean;
+  readonly ended_ahead: boolean;
   readonly limited: boolean;
   readonly schedule_id: string | null;
   readonly backfill_id: string | null;

@@ -1,4 +1,5 @@
 import type { Engine, ReportedEnd } from '../engine.ts';
+import { generationKey } from '../ids.ts';
 import { activeOfCall, activeOfFrom, claimCall, claimedFrom, startedCall } from './claim.ts';
 import type { OpenSession, Rows } from './session.ts';
 import { factsCache } from './step/facts.ts';
@@ -64,11 +65,13 @@ export function createEngine(open: OpenSession, lanes = 2): Engine & { close(): 
     started: async (reports) => void (await notes.run([startedCall(reports)])),
     activeOf: async (incarnations, onlyKilled = false) =>
       activeOfFrom(first(await notes.run([activeOfCall(incarnations, onlyKilled)]))),
-    facts: async (ids) => {
-      const strangers = ids.filter((id) => !facts.has(id));
+    facts: async (keys) => {
+      const strangers = keys.filter((key) => !facts.has(key));
       if (strangers.length > 0)
         for (const row of first(await notes.run([instanceFacts(strangers)]))) facts.set(factsFrom(row));
-      return new Map(ids.flatMap((id) => facts.get(id) ?? []).map((known) => [known.id, known]));
+      return new Map(
+        keys.flatMap((key) => facts.get(key) ?? []).map((known) => [generationKey(known.id, known.generation), known]),
+      );
     },
     results: async (keys) => {
       const columns = [

@@ -12,6 +12,7 @@ import { createInstances } from './instances.ts';
 import { createLogs } from './logs.ts';
 import { checkSchema } from './schema-check.ts';
 import { createNodes } from './nodes.ts';
+import { createOperations } from './operations.ts';
 import { ensurePartition, instanceIds } from './partitions.ts';
 import { createProjects } from './projects.ts';
 import { createSecrets } from './secrets.ts';
@@ -71,6 +72,7 @@ export async function openStore(settings: StoreSettings): Promise<Store> {
       runner,
       instanceIds(runner, (index) => ensurePartition(pool, index)),
     ),
+    operations: createOperations(runner),
     workers,
     timers,
     signals,

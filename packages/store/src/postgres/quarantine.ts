@@ -1,5 +1,6 @@
 import type { HistoryEvent, Reason } from '@keelson/core';
 import type { CountedCommand } from '../engine.ts';
+import { endedFollowups } from './ended.ts';
 import { call } from './session.ts';
 import type { Session } from './session.ts';
 
@@ -34,6 +35,7 @@ const PARK_COMMANDS = {
 };
 const PARK_LINE = { name: 'park-line', text: 'delete from ready where instance_id = $1' };
 const PARK_DELAYED = { name: 'park-delayed', text: 'delete from delayed where instance_id = $1' };
+const PARK_HELD = { name: 'park-held', text: 'delete from held where instance_id = $1' };
 const PARK_COUNTERS = { name: 'park-counters', text: 'delete from need_counter where instance_id = $1' };
 /** Their holders are told to kill them as soon as they say that they hold them. */
 const PARK_ACTIVE = {
@@ -63,7 +65,7 @@ const PARK_REMAINING = {
 };
 const PARK_END = {
   name: 'park-end',
-  text: `with gone as (delete from live_instance where id = $1 returning id, generation)
+  text: `with gone as (delete from live_instance where id = $1 returning *), ${endedFollowups('gone')}
          insert into instance_end (instance_id, generation, state, reason) select id, generation, 'failed', $2::jsonb from gone
          on conflict (instance_id, generation) do nothing`,
 };
@@ -112,6 +114,7 @@ export async function parkInstance(session: Session, instanceId: string, reason:
     call(PARK_REMAINING, instanceId, text),
     call(PARK_COUNTERS, instanceId),
     call(PARK_BROADCASTS, instanceId),
+    call(PARK_HELD, instanceId),
   ]);
   const events: HistoryEvent[] = [
     { type: 'command-parked', command: commands[0]?.kinds ?? '', reason },

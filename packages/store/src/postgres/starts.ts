@@ -1,8 +1,8 @@
-import { sleep } from '@keelson/core';
 import type { Clock } from '@keelson/core';
 import { systemClock } from '@keelson/core/system';
-import type { StartOutcome, StartRequest, Starts, StopOutcome } from '../starts.ts';
+import type { StartOutcome, StartRequest, Starts } from '../starts.ts';
 import { createBatcher } from '../batcher.ts';
+import { again } from './again.ts';
 import { outcomeOf } from './errors.ts';
 import { newInstances } from './new-instances.ts';
 import { call } from './session.ts';
@@ -37,22 +37,6 @@ const KEY = {
 };
 const EXISTS = { name: 'instance-exists', text: 'select id from workflow_instance where id = $1' };
 
-/** Locks: the live row FOR KEY SHARE, so that the instance cannot end between the look and the command. */
-const STOP = {
-  name: 'stop',
-  text: `
-  with live as (
-    select id, state from live_instance where id = $1 for key share
-  ), asked as (
-    insert into command (instance_id, kind, payload)
-    select id, 'stop', jsonb_build_object('by', $2::text) from live where state <> 'stopping'
-     and not exists (select from command where instance_id = $1 and kind = 'stop')
-    returning 1
-  )
-  select (select state from live) as state, exists (select from asked) as asked,
-         exists (select from workflow_instance where id = $1) as known`,
-};
-
 const FORGET = {
   name: 'forget-keys',
   text: `
@@ -61,7 +45,6 @@ const FORGET = {
   returning key`,
 };
 
-const START_TRIES = 5;
 const MOST_AT_ONCE = 200;
 const START_LANES = 2;
 
@@ -90,26 +73,8 @@ export function createStarts(runner: Runner, nextId: () => Promise<string>, cloc
       const id = await nextId();
       return new Promise((resolve, reject) => batcher.add({ id, request, resolve, reject }));
     },
-    stop: async (instanceId, by): Promise<StopOutcome> => {
-      const [rows = []] = await runner.run([call(STOP, instanceId, by)]);
-      const { state = null, asked, known } = rows[0] ?? {};
-      if (state === null) return known ? 'ended' : 'unknown';
-      return asked ? 'requested' : 'already-stopping';
-    },
     forgetOldKeys: async () => (await runner.run([call(FORGET)]))[0]?.length ?? 0,
   };
-}
-
-/** The same operation under the same id until its outcome is certain, or the database refuses it. */
-async function again<T>(clock: Clock, operation: () => Promise<T>): Promise<T> {
-  for (let attempt = 1; ; attempt++) {
-    try {
-      return await operation();
-    } catch (error) {
-      if (outcomeOf(error) === 'application' || attempt === START_TRIES) throw error;
-      await sleep(clock, 50 * 2 ** attempt);
-    }
-  }
 }
 
 /** Never rejects: each start gets its own answer. */

@@ -83,7 +83,7 @@ test('every history of the engine folds to its rows, at every moment of it', asy
     return dice === 2 ? { ...report, end: 'lost', reason: { code: 'worker-lost', message: 'x' } } : report;
   };
   for (let round = 0; (await turn(it, 3 + (round % 4), fate)) > 0; round++) {
-    if (round === 2) await it.bench.starts.stop(ids[3] ?? '', 'me');
+    if (round === 2) await it.bench.stop(ids[3] ?? '');
     if (round === 3) await it.bench.engine.park(ids[5] ?? '', { code: 'command-parked', message: 'broken' });
     assert.deepEqual((await it.verify()).violations, [], `round ${round}`);
   }

@@ -10,6 +10,7 @@ const FILES = [
   'claim',
   'engine',
   'starts',
+  'operations',
   'partitions',
   'workers',
   'timers',

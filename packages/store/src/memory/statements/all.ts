@@ -1,8 +1,10 @@
 import { BROADCASTS } from './broadcasts.ts';
 import { CLAIM } from './claim.ts';
 import type { Emulation, Emulations } from './emulation.ts';
+import { OPERATIONS } from './operations.ts';
 import { QUARANTINE } from './quarantine.ts';
 import { STARTS } from './starts.ts';
+import { STEP_HELD } from './step-held.ts';
 import { STEP_LINE } from './step-line.ts';
 import { STEP_READ } from './step-read.ts';
 import { STEP_WRITE } from './step-write.ts';
@@ -14,9 +16,11 @@ const ALL: Emulations = {
   ...STEP_READ,
   ...STEP_WRITE,
   ...STEP_LINE,
+  ...STEP_HELD,
   ...BROADCASTS,
   ...CLAIM,
   ...STARTS,
+  ...OPERATIONS,
   ...WORKERS,
   ...TIMERS,
   ...QUARANTINE,

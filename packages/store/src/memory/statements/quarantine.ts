@@ -4,6 +4,7 @@ import type { CommandRow } from '../rows.ts';
 import type { Table } from '../table.ts';
 import { id, idList, json, number, text } from '../values.ts';
 import { endSubtask } from './broadcasts.ts';
+import { endedFollowups } from './ended.ts';
 import { alert, inOrder, note } from './emulation.ts';
 import type { Emulations } from './emulation.ts';
 
@@ -81,6 +82,11 @@ export const QUARANTINE: Emulations = {
     return [];
   },
 
+  *'park-held'(it, { held }, [instance]) {
+    yield* removeOf(it, held, id(instance));
+    return [];
+  },
+
   *'park-counters'(it, { need_counter }, [instance]) {
     yield* removeOf(it, need_counter, id(instance));
     return [];
@@ -97,7 +103,8 @@ export const QUARANTINE: Emulations = {
         continue;
       }
       const run = { attempt_id: gone.id, incarnation_id, ready_at, dispatched_at, ended_at };
-      yield* it.insert(tables.finished_task, { ...end, ...run, outputs: null, artifacts: null }, 'finished_task_pkey');
+      const without = { outputs: null, artifacts: null, carried_from: null };
+      yield* it.insert(tables.finished_task, { ...end, ...run, ...without }, 'finished_task_pkey');
     }
     return ended.map(({ row: { task, attempt, id, incarnation_id, subtask_index } }) => ({
       task,
@@ -129,6 +136,7 @@ export const QUARANTINE: Emulations = {
           reason: json(reason),
           outputs: null,
           artifacts: null,
+          carried_from: null,
         },
         'finished_task_pkey',
       );
@@ -139,6 +147,7 @@ export const QUARANTINE: Emulations = {
     const found = it.byKey(tables.live_instance, id(instance));
     const gone = found === undefined ? undefined : yield* it.remove(found);
     if (gone === undefined) return [];
+    yield* endedFollowups(it, tables, [gone]);
     const { id: instance_id, generation } = gone;
     const end = { state: 'failed', reason: json(reason), ended_at: it.clock.now() };
     yield* it.insert(tables.instance_end, { instance_id, generation, ...end }, 'instance_end_pkey');

@@ -2,7 +2,6 @@ import type { Execution, Steps } from '../execution.ts';
 import { keyOf } from '../schema.ts';
 import type { Tables } from '../schema.ts';
 import { byNumber, id, json, number, orNull, text, time, unnest } from '../values.ts';
-import { command } from './emulation.ts';
 import type { Emulations } from './emulation.ts';
 import { newInstances } from './new-instances.ts';
 
@@ -22,7 +21,7 @@ interface Asked {
 const KEY_AGE_MS = 7 * 24 * 60 * 60 * 1000;
 const FORGET_AT_ONCE = 1000;
 
-/** Starts and stops: see postgres/starts.ts. */
+/** Starts: see postgres/starts.ts. */
 export const STARTS: Emulations = {
   'instance-ids': (it, _tables, [count]) =>
     Array.from({ length: number(count) }, () => ({ id: it.next('instance_id') })),
@@ -57,17 +56,6 @@ export const STARTS: Emulations = {
   'instance-exists': (it, { workflow_instance }, [instance]) => {
     const row = it.byKey(workflow_instance, id(instance))?.row;
     return row === undefined ? [] : [{ id: row.id }];
-  },
-
-  *stop(it, tables, [instance, by]) {
-    const key = id(instance);
-    const found = it.byKey(tables.live_instance, key);
-    const live = found === undefined ? undefined : yield* it.lock(found, 'key share');
-    const stops = it.all(tables.command, (row) => row.instance_id === key && row.kind === 'stop');
-    const asked = live !== undefined && live.row.state !== 'stopping' && stops.length === 0;
-    if (asked) yield* command(it, tables, key, 'stop', { by: text(by) });
-    const known = it.byKey(tables.workflow_instance, key) !== undefined;
-    return [{ state: live?.row.state ?? null, asked, known }];
   },
 
   *'forget-keys'(it, { start_key }) {

@@ -7,7 +7,8 @@ import type { Read } from '../values.ts';
 import { byInstance, command, inOrder, noteEach } from './emulation.ts';
 import type { Emulations } from './emulation.ts';
 
-const LINE: { readonly [Name in keyof LineRow]: Read<LineRow[Name]> } = {
+/** How the columns are read that all places in and before the line have. */
+export const LINE: { readonly [Name in keyof LineRow]: Read<LineRow[Name]> } = {
   instance_id: id,
   task: text,
   generation: number,
@@ -18,21 +19,15 @@ const LINE: { readonly [Name in keyof LineRow]: Read<LineRow[Name]> } = {
   priority: number,
 };
 
+/** Those columns alone. */
+export function lineOf(row: LineRow): LineRow {
+  const { instance_id, task, generation, attempt, losses, worker_group, capability, priority } = row;
+  return { instance_id, task, generation, attempt, losses, worker_group, capability, priority };
+}
+
 /** Puts a task in line. */
 export function* lineUp(it: Execution, { ready }: Tables, row: LineRow): Steps<void> {
-  const { instance_id, task, generation, attempt, losses, worker_group, capability, priority } = row;
-  yield* it.insert(ready, {
-    instance_id,
-    task,
-    generation,
-    attempt,
-    losses,
-    worker_group,
-    capability,
-    priority,
-    seq: it.next('ready_seq'),
-    ready_at: it.clock.now(),
-  });
+  yield* it.insert(ready, { ...lineOf(row), seq: it.next('ready_seq'), ready_at: it.clock.now() });
 }
 
 /** Locks incarnations FOR KEY SHARE; answers the ids of those that are alive and live. */
@@ -167,7 +162,7 @@ function* withdraw<Row extends LineRow>(
 }
 
 /** As the primary key of the line's tables orders them. */
-function byTask(one: { readonly row: LineRow }, other: { readonly row: LineRow }): number {
+export function byTask(one: { readonly row: LineRow }, other: { readonly row: LineRow }): number {
   const [a, b] = [one.row, other.row];
   if (a.instance_id !== b.instance_id) return BigInt(a.instance_id) < BigInt(b.instance_id) ? -1 : 1;
   return a.task < b.task ? -1 : 1;

@@ -5,23 +5,16 @@ import { byId, byNumber, id, idList, number, orNull, text, unnest } from '../val
 import { inOrder } from './emulation.ts';
 import type { Emulations } from './emulation.ts';
 
-const live = (row: LiveRow): Record<string, unknown> => {
-  const { id, version_id, generation, revision, state, unfinished, failed, ending, has_artifacts, failure, priority } =
-    row;
-  return {
-    id,
-    version_id,
-    generation,
-    revision: String(revision),
-    state,
-    unfinished,
-    failed,
-    ending,
-    has_artifacts,
-    failure,
-    priority,
-  };
-};
+const live = ({
+  workflow_id: _,
+  limited: _l,
+  schedule_id: _s,
+  backfill_id: _b,
+  ...row
+}: LiveRow): Record<string, unknown> => ({
+  ...row,
+  revision: String(row.revision),
+});
 
 const codeOf = (reason: unknown): unknown =>
   typeof reason === 'object' && reason !== null && 'code' in reason ? reason.code : undefined;
@@ -83,7 +76,35 @@ export const STEP_READ: Emulations = {
       task: text,
     }).flatMap(({ instance_id, generation, task }) => {
       const row = it.byKey(finished_task, keyOf(instance_id, task, generation))?.row;
-      return row === undefined ? [] : [{ instance_id, task, state: row.state, outputs: row.outputs }];
+      if (row === undefined) return [];
+      return [{ instance_id, task, state: row.state, outputs: row.outputs, code: codeOf(row.reason) ?? null }];
+    }),
+
+  'step-prior': (it, { finished_task, earlier_attempt, finished_subtask }, values) =>
+    unnest<{ instance_id: string; generation: number }>(values, { instance_id: id, generation: number }).flatMap(
+      (key) =>
+        it
+          .all(finished_task, (row) => row.instance_id === key.instance_id && row.generation === key.generation)
+          .map(({ row: { instance_id, task, state, reason, artifacts, attempt_id, generation, carried_from } }) => {
+            const own = (row: { instance_id: string; task: string; generation: number }): boolean =>
+              row.instance_id === instance_id && row.task === task && row.generation === (carried_from ?? generation);
+            const before = it.all(earlier_attempt, own).length > 0;
+            const spread = it.all(finished_subtask, (row) => own(row) && row.dispatched_at !== null).length > 0;
+            const ran = attempt_id !== null || before || spread;
+            return { instance_id, task, state, reason, artifacts: artifacts !== null, ran };
+          }),
+    ),
+
+  'step-places': (it, { active, ready, delayed, held }, values) =>
+    unnest<{ instance_id: string; task: string }>(values, { instance_id: id, task: text }).flatMap((key) => {
+      const at = keyOf(key.instance_id, key.task);
+      const runs = it.all(active, (row) => row.instance_id === key.instance_id && row.task === key.task).length > 0;
+      return [
+        ...(runs ? [{ ...key, place: 'active' }] : []),
+        ...(it.byKey(ready, at) === undefined ? [] : [{ ...key, place: 'ready' }]),
+        ...(it.byKey(delayed, at) === undefined ? [] : [{ ...key, place: 'delayed' }]),
+        ...(it.byKey(held, at) === undefined ? [] : [{ ...key, place: 'held' }]),
+      ];
     }),
 
   'step-handed-back': (it, { earlier_attempt }, values) =>
@@ -109,13 +130,16 @@ export const STEP_READ: Emulations = {
     return [...groups].map(([instance_id, found]) => ({ instance_id, active: found.length }));
   },
 
-  'instance-facts': (it, { workflow_instance }, [ids]) =>
-    [...new Set(idList(ids))].toSorted(byNumber).flatMap((key) => {
-      const row = it.byKey(workflow_instance, key)?.row;
-      if (row === undefined) return [];
-      const { id, workflow_id, version_id, params, run_time, created_by } = row;
-      return [{ id, workflow_id, version_id, params, run_time: new Date(run_time), created_by }];
-    }),
+  'instance-facts': (it, { workflow_instance, instance_generation }, values) =>
+    unnest<{ key: string; generation: number }>(values, { key: id, generation: number }).flatMap(
+      ({ key, generation }) => {
+        const row = it.byKey(workflow_instance, key)?.row;
+        if (row === undefined) return [];
+        const { version_id, params } = it.byKey(instance_generation, keyOf(key, generation))?.row ?? row;
+        const { id, workflow_id, run_time, created_by } = row;
+        return [{ id, generation, workflow_id, version_id, params, run_time: new Date(run_time), created_by }];
+      },
+    ),
 
   'step-still-live': (it, { live_instance }, [ids]) =>
     idList(ids)

@@ -6,10 +6,21 @@ import { sqlError } from '../sql-error.ts';
 import { flag, id, idList, json, number, orNull, text, textList, unnest } from '../values.ts';
 import { alert, inOrder, note } from './emulation.ts';
 import type { Emulations } from './emulation.ts';
+import { endedFollowups } from './ended.ts';
 
 type LiveChange = Pick<
   LiveRow,
-  'id' | 'revision' | 'state' | 'unfinished' | 'failed' | 'ending' | 'has_artifacts' | 'failure'
+  | 'id'
+  | 'revision'
+  | 'state'
+  | 'unfinished'
+  | 'failed'
+  | 'ending'
+  | 'has_artifacts'
+  | 'failure'
+  | 'begun'
+  | 'ended_ahead'
+  | 'priority'
 >;
 
 interface EndedRun {
@@ -67,6 +78,9 @@ export const STEP_WRITE: Emulations = {
       ending: flag,
       has_artifacts: flag,
       failure: json,
+      begun: flag,
+      ended_ahead: flag,
+      priority: number,
     });
     for (const change of changes) {
       const found = it.byKey(live_instance, change.id);
@@ -85,7 +99,21 @@ export const STEP_WRITE: Emulations = {
     for (const run of runs) {
       const held = run.attempt_id === null ? undefined : it.byKey(active, run.attempt_id)?.row;
       const { outputs, artifacts } = run;
-      yield* it.insert(finished_task, { ...ended(run, held, now), outputs, artifacts });
+      yield* it.insert(finished_task, { ...ended(run, held, now), outputs, artifacts, carried_from: null });
+    }
+    return [];
+  },
+
+  *'write-carried'(it, { finished_task }, values) {
+    const keys = unnest<{ instance_id: string; generation: number; task: string }>(values, {
+      instance_id: id,
+      generation: number,
+      task: text,
+    });
+    for (const { instance_id, generation, task } of keys) {
+      const row = it.byKey(finished_task, keyOf(instance_id, task, generation - 1))?.row;
+      const carried_from = row?.carried_from ?? generation - 1;
+      if (row !== undefined) yield* it.insert(finished_task, { ...row, generation, carried_from });
     }
     return [];
   },
@@ -164,6 +192,7 @@ export const STEP_WRITE: Emulations = {
           reason: json(reason),
           outputs: null,
           artifacts: null,
+          carried_from: null,
         },
         'finished_task_pkey',
       );
@@ -184,14 +213,17 @@ export const STEP_WRITE: Emulations = {
     return [];
   },
 
-  *'delete-live'(it, { live_instance }, [ids]) {
+  *'delete-live'(it, tables, [ids]) {
     const wanted = new Set(idList(ids));
+    const gone: LiveRow[] = [];
     for (const found of inOrder(
-      it.all(live_instance, (row) => wanted.has(row.id)),
+      it.all(tables.live_instance, (row) => wanted.has(row.id)),
       (row) => row.id,
-    ))
-      yield* it.remove(found);
-    return [];
+    )) {
+      const row = yield* it.remove(found);
+      if (row !== undefined) gone.push(row);
+    }
+    return (yield* endedFollowups(it, tables, gone)).map((kind) => ({ kind }));
   },
 
   *'delete-commands'(it, { command }, [ids]) {

@@ -10,6 +10,10 @@ export interface Decided {
   readonly placements: readonly Placement[];
   /** Group, capability and priority of tasks that are delayed, in the order of `changes.delayed`. */
   readonly delayedAs: readonly Placement[];
+  /** The same of those in `changes.held`. */
+  readonly heldAs: readonly Placement[];
+  /** Before this decision it was pausing or paused: tasks of it may be held. */
+  readonly mayHold: boolean;
   /** Random: the nonces of subtasks are made from it. */
   readonly nonce: () => string;
   /** Names of all tasks; only read when the remaining ones are ended. */

@@ -1,21 +1,24 @@
-import type { BoundAttempt, Claimed, Placement, StepOutcome, TaskKind } from '../../engine.ts';
+import type { BoundAttempt, Claimed, StepOutcome, TaskKind } from '../../engine.ts';
 import { boundFrom } from '../claim.ts';
 import type { Rows } from '../session.ts';
 import type { Decided } from './decided.ts';
 import type { Workbench } from './workbench.ts';
+import { isWithdrawing } from './write-line.ts';
 
 /** What the calls answered that bind something to workers. */
 export interface BindingAnswers {
   readonly bound: Rows;
   readonly subtasks: Rows;
   readonly claimed: readonly Claimed[];
+  readonly released: Rows;
+  readonly ended: Rows;
 }
 
 /** What the master is told of a step. */
 export function outcomeOf(
   bench: Workbench,
   decided: readonly Decided[],
-  { bound: boundRows, subtasks, claimed }: BindingAnswers,
+  { bound: boundRows, subtasks, claimed, released, ended }: BindingAnswers,
 ): StepOutcome {
   const byId = new Map(decided.map((one) => [one.id, one.changes.live]));
   const attemptOf = (row: Rows[number]): BoundAttempt => {
@@ -35,19 +38,29 @@ export function outcomeOf(
     bound,
     subtasks: subtasks.filter((row) => !row.orphaned).map(attemptOf),
     claimed,
-    waiting: kindsOf(left),
-    delayed: decided.some(({ changes }) => changes.delayed.length > 0),
+    waiting: kindsOf([...left, ...released.filter(isIn('ready')).map(kindFrom)]),
+    delayed: decided.some(({ changes }) => changes.delayed.length > 0) || released.some(isIn('delayed')),
     moreCommands:
       bench.left ||
-      decided.some(({ changes }) => changes.withdraw !== undefined) ||
-      subtasks.some((row) => row.orphaned),
-    killing: decided.filter(({ changes }) => changes.withdraw !== undefined).map(({ id }) => id),
+      decided.some(({ changes }) => changes.withdraw !== undefined || changes.takeBack.length > 0) ||
+      subtasks.some((row) => row.orphaned) ||
+      released.some(isIn('command')),
+    killing: decided.filter(isWithdrawing).map(({ id }) => id),
     ended: decided.filter(({ changes }) => changes.end !== undefined).map(({ id }) => id),
+    followups: ended.map(({ kind }) => kind),
     alerts: decided.some(({ changes }) => changes.alerts.length > 0),
   };
 }
 
-function kindsOf(placements: readonly Placement[]): TaskKind[] {
+/** Of rows that tell where held tasks have gone. */
+const isIn =
+  (place: 'ready' | 'delayed' | 'command') =>
+  (row: Rows[number]): boolean =>
+    row.place === place;
+
+const kindFrom = (row: Rows[number]): TaskKind => ({ workerGroup: row.worker_group, capability: row.capability });
+
+function kindsOf(placements: readonly TaskKind[]): TaskKind[] {
   const kinds = new Map<string, TaskKind>();
   for (const { workerGroup, capability } of placements)
     kinds.set(`${workerGroup}\n${capability}`, { workerGroup, capability });

@@ -2,7 +2,7 @@ import type { StepInput } from '../../engine.ts';
 import type { Rows } from '../session.ts';
 import { activeById, activeFrom, dueCommands, endEvent, instanceFacts, lockCommanded } from './read.ts';
 import type { ActiveRow } from './read.ts';
-import { addEvent, admitLocked, claimEnd, noteFacts } from './workbench.ts';
+import { addEvent, admitLocked, claimEnd, noteFacts, strangersAmong } from './workbench.ts';
 import type { Workbench } from './workbench.ts';
 
 /** What a step may touch at the most, in tasks: beyond it instances with commands are left for the next one. */
@@ -15,8 +15,10 @@ export async function readCommands(bench: Workbench, { commandLimit, only }: Ste
   bench.left ||= locked.length >= commandLimit;
   const fresh = admitLocked(bench, locked, TASK_BUDGET);
   if (fresh.length === 0) return;
-  const strangers = fresh.filter((id) => !bench.facts.has(id));
-  const [commands = [], factRows = []] = await bench.transaction.flight([dueCommands(fresh), instanceFacts(strangers)]);
+  const [commands = [], factRows = []] = await bench.transaction.flight([
+    dueCommands(fresh),
+    instanceFacts(strangersAmong(bench, fresh)),
+  ]);
   noteFacts(bench, factRows);
   await addCommands(bench, commands);
 }
@@ -44,9 +46,27 @@ function addCommand(bench: Workbench, row: Rows[number], attempts: Map<string, A
       return addEvent(bench, row.instance_id, applies ? endEvent(attempt, row.payload) : { type: 'settle' });
     }
     case 'stop':
-      return addEvent(bench, row.instance_id, { type: 'stop', by: row.payload.by });
-    case 'withdrawn':
-      return addEvent(bench, row.instance_id, { type: 'withdrawn', tasks: row.payload.tasks });
+    case 'pause':
+    case 'resume':
+      return addEvent(bench, row.instance_id, { type: row.kind, by: row.payload.by });
+    case 'skip-task':
+      return addEvent(bench, row.instance_id, { type: 'skip-task', task: row.payload.task, by: row.payload.by });
+    case 'set-priority':
+      return addEvent(bench, row.instance_id, {
+        type: 'set-priority',
+        priority: row.payload.priority,
+        by: row.payload.by,
+      });
+    case 'begin': {
+      const { mode, task, by } = row.payload;
+      return addEvent(bench, row.instance_id, { type: 'begin', mode, by, ...(typeof task === 'string' && { task }) });
+    }
+    case 'discard':
+      return addEvent(bench, row.instance_id, { type: 'discard', reason: row.payload.reason });
+    case 'withdrawn': {
+      const { tasks, by } = row.payload;
+      return addEvent(bench, row.instance_id, { type: 'withdrawn', tasks, ...(typeof by === 'string' && { by }) });
+    }
     case 'start':
       return addEvent(bench, row.instance_id, { type: 'start' });
     case 'fan-out':

@@ -1,4 +1,5 @@
 import type { ReportedEnd, StepInput } from '../../engine.ts';
+import { generationKey } from '../../ids.ts';
 import { call } from '../session.ts';
 import type { Rows } from '../session.ts';
 import {
@@ -13,13 +14,16 @@ import {
 } from './read.ts';
 import type { ActiveRow } from './read.ts';
 import { addCommands } from './read-commands.ts';
-import { addEvent, admitLocked, claimEnd, noteFacts } from './workbench.ts';
+import { addEvent, admitLocked, claimEnd, noteFacts, strangersAmong } from './workbench.ts';
 import type { Workbench } from './workbench.ts';
 
 /** Locks the instances of the reports and fills the workbench with the ends, and with the commands that wait for the same instances. */
 export async function readReports(bench: Workbench, { reports, demand }: StepInput): Promise<void> {
   const ids = [...new Set(reports.map(({ instanceId }) => instanceId))];
-  const strangers = ids.filter((id) => !bench.facts.has(id));
+  const told = new Map(
+    reports.map(({ instanceId, generation }) => [generationKey(instanceId, generation), { instanceId, generation }]),
+  );
+  const strangers = [...told.values()].filter((key) => !bench.facts.has(key));
   const calls = [
     lockInstances(ids),
     activeById(reports.map(({ attemptId }) => attemptId)),
@@ -30,7 +34,7 @@ export async function readReports(bench: Workbench, { reports, demand }: StepInp
   const [locked = [], active = [], factRows = [], commands = [], counters = [], finished = []] =
     await bench.transaction.flight(demand.length > 0 ? calls : calls.slice(0, 4));
   noteFacts(bench, factRows);
-  admitLocked(bench, locked);
+  await noteOtherGenerations(bench, admitLocked(bench, locked));
   await tellBusyFromEnded(
     bench,
     ids.filter((id) => !bench.live.has(id) && !bench.unknown.has(id)),
@@ -49,6 +53,14 @@ export async function readReports(bench: Workbench, { reports, demand }: StepInp
     bench,
     due.filter((row) => !isReport(row)),
   );
+}
+
+/** A report that comes late may speak of a generation that has ended, and a command of the one that lives waits for the same instance. */
+async function noteOtherGenerations(bench: Workbench, admitted: readonly string[]): Promise<void> {
+  const strangers = strangersAmong(bench, admitted);
+  if (strangers.length === 0) return;
+  const [rows = []] = await bench.transaction.flight([instanceFacts(strangers)]);
+  noteFacts(bench, rows);
 }
 
 /** A report carries its attempt's nonce. */

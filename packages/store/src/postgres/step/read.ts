@@ -4,7 +4,7 @@ import type { Call, Rows } from '../session.ts';
 import type { GenerationKey, InstanceFacts, ReportedEnd, TaskKey } from '../../engine.ts';
 
 const LIVE_COLUMNS =
-  'l.id, l.version_id, l.generation, l.revision, l.state, l.unfinished, l.failed, l.ending, l.has_artifacts, l.failure, l.priority';
+  'l.id, l.version_id, l.generation, l.revision, l.state, l.unfinished, l.failed, l.ending, l.has_artifacts, l.failure, l.priority, l.begun, l.ended_ahead';
 
 /** Locks: each instance's live row, for the whole step; one that is locked already is left to its holder. */
 const LOCK_INSTANCES = {
@@ -47,9 +47,9 @@ const COUNTERS = {
 
 const FINISHED = {
   name: 'step-finished',
-  text: `select k.instance_id, k.task, f.state, f.outputs
+  text: `select k.instance_id, k.task, f.state, f.outputs, f.reason->>'code' as code
            from unnest($1::bigint[], $2::int[], $3::text[]) as k(instance_id, generation, task)
-          cross join lateral (select state, outputs from finished_task
+          cross join lateral (select state, outputs, reason from finished_task
                                where instance_id = k.instance_id and task = k.task and generation = k.generation offset 0) f`,
 };
 
@@ -81,6 +81,14 @@ export const lockInstances = (ids: readonly string[]): Call => call(LOCK_INSTANC
 export const lockCommanded = (limit: number, only: string | undefined): Call =>
   call(LOCK_COMMANDED, limit, only ?? null);
 export const dueCommands = (ids: readonly string[]): Call => call(DUE_COMMANDS, ids);
+/** Only how the tasks ended, of any generation. */
+export const finishedTasks = (keys: readonly TaskKey[]): Call =>
+  call(
+    FINISHED,
+    keys.map(({ instanceId }) => instanceId),
+    keys.map(({ generation }) => generation),
+    keys.map(({ task }) => task),
+  );
 export const activeById = (ids: readonly string[]): Call => call(ACTIVE_BY_ID, ids);
 export const activeCount = (ids: readonly string[]): Call => call(ACTIVE_COUNT, ids);
 export const instanceFacts = (keys: readonly GenerationKey[]): Call =>
@@ -102,15 +110,7 @@ export const handedBack = (keys: readonly TaskKey[]): Call =>
 export function taskRecords(keys: readonly TaskKey[]): [Call, Call] {
   const ids = keys.map(({ instanceId }) => instanceId);
   const tasks = keys.map(({ task }) => task);
-  return [
-    call(COUNTERS, ids, tasks),
-    call(
-      FINISHED,
-      ids,
-      keys.map(({ generation }) => generation),
-      tasks,
-    ),
-  ];
+  return [call(COUNTERS, ids, tasks), finishedTasks(keys)];
 }
 
 export function liveFrom(row: Rows[number]): LiveInstance {
@@ -120,8 +120,8 @@ export function liveFrom(row: Rows[number]): LiveInstance {
     generation: row.generation,
     revision: Number(row.revision),
     state: row.state,
-    begun: Number(row.revision) > 0,
-    endedAhead: false,
+    begun: row.begun,
+    endedAhead: row.ended_ahead,
     unfinished: row.unfinished,
     failed: row.failed,
     ending: row.ending,
@@ -175,8 +175,9 @@ export function recordsInto(
 ): void {
   for (const { instanceId, task } of keys) recordsOf(into, instanceId).set(task, { met: 0 });
   for (const row of counters) recordsOf(into, row.instance_id).set(row.task, { met: row.met });
-  for (const row of finished) {
-    recordsOf(into, row.instance_id).set(row.task, { met: 0, end: { state: row.state, outputs: row.outputs ?? {} } });
+  for (const { instance_id, task, state, outputs, code } of finished) {
+    const end = { state, outputs: outputs ?? {}, ...(code === null ? {} : { code }) };
+    recordsOf(into, instance_id).set(task, { met: 0, end });
   }
 }
 

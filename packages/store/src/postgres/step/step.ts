@@ -1,5 +1,6 @@
-import type { Decision, InstanceChanges, Missing, SnapshotWorker } from '@keelson/core';
+import type { Decision, InstanceChanges, Missing, SnapshotWorker, TaskPlace } from '@keelson/core';
 import type {
+  GenerationKey,
   InstanceFacts,
   LoadedInstance,
   StepInput,
@@ -13,9 +14,10 @@ import type { Session } from '../session.ts';
 import type { Decided } from './decided.ts';
 import type { FactsCache } from './facts.ts';
 import { outcomeOf } from './outcome.ts';
-import { activeCount, handedBack, recordsInto, recordsOf, taskRecords } from './read.ts';
+import { activeCount, finishedTasks, handedBack, recordsInto, recordsOf, taskRecords } from './read.ts';
 import { broadcastFrom, broadcastsOf, snapshotOf, workersFor } from './read-broadcasts.ts';
 import { readCommands } from './read-commands.ts';
+import { placesInto, placesOf, priorEnds, priorFrom } from './read-generations.ts';
 import { readReports } from './read-reports.ts';
 import { newBench } from './workbench.ts';
 import type { Workbench } from './workbench.ts';
@@ -38,7 +40,7 @@ export async function runStep(
     if (input.commandLimit > 0) await readCommands(bench, input);
     if (bench.events.size === 0) {
       await transaction.rollback();
-      return outcomeOf(bench, [], { bound: [], subtasks: [], claimed: [] });
+      return outcomeOf(bench, [], { bound: [], subtasks: [], claimed: [], released: [], ended: [] });
     }
     return await decideAndWrite(bench);
   } catch (error) {
@@ -51,13 +53,15 @@ export async function runStep(
 async function decideAndWrite(bench: Workbench): Promise<StepOutcome> {
   const decided = await decideAll(bench);
   const claims = bench.mind.claims().map(claimCall);
-  const { calls, subtasksAt, bindAt, claimsAt } = writeCalls(decided, bench.commandIds, claims);
+  const { calls, releaseAt, subtasksAt, bindAt, claimsAt, endsAt } = writeCalls(decided, bench.commandIds, claims);
   const rows = await bench.transaction.commit(calls);
   const claimed = rows.slice(claimsAt, claimsAt + claims.length).map(claimedFrom);
   return outcomeOf(bench, decided, {
     bound: rows.slice(bindAt, claimsAt).flat(),
     subtasks: rows.slice(subtasksAt, bindAt).flat(),
     claimed,
+    released: rows[releaseAt] ?? [],
+    ended: rows[endsAt] ?? [],
   });
 }
 
@@ -78,13 +82,17 @@ async function decideAll(bench: Workbench): Promise<Decided[]> {
   return [...decided.values()];
 }
 
-function ready(mind: StepMind, loaded: LoadedInstance, changes: InstanceChanges): Decided {
+function ready(mind: StepMind, before: LoadedInstance, changes: InstanceChanges): Decided {
+  // What is put in line now has the priority that the instance has from now on.
+  const loaded = { ...before, live: changes.live };
   return {
     id: loaded.live.id,
     generation: changes.live.generation,
     changes,
+    mayHold: ['pausing', 'paused'].includes(before.live.state),
     placements: mind.place(loaded, changes),
     delayedAs: mind.describe(loaded, changes.delayed),
+    heldAs: mind.describe(loaded, changes.held),
     nonce: () => mind.newNonce(),
     allTasks: () => mind.taskNames(loaded.live.versionId),
   };
@@ -107,6 +115,8 @@ async function readMissing(bench: Workbench, lacking: ReadonlyMap<string, Missin
   for (const row of counts) bench.activeCounts.set(row.instance_id, row.active);
   await readHandedBack(bench, lacking);
   await readMissingBroadcasts(bench, lacking);
+  await readPrior(bench, lacking);
+  await readPlaces(bench, lacking);
 }
 
 async function readHandedBack(bench: Workbench, lacking: ReadonlyMap<string, Missing>): Promise<void> {
@@ -146,6 +156,41 @@ async function readMissingBroadcasts(bench: Workbench, lacking: ReadonlyMap<stri
   }
 }
 
+async function readPrior(bench: Workbench, lacking: ReadonlyMap<string, Missing>): Promise<void> {
+  const ends: GenerationKey[] = [];
+  const outputs: TaskKey[] = [];
+  for (const [id, { prior }] of lacking) {
+    if (prior === undefined) continue;
+    const before = { instanceId: id, generation: (bench.live.get(id)?.generation ?? 1) - 1 };
+    ends.push(before);
+    for (const task of prior.outputs) outputs.push({ ...before, task });
+  }
+  if (ends.length === 0) return;
+  const [rows = [], outputRows = []] = await bench.transaction.flight([priorEnds(ends), finishedTasks(outputs)]);
+  const byInstance = Map.groupBy(rows, (row): string => row.instance_id);
+  const outputsOf = Map.groupBy(outputRows, (row): string => row.instance_id);
+  for (const { instanceId } of ends)
+    bench.prior.set(instanceId, priorFrom(byInstance.get(instanceId) ?? [], outputsOf.get(instanceId) ?? []));
+}
+
+async function readPlaces(bench: Workbench, lacking: ReadonlyMap<string, Missing>): Promise<void> {
+  const keys = [...lacking].flatMap(([instanceId, { places }]) => places.map((task) => ({ instanceId, task })));
+  if (keys.length === 0) return;
+  const [rows = []] = await bench.transaction.flight([placesOf(keys)]);
+  for (const [instanceId, tasks] of Map.groupBy(keys, (key) => key.instanceId)) {
+    const known = bench.places.get(instanceId) ?? new Map<string, TaskPlace>();
+    const found = rows.filter((row) => row.instance_id === instanceId);
+    bench.places.set(
+      instanceId,
+      placesInto(
+        known,
+        tasks.map(({ task }) => task),
+        found,
+      ),
+    );
+  }
+}
+
 /** What a subtask of this task asks of its worker. */
 function kindOf(bench: Workbench, id: string, task: string): TaskKind {
   const [described] = bench.mind.describe(load(bench, id), [{ task, attempt: 1, losses: 0 }]);
@@ -155,12 +200,14 @@ function kindOf(bench: Workbench, id: string, task: string): TaskKind {
 
 function load(bench: Workbench, id: string): LoadedInstance {
   const live = bench.live.get(id);
-  const facts: InstanceFacts | undefined = bench.facts.get(id);
+  const facts: InstanceFacts | undefined = live && bench.facts.get({ instanceId: id, generation: live.generation });
   if (live === undefined || facts === undefined) throw new Error(`instance ${id} has a live row but no facts`);
   const activeAttempts = bench.activeCounts.get(id);
   const broadcasts = bench.broadcasts.get(id);
   const workers = bench.workers.get(id);
   const back = bench.handedBack.get(id);
+  const prior = bench.prior.get(id);
+  const places = bench.places.get(id);
   return {
     live,
     facts,
@@ -170,5 +217,7 @@ function load(bench: Workbench, id: string): LoadedInstance {
     ...(broadcasts === undefined ? {} : { broadcasts }),
     ...(workers === undefined ? {} : { workers }),
     ...(back === undefined ? {} : { handedBack: back }),
+    ...(prior === undefined ? {} : { prior }),
+    ...(places === undefined ? {} : { places }),
   };
 }

@@ -1,5 +1,13 @@
-import type { BroadcastRecord, EngineEvent, LiveInstance, SnapshotWorker, TaskRecord } from '@keelson/core';
-import type { ReportedEnd, StepMind } from '../../engine.ts';
+import type {
+  BroadcastRecord,
+  EngineEvent,
+  LiveInstance,
+  PriorEnd,
+  SnapshotWorker,
+  TaskPlace,
+  TaskRecord,
+} from '@keelson/core';
+import type { GenerationKey, ReportedEnd, StepMind } from '../../engine.ts';
 import type { Rows, Transaction } from '../session.ts';
 import type { FactsCache } from './facts.ts';
 import { factsFrom, liveFrom } from './read.ts';
@@ -19,6 +27,10 @@ export interface Workbench {
   readonly broadcasts: Map<string, Map<string, BroadcastRecord>>;
   /** Instance → task → the workers of its broadcast, where they were looked at. */
   readonly workers: Map<string, Map<string, readonly SnapshotWorker[]>>;
+  /** Instance → how its tasks ended in the generation before, where that was read. */
+  readonly prior: Map<string, ReadonlyMap<string, PriorEnd>>;
+  /** Instance → where its tasks are, where that was read. */
+  readonly places: Map<string, Map<string, TaskPlace>>;
   readonly commandIds: string[];
   readonly settled: ReportedEnd[];
   readonly postponed: ReportedEnd[];
@@ -44,6 +56,8 @@ export function newBench(transaction: Transaction, facts: FactsCache, mind: Step
     handedBack: new Map(),
     broadcasts: new Map(),
     workers: new Map(),
+    prior: new Map(),
+    places: new Map(),
     commandIds: [],
     settled: [],
     postponed: [],
@@ -74,6 +88,15 @@ export function admitLocked(bench: Workbench, locked: Rows, budget = Infinity): 
     fresh.push(live.id);
   }
   return fresh;
+}
+
+/** Of these locked instances those whose facts are not at hand for the generation that lives. */
+export function strangersAmong(bench: Workbench, ids: readonly string[]): GenerationKey[] {
+  const keys = ids.flatMap((id) => {
+    const live = bench.live.get(id);
+    return live === undefined ? [] : [{ instanceId: id, generation: live.generation }];
+  });
+  return keys.filter((key) => !bench.facts.has(key));
 }
 
 /** Keeps facts that were read, for this step and later ones. */

@@ -1,3 +1,4 @@
+import { endedFollowups } from '../ended.ts';
 import { call } from '../session.ts';
 import type { Call } from '../session.ts';
 import { gather, generations, ids, json } from './decided.ts';
@@ -7,9 +8,10 @@ const UPDATE_LIVE = {
   name: 'write-live',
   text: `update live_instance l
             set revision = u.revision, state = u.state, unfinished = u.unfinished, failed = u.failed,
-                ending = u.ending, has_artifacts = u.has_artifacts, failure = u.failure::jsonb
-           from unnest($1::bigint[], $2::bigint[], $3::text[], $4::int[], $5::int[], $6::bool[], $7::bool[], $8::text[])
-                as u(id, revision, state, unfinished, failed, ending, has_artifacts, failure)
+                ending = u.ending, has_artifacts = u.has_artifacts, failure = u.failure::jsonb, begun = u.begun, ended_ahead = u.ended_ahead,
+                priority = u.priority
+           from unnest($1::bigint[], $2::bigint[], $3::text[], $4::int[], $5::int[], $6::bool[], $7::bool[], $8::text[], $9::bool[], $10::bool[], $11::int[])
+                as u(id, revision, state, unfinished, failed, ending, has_artifacts, failure, begun, ended_ahead, priority)
           cross join lateral (select ctid as place from live_instance where id = u.id offset 0) k
           where l.ctid = k.place`,
 };
@@ -35,13 +37,24 @@ const DROP_ALL_COUNTERS = { name: 'drop-all-counters', text: 'delete from need_c
 
 const DROP_ALL_BROADCASTS = { name: 'drop-all-broadcasts', text: 'delete from broadcast where instance_id = $1' };
 
+const DROP_HELD = { name: 'drop-held', text: 'delete from held where instance_id = any($1::bigint[])' };
+
 const END_INSTANCES = {
   name: 'write-ends',
   text: `insert into instance_end (instance_id, generation, state, reason)
          select u.id, u.generation, u.state, u.reason::jsonb from unnest($1::bigint[], $2::int[], $3::text[], $4::text[]) as u(id, generation, state, reason)`,
 };
-/** After this statement no command can be added for the instance: adding one locks the live row FOR KEY SHARE first. */
-const DELETE_LIVE = { name: 'delete-live', text: 'delete from live_instance where id = any($1::bigint[])' };
+/**
+ * After this statement no command can be added for the instance: adding one locks the live row FOR KEY SHARE first. Answers the kinds of the
+ * follow-ups that it left.
+ */
+const DELETE_LIVE = {
+  name: 'delete-live',
+  text: `with gone as (delete from live_instance where id = any($1::bigint[]) returning *), ${endedFollowups('gone')} select distinct kind from told order by kind`,
+};
+/** Whether it is the call that deletes the live rows of what has ended. */
+export const deletesLive = ({ statement }: Call): boolean => statement === DELETE_LIVE;
+
 const DELETE_COMMANDS_OF_ENDED = {
   name: 'delete-commands-of-ended',
   text: 'delete from command where instance_id = any($1::bigint[])',
@@ -70,6 +83,9 @@ function updateLive(going: readonly Decided[]): Call {
     live.map(({ ending }) => ending),
     live.map(({ hasArtifacts }) => hasArtifacts),
     live.map(({ failure }) => json(failure)),
+    live.map(({ begun }) => begun),
+    live.map(({ endedAhead }) => endedAhead),
+    live.map(({ priority }) => priority),
   );
 }
 
@@ -94,6 +110,8 @@ export function writeEnds(ended: readonly Decided[], push: Push): void {
     push([id], () => call(DROP_ALL_COUNTERS, id));
     if (endRemaining.broadcasts) push([id], () => call(DROP_ALL_BROADCASTS, id));
   }
+  const wound = ids(ended.filter(({ changes, mayHold }) => changes.endRemaining !== undefined && mayHold));
+  push(wound, () => call(DROP_HELD, wound));
   push(ended, () =>
     call(
       END_INSTANCES,

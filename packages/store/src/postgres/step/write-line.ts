@@ -66,6 +66,13 @@ const WITHDRAW_READY = {
          select instance_id, 'withdrawn', jsonb_build_object('tasks', jsonb_agg(jsonb_build_object('task', task, 'attempt', attempt, 'from', 'ready')))
            from gone group by instance_id`,
 };
+const WITHDRAW_HELD = {
+  name: 'withdraw-held',
+  text: `with gone as (delete from held where instance_id = any($1::bigint[]) returning instance_id, task, attempt)
+         insert into command (instance_id, kind, payload)
+         select instance_id, 'withdrawn', jsonb_build_object('tasks', jsonb_agg(jsonb_build_object('task', task, 'attempt', attempt, 'from', 'held')))
+           from gone group by instance_id`,
+};
 /** Locks: the attempts' rows, in id order. */
 export const KILL_ACTIVE = {
   name: 'kill-active',
@@ -79,7 +86,8 @@ const SETTLE_LATER = {
   text: `insert into command (instance_id, kind) select id, 'settle' from unnest($1::bigint[]) as u(id)`,
 };
 
-function lineColumns(rows: readonly Keyed<Placement>[]): unknown[] {
+/** The columns that all places in and before the line have. */
+export function lineColumns(rows: readonly Keyed<Placement>[]): unknown[] {
   return [
     ids(rows),
     rows.map(({ item }) => item.task),
@@ -94,11 +102,24 @@ function lineColumns(rows: readonly Keyed<Placement>[]): unknown[] {
 
 /** Takes back what is in line and kills what runs, in the order that the statements need. */
 export function writeWithdrawals(decided: readonly Decided[], push: Push): void {
-  const withdrawing = ids(decided.filter(({ changes }) => changes.withdraw !== undefined));
+  const withdrawing = ids(decided.filter(isWithdrawing));
   push(withdrawing, () => call(WITHDRAW_DELAYED, withdrawing));
   push(withdrawing, () => call(WITHDRAW_READY, withdrawing));
+  // Only who pauses or has paused has any.
+  const paused = ids(decided.filter((one) => isWithdrawing(one) && one.mayHold));
+  push(paused, () => call(WITHDRAW_HELD, paused));
   push(withdrawing, () => call(KILL_ACTIVE, withdrawing));
-  const settling = ids(decided.filter(({ changes }) => changes.withdraw === 'settle'));
+}
+
+/** A pause holds what is in line, and lets run what runs. */
+export function isWithdrawing({ changes }: Decided): boolean {
+  return changes.withdraw === 'settle' || changes.withdraw === 'skip';
+}
+
+/** Whoever emptied its line looks once more afterwards whether something of it still runs. */
+export function writeSettles(decided: readonly Decided[], push: Push): void {
+  const resting = ({ changes }: Decided): boolean => ['stopping', 'pausing'].includes(changes.live.state);
+  const settling = ids(decided.filter((one) => one.changes.withdraw !== undefined && resting(one)));
   push(settling, () => call(SETTLE_LATER, settling));
 }
 

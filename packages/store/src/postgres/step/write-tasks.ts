@@ -17,6 +17,18 @@ const FINISHED_TASKS = {
            left join lateral (select * from active where id = u.attempt_id offset 0) a on true`,
 };
 
+/** As they are, from the generation before; told with the one in which they ended. */
+const CARRY = {
+  name: 'write-carried',
+  text: `insert into finished_task (instance_id, generation, task, state, attempt, attempt_id, incarnation_id, ready_at, dispatched_at, started_at, ended_at,
+                                    reason, outputs, artifacts, carried_from)
+         select k.instance_id, k.generation, f.task, f.state, f.attempt, f.attempt_id, f.incarnation_id, f.ready_at, f.dispatched_at, f.started_at, f.ended_at,
+                f.reason, f.outputs, f.artifacts, coalesce(f.carried_from, f.generation)
+           from unnest($1::bigint[], $2::int[], $3::text[]) as k(instance_id, generation, task)
+          cross join lateral (select * from finished_task
+                               where instance_id = k.instance_id and task = k.task and generation = k.generation - 1 offset 0) f`,
+};
+
 const EARLIER_ATTEMPTS = {
   name: 'write-earlier',
   text: `insert into earlier_attempt (instance_id, generation, task, attempt, attempt_id, incarnation_id, state, ready_at, dispatched_at,
@@ -57,6 +69,19 @@ function endedColumns(rows: readonly Keyed<FinishedTask | EarlierAttempt>[]): un
     rows.map(({ item }) => item.endedAgoMs ?? null),
     rows.map(({ item }) => json(item.reason)),
   ];
+}
+
+/** Ends that a new generation keeps. */
+export function writeCarried(decided: readonly Decided[], push: Push): void {
+  const carried = gather(decided, ({ changes }) => changes.carried);
+  push(carried, () =>
+    call(
+      CARRY,
+      ids(carried),
+      generations(carried),
+      carried.map(({ item }) => item),
+    ),
+  );
 }
 
 /** What ended, and last the active rows that the times of the ended runs come from. */

@@ -1,18 +1,30 @@
 import type { Call } from '../session.ts';
 import type { Decided, Push } from './decided.ts';
 import { writeBroadcasts, writeFinishedSubtasks, writeSubtasks } from './write-broadcasts.ts';
-import { writeAlerts, writeAppliedCommands, writeEnds, writeHistory, writeLive } from './write-instances.ts';
-import { writeBound, writeDelayed, writeReady, writeWithdrawals } from './write-line.ts';
-import { writeCounters, writeEndedRuns } from './write-tasks.ts';
+import {
+  deletesLive,
+  writeAlerts,
+  writeAppliedCommands,
+  writeEnds,
+  writeHistory,
+  writeLive,
+} from './write-instances.ts';
+import { releasesHeld, writeHeld, writeHolds, writeReleases, writeShifts, writeTakeBacks } from './write-held.ts';
+import { writeBound, writeDelayed, writeReady, writeSettles, writeWithdrawals } from './write-line.ts';
+import { writeCarried, writeCounters, writeEndedRuns } from './write-tasks.ts';
 
 export interface WrittenCalls {
   readonly calls: readonly Call[];
+  /** Index of the call that lets held tasks go, if one does; else -1. */
+  readonly releaseAt: number;
   /** Index of the first call that binds or hands over subtasks; what follows up to `bindAt` are such. */
   readonly subtasksAt: number;
   /** Index of the binding call, if something was offered; else that of the first claim. */
   readonly bindAt: number;
   /** Index of the first claim. */
   readonly claimsAt: number;
+  /** Index of the call that answers which follow-ups the ends left, if something ended; else -1. */
+  readonly endsAt: number;
 }
 
 /**
@@ -30,6 +42,7 @@ export function writeCalls(
   };
   const ended = decided.filter(({ changes }) => changes.end !== undefined);
   const going = decided.filter(({ changes }) => changes.end === undefined);
+  writeCarried(decided, push);
   writeAppliedCommands(commandIds, push);
   writeLive(going, push);
   writeFinishedSubtasks(decided, push);
@@ -38,7 +51,13 @@ export function writeCalls(
   writeCounters(decided, push);
   writeHistory(decided, push);
   // Before anything new is put in line: what `onFailure: end` starts must not be taken back with the rest.
+  writeShifts(decided, push);
   writeWithdrawals(decided, push);
+  writeHolds(decided, push);
+  writeReleases(decided, push);
+  writeTakeBacks(decided, push);
+  writeSettles(decided, push);
+  writeHeld(decided, push);
   writeDelayed(decided, push);
   writeReady(decided, push);
   const subtasksAt = calls.length;
@@ -49,5 +68,6 @@ export function writeCalls(
   calls.push(...claims);
   writeEnds(ended, push);
   writeAlerts(decided, push);
-  return { calls, subtasksAt, bindAt, claimsAt };
+  const releaseAt = calls.findIndex(releasesHeld);
+  return { calls, releaseAt, subtasksAt, bindAt, claimsAt, endsAt: calls.findIndex(deletesLive) };
 }

@@ -1,0 +1,19 @@
+/**
+ * CTEs for a statement that ends instances: what has to follow elsewhere, written in the statement that deletes the live rows, so that it costs
+ * no other one. `freed` gives back the slots of the limited ones; `told` (kind) leaves the follow-ups. No slot can come meanwhile: who gives
+ * one locks the live row as a step does.
+ *
+ * @param gone a CTE of deleted rows of live_instance, all columns
+ */
+export function endedFollowups(gone: string): string {
+  return `freed as (
+    delete from slot s using ${gone} g where g.limited and s.workflow_id = g.workflow_id and s.instance_id = g.id
+  ), told as (
+    insert into followup (kind, subject_id, instance_id)
+    select w.kind, w.subject_id, g.id from ${gone} g
+     cross join lateral (values ('admission', case when g.limited then g.workflow_id end), ('schedule', g.schedule_id), ('backfill', g.backfill_id))
+                          as w(kind, subject_id)
+     where w.subject_id is not null
+    returning kind
+  )`;
+}
