@@ -6,6 +6,8 @@ export interface Rest {
   publish(definition: Definition): Promise<void>;
   /** @returns the id of the new instance */
   start(workflow: string): Promise<string>;
+  /** Answered when it is asked for; the end comes later. */
+  stop(id: string): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -36,6 +38,7 @@ export function openRest(url: string, token: string): Rest {
       const { id } = JSON.parse(text) as { id: string };
       return id;
     },
+    stop: async (id) => void (await exchange('POST', `instances/${id}/stop`, '{}', 202)),
     close: () => pool.close(),
   };
 }

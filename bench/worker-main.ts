@@ -41,6 +41,8 @@ async function join({ server, token, name, slots, dataDir }: WorkerSetup): Promi
     dataDir,
     processors: {
       noop: () => {},
+      hold: ({ signal }) =>
+        new Promise<void>((_resolve, reject) => signal.addEventListener('abort', () => reject(new Error('aborted')))),
       fibo: ({ args }) => void fibo(argument(args, 'n')),
       // The monotonic clock is the whole machine's: the load process compares it with its own.
       probe: ({ instanceId }) => say({ type: 'probe', instanceId, at: String(process.hrtime.bigint()) }),

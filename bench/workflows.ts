@@ -24,6 +24,11 @@ export function parallel(name: string, width: number): Definition {
   return { name, tasks: Object.fromEntries(numbers(width).map((number) => [`t${number}`, processor('noop')])) };
 }
 
+/** Independent tasks that run until they are stopped. */
+export function holding(name: string, width: number): Definition {
+  return { name, tasks: Object.fromEntries(numbers(width).map((number) => [`t${number}`, processor('hold')])) };
+}
+
 /** One task, then many, then one that needs them all. */
 export function diamond(name: string, width: number): Definition {
   const between = numbers(width).map((number) => `t${number}`);

@@ -10,6 +10,7 @@ import { floorBench } from './floor.ts';
 import { growth } from './growth.ts';
 import { latency } from './latency.ts';
 import { shell } from './shell.ts';
+import { stop } from './stop.ts';
 import { wf3 } from './wf3.ts';
 
 /** By the names of the command line. */
@@ -21,6 +22,7 @@ export const benches: ReadonlyMap<string, Bench> = new Map<string, Bench>([
   ['drain', drain],
   ['latency', latency],
   ['shell', shell],
+  ['stop', stop],
   ['growth', growth],
   ['floor', floorBench],
   ['failover-master', failoverMaster],
