@@ -168,13 +168,25 @@ async function settle(client: Client, since: number): Promise<number | undefined
   return undefined;
 }
 
+/** Of the incarnations that run shell tasks, as the broadcasts of the load are. */
+const LIFETIMES = `
+  select extract(epoch from registered_at) * 1000 as "from", extract(epoch from least(lease_until, ended_at)) * 1000 as until
+    from keelson.worker_incarnation where 'shell' = any(capabilities)`;
+
 async function gather(
-  { ledger }: ChaosCluster,
+  { ledger, postgres }: ChaosCluster,
   client: Client,
   { wishes }: Load,
   shapes: readonly Shape[],
 ): Promise<Evidence> {
   const instances: InstanceRecord[] = await collectInstances(client);
   const entries = parseLedger(await readFile(ledger, 'utf8').catch(() => ''));
-  return { entries, instances, wishes, shapes: new Map(shapes.map((shape) => [shape.name, shape])) };
+  const lifetimes = await postgres.rows(LIFETIMES);
+  return {
+    entries,
+    instances,
+    wishes,
+    shapes: new Map(shapes.map((shape) => [shape.name, shape])),
+    lifetimes: lifetimes.map((row) => ({ from: Number(row['from']), until: Number(row['until']) })),
+  };
 }

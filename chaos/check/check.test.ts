@@ -38,6 +38,16 @@ describe('the checker', () => {
     assert.equal(tally.effectiveRunsPerTask, 1.5);
   });
 
+  it('lets a broadcast fail for want of workers only when none was alive', () => {
+    const reason = { code: 'no-workers', message: 'nobody' };
+    const failed = { type: 'task-ended', task: 'all', state: 'failed', reason, at: '2026-01-01T00:00:10Z' };
+    const instance = { ...everywhere(), state: 'failed', tasks: [], events: [failed] };
+    const began = Date.parse('2026-01-01T00:00:00Z');
+    const given = { instances: [instance], lines: [] };
+    assert.deepEqual(rulesOf({ ...given, lifetimes: [{ from: began, until: began + 9000 }] }), []);
+    assert.deepEqual(rulesOf({ ...given, lifetimes: [{ from: began, until: began + 11_000 }] }), ['wrong-end']);
+  });
+
   const broken: Record<string, [rule: string, given: Given]> = {
     'an acknowledged start that is not there': ['lost', { wishes: [wish('wish-1', { acknowledged: new Set(['5']) })] }],
     'a key with two instances': [

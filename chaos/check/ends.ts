@@ -1,14 +1,17 @@
 import { nameOf } from './evidence.ts';
 import type { Evidence, InstanceRecord, Run, Violation } from './evidence.ts';
 
-/** Everything has ended, and as its shape says: every workflow of the load succeeds in the end. */
-export function ends({ instances }: Evidence): Violation[] {
+/**
+ * Everything has ended, and as its shape says: every workflow of the load succeeds in the end. Only a broadcast fails rightly, if there was
+ * no worker alive when it began: PostgreSQL was away for longer than a lease.
+ */
+export function ends({ instances, lifetimes }: Evidence): Violation[] {
   return instances.flatMap((instance) => {
     if (instance.endedAt === undefined) {
       const why = instance.why ?? 'nobody says why';
       return [{ rule: 'stuck', detail: `instance ${instance.id} (${instance.workflow}) is ${instance.state}: ${why}` }];
     }
-    if (instance.state === 'succeeded') return [];
+    if (instance.state === 'succeeded' || foundNobody(instance, lifetimes)) return [];
     return [
       {
         rule: 'wrong-end',
@@ -16,6 +19,23 @@ export function ends({ instances }: Evidence): Violation[] {
       },
     ];
   });
+}
+
+/** Between the look at the workers and the entry in the history. */
+const DECIDED_WITHIN_MS = 1000;
+
+function foundNobody({ events }: InstanceRecord, lifetimes: Evidence['lifetimes']): boolean {
+  const failures = events.filter(({ type, state }) => type === 'task-ended' && state === 'failed');
+  return (
+    failures.length > 0 &&
+    failures.every(({ at, reason }) => {
+      const then = Date.parse(at ?? '');
+      return (
+        reason?.code === 'no-workers' &&
+        !lifetimes.some(({ from, until }) => from + DECIDED_WITHIN_MS <= then && then < until)
+      );
+    })
+  );
 }
 
 function reasonOf({ events }: InstanceRecord): string {

@@ -39,12 +39,20 @@ export interface InstanceRecord {
   readonly why?: string;
 }
 
+/** When a worker's incarnation could be given work: from its registration until its lease ended, in milliseconds since 1970 of the database's clock. */
+export interface Lifetime {
+  readonly from: number;
+  readonly until: number;
+}
+
 /** Everything that three witnesses say: the ledger, the system, the client. */
 export interface Evidence {
   readonly entries: readonly Entry[];
   readonly instances: readonly InstanceRecord[];
   readonly wishes: readonly Wish[];
   readonly shapes: ReadonlyMap<string, Shape>;
+  /** Of every incarnation that runs broadcasts. */
+  readonly lifetimes: readonly Lifetime[];
 }
 
 export interface Violation {

@@ -79,11 +79,13 @@ export function evidence(given: {
   readonly lines?: readonly string[];
   readonly instances?: readonly InstanceRecord[];
   readonly wishes?: readonly Wish[];
+  readonly lifetimes?: Evidence['lifetimes'];
 }): Evidence {
   return {
     entries: parseLedger(ledger(...(given.lines ?? GOOD))),
     instances: given.instances ?? [pair()],
     wishes: given.wishes ?? [wish('wish-1')],
     shapes: new Map(SHAPES.map((shape) => [shape.name, shape])),
+    lifetimes: given.lifetimes ?? [],
   };
 }
