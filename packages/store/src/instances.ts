@@ -101,6 +101,10 @@ export interface TaskInstance {
   /** Why it ended so; between two attempts, why the attempt before did. */
   readonly reason: Reason | null;
   readonly artifacts: readonly Artifact[];
+  /** It would be in line, or its delay would run, if the instance were not pausing or paused. */
+  readonly held?: true;
+  /** The generation in which it ended, when it was carried into this one. */
+  readonly carriedFrom?: number;
   /** Present on a broadcast that has begun. */
   readonly broadcast?: BroadcastSummary;
   /** Present only where they were asked for. */
@@ -169,8 +173,11 @@ export interface Instances {
   /** Newest first. */
   list(filter: InstanceFilter, page: PageRequest): Promise<Page<InstanceSummary>>;
   get(id: string): Promise<InstanceDetail | undefined>;
-  /** In the order of the definition, all from one snapshot; without outputs unless asked for. Empty for an unknown instance. */
-  tasks(id: string, options?: { readonly outputs?: boolean }): Promise<TaskInstance[]>;
+  /**
+   * In the order of the definition, all from one snapshot; without outputs unless asked for, of the current generation unless another is.
+   * Empty for an unknown instance or generation.
+   */
+  tasks(id: string, options?: { readonly outputs?: boolean; readonly generation?: number }): Promise<TaskInstance[]>;
   /** With its outputs. */
   task(key: TaskInstanceKey): Promise<TaskInstance | undefined>;
   /** Oldest first, the current one last. */

@@ -83,6 +83,10 @@ export const taskInstance = z
     /** What a processor said last: `fraction` from 0 to 1, `message`. */
     progress: jsonObject.nullable(),
     artifactCount: z.int(),
+    /** It would be in line, or its delay would run, if the instance were not pausing or paused. */
+    held: z.literal(true).optional(),
+    /** The generation in which it ended, when it was carried into this one. Its log and its artifacts are those of that run. */
+    carriedFrom: z.int().optional(),
     /** Present on a broadcast that has begun. */
     broadcast: broadcastSummary.optional(),
   })

@@ -31,14 +31,18 @@ export interface InstanceRow {
 export const INSTANCE_COLUMNS = `
   i.id, p.name as project, w.name as workflow, v.version, v.id as version_id, l.id is not null as live,
   coalesce(l.state, e.state) as state, coalesce(l.generation, e.generation, 1) as generation, i.trigger, coalesce(l.priority, i.priority) as priority,
-  i.run_time, i.created_by, i.created_at, e.ended_at, e.reason, l.failure, v.task_count, coalesce(l.unfinished, 0) as unfinished, i.params`;
+  i.run_time, i.created_by, i.created_at, e.ended_at, e.reason, l.failure, v.task_count, coalesce(l.unfinished, 0) as unfinished,
+  coalesce(g.params, i.params) as params`;
 
 export const INSTANCE_JOINS = `
   left join live_instance l on l.id = i.id
   left join lateral (
     select state, generation, reason, ended_at from instance_end e
      where e.instance_id = i.id and l.id is null order by e.generation desc limit 1) e on true
-  join workflow_version v on v.id = coalesce(l.version_id, i.version_id)
+  left join lateral (
+    select version_id, params from instance_generation g
+     where coalesce(l.generation, e.generation) > 1 and g.instance_id = i.id and g.generation = coalesce(l.generation, e.generation)) g on true
+  join workflow_version v on v.id = coalesce(l.version_id, g.version_id, i.version_id)
   join workflow w on w.id = i.workflow_id join project p on p.id = w.project_id`;
 
 export function summaryFrom(row: InstanceRow): InstanceSummary {

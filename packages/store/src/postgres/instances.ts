@@ -1,4 +1,4 @@
-import type { HistoryEvent, JsonObject, TaskState } from '@keelson/core';
+import type { HistoryEvent, JsonObject, Reason, TaskState } from '@keelson/core';
 import type pg from 'pg';
 import type { WorkflowName } from '../definitions.ts';
 import type { TaskInstanceKey } from '../ids.ts';
@@ -11,7 +11,7 @@ import { readGenerations } from './instance-generations.ts';
 import { listInstances } from './instance-list.ts';
 import { INSTANCE_COLUMNS, INSTANCE_JOINS, summaryFrom } from './instance-rows.ts';
 import type { InstanceRow } from './instance-rows.ts';
-import { isId, iso } from './rows.ts';
+import { isId, iso, isoOrNull } from './rows.ts';
 import type { Queryable } from './rows.ts';
 import { readBroadcasts, readSubtasks } from './subtasks.ts';
 import { readTaskRows, taskFrom } from './task-rows.ts';
@@ -26,6 +26,7 @@ const COUNTS = `
     union all select 'running' from broadcast where instance_id = $1 and generation = $2 and phase = 'fan'
     union all select 'ready' from ready where instance_id = $1 and generation = $2
     union all select 'delayed' from delayed where instance_id = $1 and generation = $2
+    union all select case when cause is null then 'ready' else 'delayed' end from held where instance_id = $1 and generation = $2
   ) t group by state`;
 
 export function createInstances(pool: pg.Pool, definitions: DefinitionReader = definitionCache()): Instances {
@@ -35,9 +36,10 @@ export function createInstances(pool: pg.Pool, definitions: DefinitionReader = d
       const row = await readInstance(pool, id);
       return row && readDetail(pool, definitions, row);
     },
-    tasks: async (id, { outputs = false } = {}) => {
+    tasks: async (id, { outputs = false, generation } = {}) => {
       const row = await readInstance(pool, id);
-      return row === undefined ? [] : readTasks(pool, definitions, row, { outputs });
+      if (row === undefined || (generation ?? 1) > row.generation) return [];
+      return readTasks(pool, definitions, row, { outputs, ...(generation === undefined ? {} : { generation }) });
     },
     task: async ({ instanceId, generation, task }) => {
       const row = await readInstance(pool, instanceId);
@@ -102,7 +104,9 @@ async function readTasks(
   choice: TaskChoice,
 ): Promise<TaskInstance[]> {
   const { outputs, task, generation = row.generation } = choice;
-  const definition = await definitions(pool, row.version_id);
+  const { versionId, rowless } =
+    generation === row.generation ? currentOf(row) : await earlierOf(pool, row, generation);
+  const definition = await definitions(pool, versionId);
   const found = await readTaskRows(pool, {
     instanceId: row.id,
     generation,
@@ -112,9 +116,30 @@ async function readTasks(
   const broadcasts = Object.values(definition.tasks).some(({ broadcast }) => broadcast !== undefined)
     ? await readBroadcasts(pool, row.id, generation)
     : undefined;
-  const owner = { instanceId: row.id, generation, outputs, rowless: rowlessOf(row) };
+  const owner = { instanceId: row.id, generation, outputs, rowless };
   const asked = Object.values(definition.tasks).filter(({ id }) => task === undefined || id === task);
   return asked.map((planned) => taskFrom(owner, planned, found.get(planned.id), broadcasts?.get(planned.id)));
+}
+
+/** What a generation's tasks are made of. */
+interface Basis {
+  readonly versionId: string;
+  readonly rowless: Rowless;
+}
+
+const currentOf = (row: InstanceRow): Basis => ({ versionId: row.version_id, rowless: rowlessOf(row) });
+
+/** Of a generation that another one has followed: it has ended. */
+async function earlierOf(pool: pg.Pool, row: InstanceRow, generation: number): Promise<Basis> {
+  const { rows } = await pool.query<{ version_id: string; reason: Reason | null; ended_at: Date | null }>(
+    `select coalesce(g.version_id, i.version_id) as version_id, e.reason, e.ended_at from workflow_instance i
+       left join instance_generation g on g.instance_id = i.id and g.generation = $2
+       left join instance_end e on e.instance_id = i.id and e.generation = $2
+      where i.id = $1`,
+    [row.id, generation],
+  );
+  const [{ version_id, reason, ended_at } = { version_id: row.version_id, reason: null, ended_at: null }] = rows;
+  return { versionId: version_id, rowless: { state: 'stopped', reason, endedAt: isoOrNull(ended_at) } };
 }
 
 export function rowlessOf(row: InstanceRow): Rowless {

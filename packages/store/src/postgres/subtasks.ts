@@ -1,12 +1,13 @@
 import type { Reason, JsonObject } from '@keelson/core';
 import type { TaskInstanceKey } from '../ids.ts';
 import type { BroadcastSummary, SubtaskView } from '../instances.ts';
+import { RAN_IN } from './attempts.ts';
 import { isoOrNull } from './rows.ts';
 import type { Queryable } from './rows.ts';
 
 const SUBTASKS = `
   select f.worker, f.incarnation_id, f.state, f.attempt, f.attempt_id, f.dispatched_at, f.started_at, f.ended_at, f.reason, f.outputs
-    from finished_subtask f where f.instance_id = $1 and f.generation = $2 and f.task = $3
+    from finished_subtask f where f.instance_id = $1 and f.generation = ${RAN_IN} and f.task = $3
   union all
   select w.name, a.incarnation_id, a.state, a.attempt, a.id, case when a.state <> 'bound' then a.dispatched_at end, a.started_at, null, null, null
     from active a join worker_incarnation w on w.id = a.incarnation_id
@@ -53,8 +54,10 @@ const SUMMARIES = `
   select f.task, 'ended', count(*)::int, 0, 0, count(*) filter (where state = 'succeeded')::int, count(*) filter (where state = 'failed')::int,
          count(*) filter (where state = 'lost')::int, count(*) filter (where state = 'stopped')::int, count(*) filter (where state = 'skipped')::int
     from finished_subtask f
-   where f.instance_id = $1 and f.generation = $2
-     and not exists (select from broadcast b where b.instance_id = f.instance_id and b.task = f.task and b.generation = f.generation)
+   where f.instance_id = $1
+     and (f.generation = $2
+          or exists (select from finished_task c where c.instance_id = $1 and c.task = f.task and c.generation = $2 and c.carried_from = f.generation))
+     and not exists (select from broadcast b where b.instance_id = f.instance_id and b.task = f.task and b.generation = $2)
    group by f.task`;
 
 /** By task; a broadcast that has not begun is not among them. */
