@@ -6,10 +6,19 @@ export { sleep, within } from './clock.ts';
 export type { Random } from './random.ts';
 export { backoffMs } from './random.ts';
 
+export type { Calendar, Exclusion } from './time/calendar.ts';
+export { compileCalendar } from './time/calendar.ts';
 export { cronProblem, nextCronTime } from './time/cron.ts';
 export { DURATION_PATTERN, MAX_DURATION_MS, formatDuration, parseDuration } from './time/duration.ts';
 export { formatTime } from './time/format.ts';
+export { jitterOf, scheduleKeyOf } from './time/jitter.ts';
+export type { DueTrigger, FirePlan, NextTime, PlannedTime } from './time/misfire.ts';
+export { nextTime, planFires } from './time/misfire.ts';
+export type { DateTimes, LeftOutCode, Occurrence } from './time/occurrences.ts';
+export { datesOf, exclusionText, occurrences, startOfDate } from './time/occurrences.ts';
 export { shiftTime } from './time/shift.ts';
+export type { CompiledTrigger, FireContext } from './time/trigger.ts';
+export { compileTrigger, nextFire } from './time/trigger.ts';
 export type { LocalDate, ZonedTime } from './time/zoned.ts';
 export { parseDate, parseTime, runTimeText, timeZoneName, zonedTime, zonedTimeText } from './time/zoned.ts';
 
@@ -28,16 +37,36 @@ export type { RunContext, Scope } from './expression/scope.ts';
 export { RUN_FIELDS, runContext } from './expression/scope.ts';
 export { hasExpression } from './expression/template.ts';
 
+export type {
+  BackfillCounts,
+  BackfillEnd,
+  BackfillRun,
+  BackfillRunState,
+  BackfillState,
+  BackfillTurn,
+  BackfillView,
+  RunParams,
+} from './backfill/turn.ts';
+export { ALREADY_SUCCEEDED, leftOut, RUNNING_NOW, turnBackfill } from './backfill/turn.ts';
+
 export { canonicalJson } from './definition/canonical-json.ts';
 export type { DependencyGraph } from './definition/dependency-graph.ts';
 export { dependencyCycle, dependentsOf } from './definition/dependency-graph.ts';
 export { definitionJsonSchema } from './definition/json-schema.ts';
 export type { DefinitionIssue } from './definition/issue.ts';
+export type { CalendarDay, CalendarDefinition, CalendarEntry } from './definition/model-calendar.ts';
 export type {
+  AtTrigger,
   BroadcastDefinition,
   BroadcastStep,
   ConcurrencyPolicy,
+  CronTrigger,
+  DailyInterval,
+  DailyIntervalTrigger,
   FailureStrategy,
+  FixedDelayTrigger,
+  FixedRateTrigger,
+  MisfireRule,
   ParamDefinition,
   ParamType,
   RetryPolicy,
@@ -87,11 +116,13 @@ export type { Missing } from './engine/draft.ts';
 export type {
   FoldedAttempt,
   FoldedEnd,
+  FoldedGeneration,
   FoldedInstance,
   FoldedSubtask,
   FoldedTask,
   HistoryEntry,
   HistoryViolation,
+  Versions,
 } from './engine/folded.ts';
 export { foldHistory } from './engine/fold.ts';
 export { REMAINING_REASON } from './engine/folded.ts';
@@ -105,6 +136,7 @@ export {
   TASK_OPERATION_TABLE,
   unknownTask,
 } from './engine/operations.ts';
+export { meetsNeed } from './engine/progress.ts';
 export type { Reason } from './engine/reason.ts';
 export { DEFAULT_LOSSES, retryDelayMs } from './engine/retry.ts';
 export type {

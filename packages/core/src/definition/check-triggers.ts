@@ -1,13 +1,14 @@
 import type { JsonObject } from '../json.ts';
 import { closest, didYouMean } from '../suggest.ts';
-import { cronProblem } from '../time/cron.ts';
 import { timeZoneName } from '../time/zoned.ts';
 import { hasExpression } from '../expression/template.ts';
 import type { ValuePath } from '../expression/evaluate.ts';
 import { templatesIn } from '../expression/evaluate.ts';
 import { canonicalJson } from './canonical-json.ts';
+import { readTriggerKind } from './check-trigger-kind.ts';
+import { readTriggerLimits } from './check-trigger-limits.ts';
 import { contentHash } from './content-hash.ts';
-import { withoutExtensions } from './extensions.ts';
+import { withoutExtensionsIn } from './extensions.ts';
 import type { TriggerFile } from './file-schema.ts';
 import { triggerSchema } from './file-schema.ts';
 import type { ParamDefinition, TriggerDefinition } from './model.ts';
@@ -40,7 +41,7 @@ export function readTriggers(
   report: Report,
 ): { timezone: string; triggers: TriggerDefinition[] } {
   const files = section.map((raw, index) =>
-    readBySchema(triggerSchema, withoutExtensions(raw), ['triggers', index], report),
+    readBySchema(triggerSchema, withoutExtensionsIn(raw, ['dailyInterval']), ['triggers', index], report),
   );
   const workflowZone = ownZone === undefined ? undefined : readTimeZone(ownZone, ['timezone'], report);
   const zones = files.map((file, index) =>
@@ -48,7 +49,7 @@ export function readTriggers(
   );
   const timezone = workflowZone ?? (zones.length === 1 ? zones[0] : undefined) ?? 'UTC';
   const triggers = files.flatMap((file, index) =>
-    file === undefined ? [] : [readTrigger(file, zones[index] ?? timezone, ['triggers', index], params, report)],
+    file === undefined ? [] : readTrigger(file, zones[index] ?? timezone, ['triggers', index], params, report),
   );
   refuseTwins(files, triggers, report);
   return { timezone, triggers };
@@ -60,23 +61,18 @@ function readTrigger(
   path: ValuePath,
   params: ReadonlyMap<string, ParamDefinition>,
   report: Report,
-): TriggerDefinition {
-  const problem = cronProblem(file.cron);
-  if (problem !== undefined)
-    report.add({
-      code: 'bad-cron',
-      path: [...path, 'cron'],
-      message: `bad cron expression ${JSON.stringify(file.cron)}: ${problem}`,
-      suggestion: 'for example "30 2 * * *" (daily at 02:30) or "0 30 2 ? * MON-FRI" (Quartz)',
-    });
+): TriggerDefinition[] {
   const given = (file.params ?? {}) as JsonObject;
+  const kind = readTriggerKind(file, path, report);
   const content = {
-    cron: file.cron.trim().replace(/\s+/g, ' '),
+    ...kind,
     timezone,
     misfire: file.misfire ?? ('fire-once' as const),
     params: readTriggerParams(given, path, params, report),
+    ...readTriggerLimits(file, timezone, path, report),
   };
-  return { id: file.id ?? contentHash(canonicalJson(content)), ...content };
+  if (kind === undefined) return [];
+  return [{ id: file.id ?? contentHash(canonicalJson(content)), ...content } as TriggerDefinition];
 }
 
 function readTriggerParams(

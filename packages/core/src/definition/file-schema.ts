@@ -2,7 +2,7 @@ import { z } from 'zod';
 
 import { TASK_END_STATES } from '../engine/states.ts';
 import { DURATION_PATTERN } from '../time/duration.ts';
-import { MAX_ALLOWED_LOSSES, MAX_SUBTASKS } from './limits.ts';
+import { MAX_ALLOWED_LOSSES, MAX_CALENDARS_OF_TRIGGER, MAX_SUBTASKS } from './limits.ts';
 
 /** The definition as it is written in a file: short forms, defaults left out. The model is what comes out of it. */
 
@@ -10,22 +10,42 @@ export const NAME_PATTERN = /^[a-z0-9][a-z0-9-]{0,62}$/;
 /** A workflow of the same project, or of another one. */
 export const WORKFLOW_REF_PATTERN = /^([a-z0-9][a-z0-9-]{0,62}\/)?[a-z0-9][a-z0-9-]{0,62}$/;
 export const TASK_ID_PATTERN = /^[A-Za-z_][A-Za-z0-9_]{0,63}$/;
+/** A time of day: `09:00` or `09:00:30`. */
+export const CLOCK_PATTERN = /^([01]\d|2[0-3]):([0-5]\d)(?::([0-5]\d))?$/;
+/** `MON` or `MON-FRI`; capitals do not matter. */
+export const WEEKDAYS_PATTERN = /^(?:mon|tue|wed|thu|fri|sat|sun)(?:-(?:mon|tue|wed|thu|fri|sat|sun))?$/i;
+/** A time of a zone (`2026-12-01T08:00`), or one that names its offset itself. */
+export const LOCAL_TIME_PATTERN = /^\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d)?(?:Z|[+-]\d\d:\d\d)?$/;
+const DATE_OR_TIME_PATTERN = /^\d{4}-\d\d-\d\d(?:T\d\d:\d\d(?::\d\d)?(?:Z|[+-]\d\d:\d\d)?)?$/;
 const GROUP_PATTERN = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/;
 
 /** What a pattern means to a person, and the code of the issue. */
 export const PATTERN_MEANINGS: ReadonlyMap<string, { readonly code: string; readonly wanted: string }> = new Map([
   [String(NAME_PATTERN), { code: 'bad-name', wanted: 'a name: lower-case letters, digits and "-", at most 63' }],
   [
+    String(WORKFLOW_REF_PATTERN),
+    { code: 'bad-name', wanted: 'a workflow: its name, or project/name for one of another project' },
+  ],
+  [
     String(DURATION_PATTERN),
     { code: 'bad-duration', wanted: 'a duration such as "10s", "15m", "1h30m", "500ms" or "2d"' },
+  ],
+  [String(CLOCK_PATTERN), { code: 'bad-time', wanted: 'a time of day such as "09:00" or "17:30:15"' }],
+  [String(WEEKDAYS_PATTERN), { code: 'bad-weekday', wanted: 'a weekday such as "MON" or a range such as "MON-FRI"' }],
+  [
+    String(LOCAL_TIME_PATTERN),
+    {
+      code: 'bad-time',
+      wanted: 'a date with a time such as "2026-12-01T08:00", or with an offset "2026-12-01T08:00+01:00"',
+    },
+  ],
+  [
+    String(DATE_OR_TIME_PATTERN),
+    { code: 'bad-time', wanted: 'a date such as "2026-12-01" or a time such as "2026-12-01T08:00"' },
   ],
   [String(GROUP_PATTERN), { code: 'bad-name', wanted: 'a name: letters, digits, "_", "." and "-", at most 64' }],
 ]);
 
-  [
-    String(WORKFLOW_REF_PATTERN),
-    { code: 'bad-name', wanted: 'a workflow: its name, or project/name for one of another project' },
-  ],
 const structured = new WeakSet<z.core.$ZodType>();
 
 /** An object of ours: keys that start with `x-` are legal in it and mean nothing. */
@@ -63,14 +83,46 @@ export const paramSchema = keys({
   enum: z.array(z.json()).min(1).optional(),
 });
 
+const dailyInterval = keys({
+  from: z.string().regex(CLOCK_PATTERN).describe('The first fire of the day'),
+  to: z.string().regex(CLOCK_PATTERN).describe('The last moment for a fire; earlier than from: on the next day'),
+  every: duration,
+  weekdays: z
+    .array(z.string().regex(WEEKDAYS_PATTERN))
+    .min(1)
+    .optional()
+    .describe('MON … SUN or ranges such as MON-FRI'),
+});
+
+/** Exactly one of them says when a trigger is due. */
+export const TRIGGER_KINDS = ['cron', 'fixedRate', 'fixedDelay', 'at', 'dailyInterval'] as const;
+
 export const triggerSchema = keys({
   ...words,
   id: z.string().regex(GROUP_PATTERN).optional().describe('Keeps the schedule the same one when its content changes'),
   cron: z
     .string()
+    .optional()
     .describe('5 fields: Unix rules (0 or 7 is Sunday); 6 or 7: Quartz rules (seconds first, 1 is Sunday)'),
+  fixedRate: duration.optional().describe('Every so often, counted from start, else from 1970-01-01T00:00Z'),
+  fixedDelay: duration.optional().describe('So long after the end of the last instance'),
+  at: z.string().regex(LOCAL_TIME_PATTERN).optional().describe('Once: 2026-12-01T08:00 in the zone, or with an offset'),
+  dailyInterval: dailyInterval.optional().describe('Every so often between two times of the day'),
   timezone: z.string().optional(),
-  misfire: z.enum(['fire-once', 'fire-all', 'skip']).optional(),
+  start: z.string().regex(DATE_OR_TIME_PATTERN).optional().describe('Nothing is due before this date or time'),
+  end: z.string().regex(DATE_OR_TIME_PATTERN).optional().describe('Nothing is due after this date (inclusive) or time'),
+  enabled: z.boolean().optional(),
+  misfire: z
+    .enum(['fire-once', 'fire-all', 'skip'])
+    .optional()
+    .describe('What becomes of missed fires: one for the latest (default), all, or none'),
+  misfireThreshold: duration.optional().describe('A fire later than this counts as missed; default: 1m'),
+  calendars: z
+    .array(z.string().regex(NAME_PATTERN))
+    .max(MAX_CALENDARS_OF_TRIGGER)
+    .optional()
+    .describe('Calendars of the project; a day that one of them excludes has no fires'),
+  jitter: duration.optional().describe('Fires start up to this much later, always the same for the same time'),
   params: z.record(z.string(), z.json()).optional(),
 });
 
@@ -151,6 +203,11 @@ const sectionShape = {
   project: z.string().regex(NAME_PATTERN).optional(),
   timezone: z.string().optional().describe("IANA name; default: the only trigger's, else UTC"),
   files: z.array(z.string()).optional().describe('Globs relative to this file'),
+  dependsOn: z
+    .array(z.string().regex(WORKFLOW_REF_PATTERN))
+    .max(100)
+    .optional()
+    .describe('Workflows that this one follows in a backfill with its dependents: name, or project/name'),
   concurrency: keys({
     policy: z.enum(['parallel', 'serial-wait', 'serial-discard', 'serial-priority']).optional(),
   }).optional(),
@@ -183,8 +240,3 @@ export type TaskFile = z.infer<typeof taskSchema>;
 /** What a task or a step of a broadcast does. */
 export type ActionFile = Pick<TaskFile, 'run' | 'uses' | 'with'>;
 export type BroadcastStepFile = z.infer<typeof broadcastStep>;
-  dependsOn: z
-    .array(z.string().regex(WORKFLOW_REF_PATTERN))
-    .max(100)
-    .optional()
-    .describe('Workflows that this one follows in a backfill with its dependents: name, or project/name'),

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 
-import { isStructured, workflowSchema } from './file-schema.ts';
+import { isStructured, TRIGGER_KINDS, workflowSchema } from './file-schema.ts';
 import type { TaskTypes } from './task-type-like.ts';
 
 type JsonSchema = Record<string, unknown>;
@@ -15,6 +15,8 @@ export function definitionJsonSchema(taskTypes: TaskTypes): JsonSchema {
       if (isStructured(zodSchema)) jsonSchema.patternProperties = { '^x-': {} };
     },
   }) as JsonSchema;
+  const trigger = descend(schema, ['properties', 'triggers', 'items']);
+  trigger.oneOf = TRIGGER_KINDS.map((kind) => ({ required: [kind] }));
   const task = descend(schema, ['properties', 'tasks', 'additionalProperties']);
   const steps = ['before', 'after'].map((step) =>
     descend(task, ['properties', 'broadcast', 'properties', step, 'properties', 'uses']),

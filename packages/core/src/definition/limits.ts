@@ -14,3 +14,13 @@ export const MAX_SUBTASKS = 100_000;
 export const BROADCAST_TYPES: readonly string[] = ['shell', 'python', 'node', 'processor'];
 /** Further issues of one definition are only counted. */
 export const MAX_ISSUES = 500;
+/** The shortest time between two fires of one trigger. */
+export const MIN_FIRE_INTERVAL_MS = 100;
+/** A fire that is later than this counts as missed, where the trigger says nothing else. */
+export const DEFAULT_MISFIRE_THRESHOLD_MS = 60_000;
+/** Triggers of one workflow. */
+export const MAX_TRIGGERS = 1000;
+/** The calendars that one trigger may name. */
+export const MAX_CALENDARS_OF_TRIGGER = 20;
+/** A fire is put off by at most this much. */
+export const MAX_JITTER_MS = 86_400_000;

@@ -37,13 +37,76 @@ export interface ParamDefinition {
   readonly description?: string;
 }
 
-export interface TriggerDefinition {
+/**
+ * What starts instances by the clock. Exactly one of `cron`, `fixedRateMs`, `fixedDelayMs`, `at` and `dailyInterval` is
+ * there and tells the kinds apart. What says no more than the default is left out, so that a hash does not depend on it.
+ */
+export type TriggerDefinition = CronTrigger | FixedRateTrigger | FixedDelayTrigger | AtTrigger | DailyIntervalTrigger;
+
+export type MisfireRule = 'fire-once' | 'fire-all' | 'skip';
+
+interface TriggerCommon {
   /** Given in the file, else a hash of the trigger's content. */
   readonly id: string;
-  readonly cron: string;
   readonly timezone: string;
-  readonly misfire: 'fire-once' | 'fire-all' | 'skip';
+  readonly misfire: MisfireRule;
   readonly params: JsonObject;
+  /** `YYYY-MM-DD`, or a time as in `at`; nothing is due before it. */
+  readonly start?: string;
+  /** Likewise; nothing is due after it, or after that day. */
+  readonly end?: string;
+  /** Absent: true. */
+  readonly enabled?: false;
+  /** A fire that is later than this counts as missed. Absent: `DEFAULT_MISFIRE_THRESHOLD_MS`. */
+  readonly misfireThresholdMs?: number;
+  /** Names of the project's calendars; a day that any of them excludes has no fires. */
+  readonly calendars?: readonly string[];
+  /** Fires start up to this much later, by a hash of the schedule and the time. */
+  readonly jitterMs?: number;
+}
+
+interface NoKind {
+  readonly cron?: undefined;
+  readonly fixedRateMs?: undefined;
+  readonly fixedDelayMs?: undefined;
+  readonly at?: undefined;
+  readonly dailyInterval?: undefined;
+}
+
+export interface CronTrigger extends TriggerCommon, Omit<NoKind, 'cron'> {
+  /** 5 fields: Unix rules; 6 or 7: Quartz rules; or a nickname such as `@daily`. */
+  readonly cron: string;
+}
+
+/** Due every so many milliseconds of real time, counted from `start`, else from 1970-01-01T00:00Z. */
+export interface FixedRateTrigger extends TriggerCommon, Omit<NoKind, 'fixedRateMs'> {
+  readonly fixedRateMs: number;
+}
+
+/** Due so many milliseconds after the end of the last instance. */
+export interface FixedDelayTrigger extends TriggerCommon, Omit<NoKind, 'fixedDelayMs'> {
+  readonly fixedDelayMs: number;
+}
+
+/** Due once. */
+export interface AtTrigger extends TriggerCommon, Omit<NoKind, 'at'> {
+  /** `YYYY-MM-DDTHH:mm[:ss]` in the trigger's zone, or the same with `Z` or an offset. */
+  readonly at: string;
+}
+
+export interface DailyIntervalTrigger extends TriggerCommon, Omit<NoKind, 'dailyInterval'> {
+  readonly dailyInterval: DailyInterval;
+}
+
+/** From `from` on, every so often, up to and including `to`, on some days of the week. */
+export interface DailyInterval {
+  /** `HH:mm` or `HH:mm:ss`. */
+  readonly from: string;
+  /** Likewise; earlier than `from`: on the next day. */
+  readonly to: string;
+  readonly everyMs: number;
+  /** 1 is Monday, 7 is Sunday, ascending; absent: every day. A stretch over midnight belongs to the day on which it begins. */
+  readonly weekdays?: readonly number[];
 }
 
 export type ConcurrencyPolicy = 'parallel' | 'serial-wait' | 'serial-discard' | 'serial-priority';

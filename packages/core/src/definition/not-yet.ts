@@ -3,16 +3,6 @@ import type { Report } from './report.ts';
 
 /** Says what the format has and this release stores but does not act on, so that nobody waits for it. */
 export function warnOfWhatHasNoEffectYet(root: RootFile, report: Report): void {
-  if ((root.triggers ?? []).length > 0) {
-    report.add({
-      severity: 'warning',
-      code: 'no-effect-yet',
-      path: ['triggers'],
-      atKey: true,
-      message: 'triggers are checked and stored, but this release does not fire them',
-      suggestion: 'start the workflow with "keelson run" or through the API',
-    });
-  }
   const policy = root.concurrency?.policy ?? 'parallel';
   if (policy !== 'parallel') {
     report.add({

@@ -8,7 +8,7 @@ import { definitionFromObject, parseDefinition } from './parse.ts';
 import { SAMPLE_DEFINITION, sampleTaskTypes } from './testing/task-types.ts';
 
 const options = { taskTypes: sampleTaskTypes };
-/** Without what this release says of every trigger: that it does not fire it. */
+/** Without what this release says of policies that it does not act on. */
 const parse = (text: string): readonly DefinitionIssue[] => parseDefinition(text, options).issues.filter(acted);
 const acted = ({ code }: DefinitionIssue): boolean => code !== 'no-effect-yet';
 const withTasks = (tasks: string): string =>
@@ -152,7 +152,6 @@ test('unknown keys, each with what was meant', () => {
       '4 triggers[0].corn did you mean "cron"?',
     ],
   );
-  assert.deepEqual(issues.find((issue) => issue.code === 'missing-key')?.path, 'triggers[0].cron');
 });
 
 test('names and ids', () => {
@@ -392,6 +391,6 @@ test('what this release does not act on is stored and said', () => {
   assert.ok(definition);
   assert.deepEqual(
     issues.map(({ severity, code, path }) => `${severity} ${code} ${path}`),
-    ['warning no-effect-yet triggers', 'warning no-effect-yet concurrency.policy'],
+    ['warning no-effect-yet concurrency.policy'],
   );
 });
