@@ -1,5 +1,6 @@
 export type * from './alerts.ts';
 export * from './batcher.ts';
+export type * from './backfills.ts';
 export type * from './blobs.ts';
 export type * from './datasources.ts';
 export type * from './definitions.ts';

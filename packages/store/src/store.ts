@@ -1,5 +1,6 @@
 import type { Alerts } from './alerts.ts';
 import type { BlobStore } from './blobs.ts';
+import type { Backfills, BackfillViews } from './backfills.ts';
 import type { Datasources } from './datasources.ts';
 import type { Definitions } from './definitions.ts';
 import type { Doctor } from './doctor.ts';
@@ -29,6 +30,7 @@ export interface Store {
   readonly signals: Signals;
   // What is kept and asked for.
   readonly projects: Projects;
+  readonly backfills: Backfills;
   readonly definitions: Definitions;
   readonly instances: Instances;
   readonly why: Why;
@@ -42,6 +44,8 @@ export interface Store {
   readonly doctor: Doctor;
   readonly verifier: Verifier;
   /** Whether the database answers, for a readiness probe. Throws what is wrong. */
+  readonly backfillViews: BackfillViews;
+  readonly retention: Retention;
   ping(): Promise<void>;
   close(): Promise<void>;
 }
@@ -49,7 +53,7 @@ export interface Store {
 /** The part of the store that a master and its gateway use. */
 export interface MasterStore extends Pick<
   Store,
-  'engine' | 'starts' | 'operations' | 'workers' | 'timers' | 'signals' | 'blobs' | 'close'
+  'engine' | 'starts' | 'admission' | 'operations' | 'workers' | 'timers' | 'backfills' | 'signals' | 'blobs' | 'close'
 > {
   readonly definitions: Pick<Definitions, 'versionById'>;
   readonly logs: Pick<Logs, 'append'>;

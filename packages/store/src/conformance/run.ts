@@ -1,4 +1,5 @@
 import { test } from 'node:test';
+import { BACKFILLS } from './backfills.ts';
 import { BROADCASTS } from './broadcasts.ts';
 import { LEASES } from './leases.ts';
 import { QUARANTINE } from './quarantine.ts';
@@ -10,6 +11,6 @@ import type { OpenSubject } from './subject.ts';
 
 /** Everything that the engine relies on, tried on one store. */
 export function conformance(open: OpenSubject): void {
-  for (const cases of [STEPS, RACES, LEASES, STARTS, BROADCASTS, QUARANTINE, SESSIONS])
+  for (const cases of [STEPS, RACES, LEASES, STARTS, BROADCASTS, BACKFILLS, QUARANTINE, SESSIONS])
     for (const [name, run] of Object.entries(cases)) void test(name, async (t) => run(t, await open(t)));
 }

@@ -1,5 +1,6 @@
 import type { Clock } from '@keelson/core';
 import { createAdmission } from '../postgres/admission.ts';
+import { createBackfills } from '../postgres/backfills.ts';
 import { createEngine } from '../postgres/engine.ts';
 import { sessionLanes } from '../postgres/lanes.ts';
 import { createOperations } from '../postgres/operations.ts';
@@ -50,6 +51,8 @@ export function openMemoryStore(database: MemoryDatabase, options: MemoryStoreOp
   const engine = createEngine(open, lanes);
   const workers = createWorkers(open);
   const timers = createTimers(open);
+  const nextId = instanceIds(runner, async () => undefined);
+  const backfills = createBackfills(open, nextId, clock);
   const admission = createAdmission(open);
   const signals = bus.join(owner);
   const { definitions, logs, blobs, secrets, datasources, tokens } = keep;
@@ -57,6 +60,7 @@ export function openMemoryStore(database: MemoryDatabase, options: MemoryStoreOp
     engine,
     workers,
     timers,
+    backfills,
     admission,
     signals,
     definitions,
@@ -65,18 +69,22 @@ export function openMemoryStore(database: MemoryDatabase, options: MemoryStoreOp
     secrets,
     datasources,
     tokens,
-    starts: createStarts(
-      runner,
-      instanceIds(runner, async () => undefined),
-      clock,
-    ),
+    starts: createStarts(runner, nextId, clock),
     operations: createOperations(runner, clock),
     disconnect: (how) => {
       for (const session of sessions) session.disconnect(how);
       if (how?.silent === true) void signals.close();
     },
     close: async () => {
-      await Promise.all([engine.close(), workers.close(), timers.close(), admission.close(), pool.close(), signals.close()]);
+      await Promise.all([
+        engine.close(),
+        workers.close(),
+        timers.close(),
+        backfills.close(),
+        admission.close(),
+        pool.close(),
+        signals.close(),
+      ]);
     },
   };
 }

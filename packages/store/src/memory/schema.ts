@@ -1,3 +1,5 @@
+import { backfillTables } from './backfill-tables.ts';
+import type { BackfillTables } from './backfill-tables.ts';
 import type {
   ActiveRow,
   AlertRow,
@@ -27,7 +29,7 @@ import { newTable } from './table.ts';
 import type { Table, TableSpec } from './table.ts';
 
 /** The tables of the migrations that masters write and read. */
-export interface Tables {
+export interface Tables extends BackfillTables {
   readonly workflow_instance: Table<InstanceRow>;
   readonly live_instance: Table<LiveRow>;
   readonly instance_end: Table<EndRow>;
@@ -104,6 +106,8 @@ export function newTables(): Tables {
       ],
       more: [{ name: 'worker_incarnation_live_name', of: (row) => (row.state === 'live' ? row.name : undefined) }],
     }),
+    ...scheduleTables(),
+    ...backfillTables(),
   };
 }
 

@@ -4,6 +4,8 @@ import type { Store } from '../store.ts';
 import { createAlerts } from './alerts.ts';
 import { openPool } from './connection.ts';
 import { createDatasources } from './datasources.ts';
+import { createBackfillViews } from './backfill-views.ts';
+import { createBackfills } from './backfills.ts';
 import { definitionCache } from './definition-cache.ts';
 import { createDefinitions } from './definitions.ts';
 import { createDoctor } from './doctor.ts';
@@ -66,18 +68,20 @@ export async function openStore(settings: StoreSettings): Promise<Store> {
   const timers = createTimers(open);
   const signals = createSignals(connection, log);
   const logs = createLogs(connection, objects);
+  const nextId = instanceIds(runner, (index) => ensurePartition(pool, index));
+  const backfills = createBackfills(open, nextId);
+  const admission = createAdmission(open);
   return {
     engine,
-    starts: createStarts(
-      runner,
-      instanceIds(runner, (index) => ensurePartition(pool, index)),
-    ),
+    starts: createStarts(runner, nextId),
     operations: createOperations(runner),
     workers,
     timers,
     signals,
     projects: createProjects(pool),
     definitions: createDefinitions(pool, blobs, definitions),
+    backfills,
+    admission,
     instances: createInstances(pool, definitions),
     why: createWhy(pool, definitions),
     logs,
@@ -90,8 +94,19 @@ export async function openStore(settings: StoreSettings): Promise<Store> {
     doctor: createDoctor(pool, open),
     verifier: createVerifier(pool),
     ping: async () => void (await pool.query('select 1')),
+    backfillViews: createBackfillViews(pool),
+    retention,
     close: async () => {
-      await Promise.all([engine.close(), workers.close(), timers.close(), signals.close(), logs.close()]);
+      await Promise.all([
+        engine.close(),
+        workers.close(),
+        timers.close(),
+        backfills.close(),
+        admission.close(),
+        signals.close(),
+        logs.close(),
+        retention.close(),
+      ]);
       await Promise.all([pool.end(), blobPool.end(), objects?.close()]);
     },
   };

@@ -7,6 +7,8 @@ import { emulated } from './all.ts';
 const POSTGRES = new URL('../../postgres/', import.meta.url);
 /** What masters run, apart from the files of a step. */
 const FILES = [
+  'backfills',
+  'backfill-turn',
   'claim',
   'engine',
   'starts',

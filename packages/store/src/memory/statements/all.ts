@@ -1,3 +1,5 @@
+import { ADMISSION } from './admission.ts';
+import { BACKFILLS } from './backfills.ts';
 import { BROADCASTS } from './broadcasts.ts';
 import { CLAIM } from './claim.ts';
 import type { Emulation, Emulations } from './emulation.ts';
@@ -19,6 +21,7 @@ const ALL: Emulations = {
   ...STEP_HELD,
   ...BROADCASTS,
   ...CLAIM,
+  ...BACKFILLS,
   ...STARTS,
   ...OPERATIONS,
   ...WORKERS,
