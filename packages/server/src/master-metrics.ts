@@ -10,6 +10,8 @@ const HELP: Readonly<Record<Exclude<keyof MasterMetrics, ByRule | 'callsRefused'
   stepRetries: ['keelson_step_retries_total', 'Decision transactions that were run again'],
   stepFailures: ['keelson_step_failures_total', 'Decisions that could not be applied'],
   commandsParked: ['keelson_commands_parked_total', 'Instances failed because a command could not be applied'],
+  instancesAdmitted: ['keelson_instances_admitted_total', 'Queued instances that were given a slot of their workflow'],
+  instancesDiscarded: ['keelson_instances_discarded_total', 'Queued instances that a policy did not let wait'],
   attemptsDispatched: ['keelson_attempts_dispatched_total', 'Attempts handed to workers'],
   attemptsEnded: ['keelson_attempts_ended_total', 'Attempts whose end was applied'],
   reportsSettled: ['keelson_reports_settled_total', 'Reports that were of no consequence: repeated, or overtaken'],

@@ -1,6 +1,7 @@
+export type * from './admission.ts';
 export type * from './alerts.ts';
-export * from './batcher.ts';
 export type * from './backfills.ts';
+export * from './batcher.ts';
 export type * from './blobs.ts';
 export type * from './datasources.ts';
 export type * from './definitions.ts';
@@ -15,6 +16,7 @@ export type * from './nodes.ts';
 export type * from './operations.ts';
 export type * from './page.ts';
 export type * from './projects.ts';
+export * from './retention.ts';
 export type * from './secrets.ts';
 export type * from './signals.ts';
 export type * from './starts.ts';

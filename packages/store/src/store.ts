@@ -1,6 +1,7 @@
+import type { Admission } from './admission.ts';
 import type { Alerts } from './alerts.ts';
-import type { BlobStore } from './blobs.ts';
 import type { Backfills, BackfillViews } from './backfills.ts';
+import type { BlobStore } from './blobs.ts';
 import type { Datasources } from './datasources.ts';
 import type { Definitions } from './definitions.ts';
 import type { Doctor } from './doctor.ts';
@@ -10,6 +11,7 @@ import type { Logs } from './logs.ts';
 import type { Nodes } from './nodes.ts';
 import type { Operations } from './operations.ts';
 import type { Projects } from './projects.ts';
+import type { Retention } from './retention.ts';
 import type { Secrets } from './secrets.ts';
 import type { Signals } from './signals.ts';
 import type { Starts } from './starts.ts';
@@ -24,13 +26,14 @@ export interface Store {
   // What moves: the masters live on these.
   readonly engine: Engine;
   readonly starts: Starts;
+  readonly admission: Admission;
   readonly operations: Operations;
   readonly workers: Workers;
   readonly timers: Timers;
+  readonly backfills: Backfills;
   readonly signals: Signals;
   // What is kept and asked for.
   readonly projects: Projects;
-  readonly backfills: Backfills;
   readonly definitions: Definitions;
   readonly instances: Instances;
   readonly why: Why;
@@ -41,11 +44,11 @@ export interface Store {
   readonly tokens: Tokens;
   readonly nodes: Nodes;
   readonly alerts: Alerts;
+  readonly backfillViews: BackfillViews;
+  readonly retention: Retention;
   readonly doctor: Doctor;
   readonly verifier: Verifier;
   /** Whether the database answers, for a readiness probe. Throws what is wrong. */
-  readonly backfillViews: BackfillViews;
-  readonly retention: Retention;
   ping(): Promise<void>;
   close(): Promise<void>;
 }

@@ -1,5 +1,5 @@
 import type { Reason } from '@keelson/core';
-import { outcomeOf } from '@keelson/store';
+import { FOLLOWUP_KINDS, outcomeOf } from '@keelson/store';
 import type { StepOutcome } from '@keelson/store';
 import type { MasterContext } from './context.ts';
 import type { Handover } from './handover.ts';
@@ -114,5 +114,6 @@ async function park(context: MasterContext, instanceId: string, tries: number, m
     context.metrics.commandsParked++;
     context.log.error({ instance: instanceId, reason }, 'an instance was failed because its command cannot be applied');
     context.signals.send('alert');
+    for (const kind of FOLLOWUP_KINDS) context.wake.followup(kind);
   }
 }

@@ -1,5 +1,5 @@
 import type { Clock, Random, Reason } from '@keelson/core';
-import type { BoundAttempt, MasterStore, Signals } from '@keelson/store';
+import type { BoundAttempt, FollowupKind, MasterStore, Signals } from '@keelson/store';
 import type { Logger } from 'pino';
 import type { Complaints } from './complaints.ts';
 import type { Line } from './line.ts';
@@ -29,5 +29,5 @@ export interface MasterContext {
   /** Servers that workers are told they may call, as far as any are advertised. */
   gateways: readonly string[];
   /** Loops of this master that have something to do now. */
-  readonly wake: { claims(): void; due(): void };
+  readonly wake: { claims(): void; due(): void; followup(kind: FollowupKind): void };
 }

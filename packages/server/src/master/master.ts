@@ -1,9 +1,11 @@
 import { within } from '@keelson/core';
 import type { Clock, Random } from '@keelson/core';
 import { systemClock, systemRandom } from '@keelson/core/system';
-import type { MasterStore, Signals, WorkerContact } from '@keelson/store';
+import { FOLLOWUP_KINDS } from '@keelson/store';
+import type { FollowupKind, MasterStore, Signals, WorkerContact } from '@keelson/store';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
+import { startAdmission } from './admission.ts';
 import { startClaims } from './claims.ts';
 import { startCommands } from './commands.ts';
 import { createComplaints } from './complaints.ts';
@@ -55,6 +57,8 @@ export interface Master {
 export function startMaster(dependencies: MasterDependencies): Master {
   const { store, signals, log, clock = systemClock, random = systemRandom } = dependencies;
   const parts: { claims?: WakeableLoop; due?: WakeableLoop; reports?: Reports } = {};
+  /** Loops that take up what ends of instances leave for others. */
+  const followups: FollowupLoops = {};
   let closing = false;
   const sessions = createSessions(clock, random);
   const context: MasterContext = {
@@ -68,7 +72,12 @@ export function startMaster(dependencies: MasterDependencies): Master {
     line: createLine(),
     metrics: newMasterMetrics(),
     complaints: createComplaints(log, clock),
-    wake: { claims: () => parts.claims?.wake(), due: () => parts.due?.wake() },
+    wake: {
+      claims: () => parts.claims?.wake(),
+      due: () => parts.due?.wake(),
+      // A master that goes leaves it to another one.
+      followup: (kind) => (closing ? signals.send('followup', kind) : followups[kind]?.wake()),
+    },
     closing: () => closing,
     gateways: [],
     isEnding: (attemptId) => parts.reports?.isPending(attemptId) ?? false,
@@ -82,6 +91,7 @@ export function startMaster(dependencies: MasterDependencies): Master {
   const kills = startKills(context);
   const deliveries = createDeliveries(context);
   const sweeper = startSweeper(context);
+  followups.admission = startAdmission(context);
 
   const gateway: GatewayDependencies = {
     context,
@@ -91,15 +101,7 @@ export function startMaster(dependencies: MasterDependencies): Master {
     renewals: createRenewals(store.workers, clock),
   };
 
-  const deaf = [
-    signals.listen('command', () => commands.wake()),
-    signals.listen('kill', () => kills.wake()),
-    signals.listen('bound', (incarnation) => deliveries.heard(incarnation)),
-    signals.listen('ready', (group) => {
-      if (group !== undefined) noteReady(context, group);
-      claims.wake();
-    }),
-  ];
+  const deaf = hear(context, { commands, claims, kills, followups, deliveries });
 
   return {
     gateway,
@@ -111,12 +113,43 @@ export function startMaster(dependencies: MasterDependencies): Master {
       closing = true;
       sessions.close();
       for (const stopListening of deaf) stopListening();
-      await Promise.all([commands.stop(), claims.stop(), due.stop(), kills.stop(), sweeper.stop()]);
+      const loops = [commands, claims, due, kills, sweeper, ...Object.values(followups)];
+      await Promise.all(loops.map((loop) => loop.stop()));
       for (const { wakePoll } of sessions.all()) wakePoll?.();
       // A database that is away holds no stop up: what is not committed is reported again, to another master.
       await within(clock, STOP_WITHIN_MS, Promise.all([reports.idle(), started.idle()]));
     },
   };
+}
+
+type FollowupLoops = Partial<Record<FollowupKind, WakeableLoop>>;
+
+interface Hearing {
+  readonly commands: WakeableLoop;
+  readonly claims: WakeableLoop;
+  readonly kills: WakeableLoop;
+  readonly followups: FollowupLoops;
+  readonly deliveries: ReturnType<typeof createDeliveries>;
+}
+
+/** Wakes whom a signal means. Answers how to end it. */
+function hear(
+  context: MasterContext,
+  { commands, claims, kills, followups, deliveries }: Hearing,
+): readonly (() => void)[] {
+  const { signals } = context;
+  return [
+    signals.listen('command', () => commands.wake()),
+    signals.listen('kill', () => kills.wake()),
+    signals.listen('followup', (heard) => {
+      for (const kind of FOLLOWUP_KINDS) if (heard === undefined || heard === kind) followups[kind]?.wake();
+    }),
+    signals.listen('bound', (incarnation) => deliveries.heard(incarnation)),
+    signals.listen('ready', (group) => {
+      if (group !== undefined) noteReady(context, group);
+      claims.wake();
+    }),
+  ];
 }
 
 function contactsOf({ sessions, clock }: MasterContext): Map<string, WorkerContact> {

@@ -4,6 +4,8 @@ export interface MasterMetrics {
   stepRetries: number;
   stepFailures: number;
   commandsParked: number;
+  instancesAdmitted: number;
+  instancesDiscarded: number;
   attemptsDispatched: number;
   attemptsEnded: number;
   reportsSettled: number;
@@ -23,6 +25,8 @@ export function newMasterMetrics(): MasterMetrics {
     stepRetries: 0,
     stepFailures: 0,
     commandsParked: 0,
+    instancesAdmitted: 0,
+    instancesDiscarded: 0,
     attemptsDispatched: 0,
     attemptsEnded: 0,
     reportsSettled: 0,

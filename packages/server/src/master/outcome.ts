@@ -41,6 +41,8 @@ function follow(context: MasterContext, handover: Handover, outcome: StepOutcome
   // Of whatever master they are: each that has the worker's session hands its subtask over.
   for (const { incarnationId } of outcome.subtasks) signals.send('bound', incarnationId);
   if (outcome.delayed) wake.due();
+  // Others look now and then: this master acts at once.
+  for (const kind of outcome.followups) wake.followup(kind);
   for (const id of outcome.killing) signals.send('kill', id);
   if (outcome.alerts) signals.send('alert');
   return handedOver;

@@ -26,9 +26,10 @@ function desk(step: (reports: readonly ReportedEnd[]) => void) {
         unknownVersions: none,
         bound: none,
         claimed: none,
+        followups: none,
       };
       const told = { waiting: none, killing: none, ended: none, subtasks: none };
-      return { ...lists, ...told, delayed: false, moreCommands: false, alerts: false };
+      return { ...lists, ...told, delayed: false, moreCommands: false, followups: [], alerts: false };
     },
     deferReports: async (reports: readonly ReportedEnd[]) => void kept.push(...names(reports)),
   };
@@ -47,7 +48,7 @@ function desk(step: (reports: readonly ReportedEnd[]) => void) {
       grew: () => undefined,
       drained: () => undefined,
     },
-    wake: { claims: () => undefined, due: () => undefined },
+    wake: { claims: () => undefined, due: () => undefined, followup: () => undefined },
   } as unknown as MasterContext;
   const settle = (entries: readonly PendingReport[]): void =>
     void settled.push(...entries.map(({ report }) => report.attemptId));

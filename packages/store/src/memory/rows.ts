@@ -32,6 +32,7 @@ export interface LiveRow {
   readonly begun: boolean;
   readonly ended_ahead: boolean;
   readonly limited: boolean;
+  readonly place: string;
   readonly schedule_id: string | null;
   readonly backfill_id: string | null;
 }
@@ -280,4 +281,48 @@ export interface IncarnationRow {
   readonly registered_at: number;
   readonly ended_at: number | null;
   readonly end_reason: string | null;
+}
+
+export interface ScheduleRow {
+  readonly id: string;
+  readonly workflow_id: string;
+  readonly version_id: string;
+  readonly trigger_id: string;
+  readonly trigger: unknown;
+  readonly next_due: number | null;
+  readonly next_at: number | null;
+  readonly awaiting: string | null;
+  readonly exhausted: boolean;
+  readonly enabled: boolean;
+  readonly paused_at: number | null;
+  readonly paused_by: string | null;
+  readonly last_error: string | null;
+  readonly created_at: number;
+  readonly started_at: number;
+  readonly deleted_at: number | null;
+}
+
+export interface FireRow {
+  readonly schedule_id: string;
+  readonly due_at: number;
+  readonly outcome: string;
+  readonly reason: unknown;
+  readonly instance_id: string | null;
+  readonly decided_at: number;
+}
+
+export interface ScheduleEventRow {
+  readonly id: string;
+  readonly schedule_id: string;
+  readonly at: number;
+  readonly kind: string;
+  readonly by: string;
+  readonly detail: unknown;
+}
+
+export interface CalendarRow {
+  readonly project_id: string;
+  readonly name: string;
+  readonly definition: unknown;
+  readonly revision: string;
 }

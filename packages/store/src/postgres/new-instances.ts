@@ -19,6 +19,7 @@ export function newInstances(source: string, heardBy = 'n.schedule_id'): string 
     select n.id, n.workflow_id, n.version_id, 1, case when c.slots is null then 'running' else 'queued' end, n.task_count, n.priority,
            c.slots is not null, ${heardBy}, n.backfill_id
       from ${source} n join made using (id) left join concurrency c on c.workflow_id = n.workflow_id
+     order by n.id
     returning id, workflow_id, limited
   ), begun as (
     insert into command (instance_id, kind) select id, 'start' from live where not limited order by id

@@ -1,11 +1,12 @@
 import { openBlobStore } from '../blobs/open.ts';
 import type { SecretKey } from '../secret-key.ts';
 import type { Store } from '../store.ts';
+import { createAdmission } from './admission.ts';
 import { createAlerts } from './alerts.ts';
 import { openPool } from './connection.ts';
-import { createDatasources } from './datasources.ts';
 import { createBackfillViews } from './backfill-views.ts';
 import { createBackfills } from './backfills.ts';
+import { createDatasources } from './datasources.ts';
 import { definitionCache } from './definition-cache.ts';
 import { createDefinitions } from './definitions.ts';
 import { createDoctor } from './doctor.ts';
@@ -17,6 +18,7 @@ import { createNodes } from './nodes.ts';
 import { createOperations } from './operations.ts';
 import { ensurePartition, instanceIds } from './partitions.ts';
 import { createProjects } from './projects.ts';
+import { createRetention } from './retention/retention.ts';
 import { createSecrets } from './secrets.ts';
 import { openSession, poolRunner } from './session.ts';
 import type { OpenSession } from './session.ts';
@@ -66,22 +68,23 @@ export async function openStore(settings: StoreSettings): Promise<Store> {
   const engine = createEngine(open, settings.lanes);
   const workers = createWorkers(open);
   const timers = createTimers(open);
-  const signals = createSignals(connection, log);
-  const logs = createLogs(connection, objects);
   const nextId = instanceIds(runner, (index) => ensurePartition(pool, index));
   const backfills = createBackfills(open, nextId);
   const admission = createAdmission(open);
+  const signals = createSignals(connection, log);
+  const logs = createLogs(connection, objects);
+  const retention = createRetention(connection, pool, objects);
   return {
     engine,
     starts: createStarts(runner, nextId),
     operations: createOperations(runner),
     workers,
     timers,
+    backfills,
+    admission,
     signals,
     projects: createProjects(pool),
     definitions: createDefinitions(pool, blobs, definitions),
-    backfills,
-    admission,
     instances: createInstances(pool, definitions),
     why: createWhy(pool, definitions),
     logs,
@@ -91,11 +94,11 @@ export async function openStore(settings: StoreSettings): Promise<Store> {
     tokens: createTokens(pool),
     nodes: createNodes(pool),
     alerts: createAlerts(pool),
+    backfillViews: createBackfillViews(pool),
+    retention,
     doctor: createDoctor(pool, open),
     verifier: createVerifier(pool),
     ping: async () => void (await pool.query('select 1')),
-    backfillViews: createBackfillViews(pool),
-    retention,
     close: async () => {
       await Promise.all([
         engine.close(),

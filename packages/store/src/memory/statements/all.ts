@@ -3,6 +3,7 @@ import { BACKFILLS } from './backfills.ts';
 import { BROADCASTS } from './broadcasts.ts';
 import { CLAIM } from './claim.ts';
 import type { Emulation, Emulations } from './emulation.ts';
+import { FIRES } from './fires.ts';
 import { OPERATIONS } from './operations.ts';
 import { QUARANTINE } from './quarantine.ts';
 import { STARTS } from './starts.ts';
@@ -20,12 +21,14 @@ const ALL: Emulations = {
   ...STEP_LINE,
   ...STEP_HELD,
   ...BROADCASTS,
-  ...CLAIM,
   ...BACKFILLS,
+  ...CLAIM,
   ...STARTS,
   ...OPERATIONS,
+  ...ADMISSION,
   ...WORKERS,
   ...TIMERS,
+  ...FIRES,
   ...QUARANTINE,
   ...SWEEP,
 };

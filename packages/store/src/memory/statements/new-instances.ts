@@ -32,6 +32,7 @@ export function* newInstances(
     const slots = it.byKey(tables.concurrency, one.workflow_id)?.row.slots ?? null;
     return { ...one, limited: slots !== null };
   });
+  const sorted = made.toSorted(byId);
   for (const {
     id,
     workflow_id,
@@ -42,7 +43,7 @@ export function* newInstances(
     schedule_id,
     backfill_id,
     heard = true,
-  } of made)
+  } of sorted)
     yield* it.insert(tables.live_instance, {
       id,
       workflow_id,
@@ -57,17 +58,18 @@ export function* newInstances(
       failure: null,
       priority,
       begun: false,
+      ended_ahead: false,
       limited,
+      place: it.next('live_instance_place'),
       schedule_id: heard ? schedule_id : null,
       backfill_id,
     });
-  const sorted = made.toSorted(byId);
   for (const { id, limited } of sorted) if (!limited) yield* command(it, tables, id, 'start');
   for (const { id, workflow_id, limited } of sorted)
     if (limited) yield* followup(it, tables, 'admission', workflow_id, id);
   for (const { id, created_by: by, version_id: version } of made)
     yield* note(it, tables, id, [{ type: 'instance-created', by, version }]);
-  return made.map(({ id, limited }) => ({ id, limited }));
+  return sorted.map(({ id, limited }) => ({ id, limited }));
 }
 
 function* insertInstance(it: Execution, { workflow_instance }: Tables, wanted: NewInstance): Steps<boolean> {
