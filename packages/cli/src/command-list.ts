@@ -73,6 +73,11 @@ export const COMMANDS: readonly CommandEntry[] = [
   { name: 'token', summary: 'create, list and revoke access tokens', load: () => import('./commands/token.ts') },
   { name: 'doctor', summary: 'look for rows that break an invariant', load: () => import('./commands/doctor.ts') },
   {
+    name: 'retention',
+    summary: 'show and set how long what is kept; remove what is past its time',
+    load: () => import('./commands/retention.ts'),
+  },
+  {
     name: 'verify',
     summary: 'compare the stored history with the rows',
     load: () => import('./commands/verify.ts'),

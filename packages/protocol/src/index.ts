@@ -19,4 +19,5 @@ export * from './rest/secret.ts';
 export * from './rest/datasource.ts';
 export * from './rest/node.ts';
 export * from './rest/token.ts';
+export * from './rest/retention.ts';
 export * from './rest/operations.ts';

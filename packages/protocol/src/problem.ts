@@ -211,6 +211,11 @@ export const PROBLEMS = {
     title: 'The name has a form that is not allowed',
     advice: 'Use a name of the form given here.',
   },
+  'invalid-retention': {
+    status: 422,
+    title: 'The rule of retention cannot be set so',
+    advice: 'Use a duration of at least 1h, or forever; `keelson retention show` lists the rules.',
+  },
   'password-required': {
     status: 422,
     title: 'The datasource moves to another server',

@@ -8,7 +8,11 @@ import type {
   Page,
   ProjectParams,
   PutDatasourceRequest,
+  PutRetentionRequest,
   PutWorkerGroupRequest,
+  RetentionPolicy,
+  RetentionRun,
+  RunRetentionRequest,
   Secret,
   ServerInfo,
   TestDatasourceResponse,
@@ -68,6 +72,14 @@ export function administrationCalls(send: Send) {
       readJson<CreatedToken>(await send('POST', 'api/v1/tokens', { json: request })),
     async revokeToken(id: string): Promise<void> {
       await send('DELETE', `api/v1/tokens/${encodeURIComponent(id)}`);
+    },
+    getRetention: () => get<RetentionPolicy>('api/v1/retention'),
+    async putRetention(request: PutRetentionRequest): Promise<RetentionPolicy> {
+      return readJson(await send('PUT', 'api/v1/retention', { json: request, repeatable: true }));
+    },
+    /** Runs for some seconds; `more` in the answer: call again. */
+    async runRetention(request: RunRetentionRequest = {}): Promise<RetentionRun> {
+      return readJson(await send('POST', 'api/v1/retention/run', { json: request, repeatable: true }));
     },
     getDoctorReport: () => get<DoctorReport>('api/v1/doctor'),
     /** @param query `since` is an instance's id or a time (RFC 3339) */

@@ -11,8 +11,10 @@ import { apiRoutes, watchRoutes } from './api/routes.ts';
 import { endWithin } from './end-within.ts';
 import { startMaster } from './master/master.ts';
 import type { Master } from './master/master.ts';
+import { startRetention } from './master/retention.ts';
 import { registerMasterMetrics } from './master-metrics.ts';
 import { announce } from './presence.ts';
+import { registerRetentionMetrics } from './retention-metrics.ts';
 import { VERSION } from './version.ts';
 
 export const ROLES = ['api', 'master', 'alert'] as const;
@@ -117,6 +119,9 @@ async function startRoles(app: FastifyInstance, store: Store, options: ServerOpt
     const master = (running.master = startMaster({ store, signals, log: log.child({ role: 'master' }) }));
     running.stops.push(master.stop);
     registerMasterMetrics(metrics, master.metrics);
+    const retention = startRetention({ retention: store.retention, log: log.child({ role: 'master' }) });
+    running.stops.push(retention.stop);
+    registerRetentionMetrics(metrics, retention.metrics);
     await app.register(master.routes, { prefix: '/worker/v1' });
   }
   if (roles.includes('alert')) {

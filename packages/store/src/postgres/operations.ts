@@ -74,16 +74,19 @@ const PRIORITISE = {
 
 /**
  * All of a new generation in one statement. Two at once meet at the key of `instance_generation`: the second waits there and writes nothing.
+ * What retention removes meanwhile is not begun again: its row is locked FOR KEY SHARE, and that of a partition that goes is noted in `removal`.
  * Of a workflow with a limit it waits for a slot; its `begin` is the admission's to write then.
  */
 const BEGIN = {
   name: 'begin-generation',
   text: `
-  with made as (
+  with kept as (
+    select id from workflow_instance where id = $1 for key share
+  ), made as (
     insert into instance_generation (instance_id, generation, mode, task, version_id, params, created_by)
     select $1::bigint, $2::int + 1, $3::text, $4::text, $5::bigint, $6::jsonb, $7::text
      where (select max(generation) from instance_end where instance_id = $1) = $2 and not exists (select from live_instance where id = $1)
-       and exists (select from workflow_instance where id = $1)
+       and exists (select from kept) and not exists (select from removal where whole_partition and $1 between first_id and last_id)
     on conflict (instance_id, generation) do nothing returning *
   ), live as (
     insert into live_instance (id, workflow_id, version_id, generation, state, unfinished, priority, limited, backfill_id)

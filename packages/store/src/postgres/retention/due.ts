@@ -1,9 +1,11 @@
 /**
- * Whether an instance `i` is past its time, `$ahead` milliseconds from now: it is not alive, and its newest end is older than its project keeps such.
- * For ever is null, and then nothing is older.
+ * Whether an instance `i` is past its time, `$ahead` milliseconds from now: it is not alive, nor is the backfill that made it, and its newest end is older
+ * than its project keeps such. For ever is null, and then nothing is older.
  */
 const ended = (subject: string, ahead: string): string => `(
-  not exists (select from live_instance l where l.id = i.id) and exists (
+  not exists (select from live_instance l where l.id = i.id)
+  and (i.backfill_id is null or not exists (select from backfill b where b.id = i.backfill_id and b.state in ('running', 'paused')))
+  and exists (
     select from (select e.state, e.ended_at from instance_end e where e.instance_id = i.id order by e.generation desc limit 1) e
       join workflow w on w.id = i.workflow_id
       join retention_limit k on k.project_id = w.project_id and k.subject = ${subject}

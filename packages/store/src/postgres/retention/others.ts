@@ -18,6 +18,36 @@ export const OLD_ROWS = {
   ],
 } as const;
 
+/** Of a project's own rule, or the installation's. */
+const limitOfWorkflow = (workflowId: string): string =>
+  `clock_timestamp() - (select k.keep_ms from workflow w join retention_limit k on k.project_id = w.project_id and k.subject = 'fires'
+                         where w.id = ${workflowId}) * interval '1 millisecond'`;
+const limitOfSchedule = (scheduleId: string): string =>
+  `(select ${limitOfWorkflow('s.workflow_id')} from schedule s where s.id = ${scheduleId})`;
+
+/** What else is as old as the project keeps fires. The last fire of a schedule stays, and one as long as its instance does. */
+const OLD_FIRES = `
+  select ctid from fire f
+   where f.decided_at < clock_timestamp() - (select min(keep_ms) from retention_limit where subject = 'fires') * interval '1 millisecond'
+     and f.decided_at < ${limitOfSchedule('f.schedule_id')}
+     and exists (select from fire n where n.schedule_id = f.schedule_id and n.due_at > f.due_at)
+     and not exists (select from workflow_instance i where i.id = f.instance_id)`;
+const OLD_BACKFILL = `b.state in ('done', 'cancelled') and b.ended_at < ${limitOfWorkflow('b.workflow_id')}`;
+const OLD_BY_PROJECT: readonly (readonly [table: string, rows: string])[] = [
+  ['fire', OLD_FIRES],
+  ['schedule_event', `select e.ctid from schedule_event e where e.at < ${limitOfSchedule('e.schedule_id')}`],
+  ['backfill_run', `select r.ctid from backfill b join backfill_run r on r.backfill_id = b.id where ${OLD_BACKFILL}`],
+  [
+    'backfill_event',
+    `select e.ctid from backfill b join backfill_event e on e.backfill_id = b.id where ${OLD_BACKFILL}`,
+  ],
+  [
+    'backfill',
+    `select b.ctid from backfill b where ${OLD_BACKFILL} and not exists (select from backfill_run r where r.backfill_id = b.id)`,
+  ],
+];
+export const COUNT_FIRES = `select count(*)::float8 as count from (${OLD_FIRES}) f`;
+
 /**
  * Blobs that no version and no end of a task names, and that nobody has uploaded, or was told he need not upload, for as long as blobs are kept: who
  * wants to name one does so within that time, or is told that it is missing. An upload of the same content moves `used_at` and waits for
@@ -49,6 +79,10 @@ export async function removeOthers(work: Work): Promise<void> {
       `delete from ${table} where id = any(array(select id from ${table} where ${condition} limit ${AT_ONCE} for update skip locked))`,
       [],
     );
+  for (const [table, rows] of OLD_BY_PROJECT) {
+    const count = await removeAll(work, `delete from ${table} where ctid = any(array(${rows} limit ${AT_ONCE}))`, []);
+    if (table === 'fire') work.removed.fires += count;
+  }
   for (;;) {
     if (work.stopped()) return void (work.more = true);
     const began = performance.now();

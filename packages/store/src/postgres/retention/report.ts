@@ -2,7 +2,7 @@ import type pg from 'pg';
 import type { Removed } from '../../retention.ts';
 import { inSnapshot } from '../transaction.ts';
 import { areLogsDue, isDue } from './due.ts';
-import { OLD_ROWS, UNUSED_BLOBS } from './others.ts';
+import { COUNT_FIRES, OLD_ROWS, UNUSED_BLOBS } from './others.ts';
 import { NOTHING } from './policy.ts';
 
 /** What a run would remove now. */
@@ -21,6 +21,7 @@ export function readDue(pool: pg.Pool): Promise<Removed> {
     );
     for (const [subject, [table, condition]] of Object.entries(OLD_ROWS) as [keyof typeof OLD_ROWS, [string, string]][])
       due[subject] = await count(`select count(*)::float8 as count from ${table} where ${condition}`);
+    due.fires = await count(COUNT_FIRES);
     due.blobs = rows[0]?.blobs ?? 0;
     due.blobBytes = rows[0]?.bytes ?? 0;
     return due;

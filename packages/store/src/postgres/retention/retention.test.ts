@@ -340,6 +340,34 @@ test('alerts, parked commands and workers of the past go', async (t) => {
   assert.deepEqual([removed.alerts, removed.commandErrors, removed.workers], [1, 1, 1]);
 });
 
+test('old fires go, but for the last of a schedule and those whose instance is kept', async (t) => {
+  const it = await house(t);
+  const { sql } = it.world;
+  await it.ended([1]);
+  await sql(
+    `insert into schedule (workflow_id, version_id, trigger_id, trigger, enabled) values (1, 1, 'a', '{}', false), (1, 1, 'b', '{}', false)`,
+  );
+  await sql(
+    `insert into fire (schedule_id, due_at, outcome, reason, instance_id, decided_at)
+     select s, now() - d * interval '1 day', case when s = 1 then 'fired' else 'skipped' end, case when s = 2 then '{}'::jsonb end,
+            case when s = 1 then d - 100 end, now() - d * interval '1 day' from (values (1, 102), (1, 101), (1, 3), (2, 120), (2, 110)) f(s, d)`,
+  );
+  await sql(
+    "insert into backfill values (1, 1, 'done', 1, 0, 'stop', false, '[]', '{}', '{}', 0, 0, 0, 1, 0, 0, 0, null, null, null, 'x', now(), now() - interval '200 days')",
+  );
+  await sql("insert into backfill_run values (1, 1, 1, now(), 'succeeded', 77, null)");
+  assert.equal((await it.retention.due()).fires, 2);
+  assert.equal((await it.run()).removed.fires, 2);
+  const left = await sql(
+    'select schedule_id::int as schedule, instance_id::int as instance from fire order by 1, due_at',
+  );
+  assert.deepEqual(
+    left.map(({ schedule, instance }) => `${schedule} ${instance}`),
+    ['1 1', '1 -97', '2 null'],
+  );
+  assert.deepEqual(await sql('select 1 from backfill union all select 1 from backfill_run'), []);
+});
+
 test('instances that a list shows never lose their rows under it', async (t) => {
   const it = await house(t);
   await threePartitions(it);

@@ -85,7 +85,7 @@ async function run(
 async function begin(client: pg.Client, unlessWithinMs: number): Promise<boolean> {
   const { rowCount } = await client.query(
     `update retention_state set began_at = clock_timestamp(), ended_at = null, removed = '{}'
-      where began_at is null or began_at <= clock_timestamp() - $1::float8 * interval '1 millisecond'`,
+      where began_at is null or ended_at is null or began_at <= clock_timestamp() - $1::float8 * interval '1 millisecond'`,
     [unlessWithinMs],
   );
   return rowCount === 1;
