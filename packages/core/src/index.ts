@@ -37,6 +37,8 @@ export type { RunContext, Scope } from './expression/scope.ts';
 export { RUN_FIELDS, runContext } from './expression/scope.ts';
 export { hasExpression } from './expression/template.ts';
 
+export type { BackfillTimes, LeftOutDate, TimesRequest } from './backfill/times.ts';
+export { backfillTimes, MAX_BACKFILL_RUNS } from './backfill/times.ts';
 export type {
   BackfillCounts,
   BackfillEnd,

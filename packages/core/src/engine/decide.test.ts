@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { definitionOf, drive, instanceWorld, scenario } from './testing/instance-world.ts';
+import { drive } from './testing/drive.ts';
+import { instanceWorld } from './testing/instance-world.ts';
 import type { InstanceWorld } from './testing/instance-world.ts';
+import { definitionOf, scenario } from './testing/scenario.ts';
 import { referenceEnds } from './testing/reference.ts';
 
 function checkRest(it: InstanceWorld): void {

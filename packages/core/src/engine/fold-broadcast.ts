@@ -90,7 +90,7 @@ export function subtaskEnded(fold: Fold, task: FoldedTask, event: EventOf<'subta
 
 /** Those that were never handed over end together. */
 export function subtasksWithdrawn(fold: Fold, task: FoldedTask, event: EventOf<'subtasks-withdrawn'>): void {
-  const bound = (task.subtasks ?? []).filter(({ attempts, end }) => attempts.length === 0 && end === undefined);
+  const bound = (task.subtasks ?? []).filter(({ active, end }) => active === undefined && end === undefined);
   if (bound.length !== event.count)
     violate(
       fold,
@@ -98,7 +98,10 @@ export function subtasksWithdrawn(fold: Fold, task: FoldedTask, event: EventOf<'
       `${event.count} subtasks are withdrawn; ${bound.length} were not handed over`,
       event.task,
     );
-  for (const subtask of bound) subtask.end = { state: event.state, attempt: 1, reason: event.reason };
+  for (const subtask of bound) {
+    const attempt = (subtask.attempts.at(-1)?.attempt ?? 0) + 1;
+    subtask.end = { state: event.state, attempt, reason: event.reason };
+  }
 }
 
 /** What comes after the subtasks needs the ends of all of them. */

@@ -6,20 +6,29 @@ import {
   subtasksOver,
   subtasksWithdrawn,
 } from './fold-broadcast.ts';
-import { activeOf, close, moveTask, needsMet } from './fold-task.ts';
+import { carried, generationCreated, generationStarted } from './fold-generation.ts';
+import { created, failureEnds, instanceEnded, moveInstance, paused, remainingEnded, started } from './fold-instance.ts';
+import { activeOf, close, endTask, moveTask, needsMet } from './fold-task.ts';
 import type { Holder } from './fold-task.ts';
-import { endOfAttempt, REMAINING_REASON, violate } from './folded.ts';
+import { endOfAttempt, violate } from './folded.ts';
 import type { Fold, FoldedTask } from './folded.ts';
 import type { HistoryEvent } from './history.ts';
-import { INSTANCE_TRANSITIONS } from './states.ts';
-import type { InstanceState } from './states.ts';
+import { FORCED_SUCCESS } from './operations.ts';
 
 type EventOf<Type extends HistoryEvent['type']> = Extract<HistoryEvent, { readonly type: Type }>;
+
+/** What may be told of an instance that has ended: of operations, that they came too late. */
+const AFTER_END: ReadonlySet<string> = new Set([
+  'repaired',
+  'operation-refused',
+  'generation-created',
+  'generation-started',
+] satisfies HistoryEvent['type'][]);
 
 /** Applies one event, and notes what forbids it. */
 export function applyEvent(fold: Fold, event: HistoryEvent): void {
   const { folded } = fold;
-  if (folded.end !== undefined && event.type !== 'repaired')
+  if (folded.end !== undefined && !AFTER_END.has(event.type))
     violate(
       fold,
       'event-after-end',
@@ -35,8 +44,20 @@ export function applyEvent(fold: Fold, event: HistoryEvent): void {
       return created(fold, event);
     case 'instance-started':
       return started(fold, event);
+    case 'generation-created':
+      return generationCreated(fold, event);
+    case 'generation-started':
+      return generationStarted(fold, event);
+    case 'tasks-carried':
+      return carried(fold, event.tasks);
     case 'stop-requested':
       return moveInstance(fold, 'stopping');
+    case 'pause-requested':
+      return moveInstance(fold, 'pausing');
+    case 'instance-paused':
+      return paused(fold);
+    case 'resumed':
+      return moveInstance(fold, 'running');
     case 'failure-ends-instance':
       return failureEnds(fold, event);
     case 'remaining-ended':
@@ -47,6 +68,8 @@ export function applyEvent(fold: Fold, event: HistoryEvent): void {
     case 'instance-ended':
       return instanceEnded(fold, event);
     case 'repaired':
+    case 'priority-set':
+    case 'operation-refused':
       return undefined;
     default:
       return applyTaskEvent(fold, event);
@@ -61,6 +84,7 @@ type TaskEvent = EventOf<
   | 'timeout-passed'
   | 'attempt-ended'
   | 'task-ended'
+  | 'skip-requested'
   | 'broadcast-started'
   | 'subtask-ended'
   | 'subtasks-withdrawn'
@@ -81,6 +105,8 @@ function applyTaskEvent(fold: Fold, event: HistoryEvent): void {
       return inLine(fold, task, known);
     case 'task-dispatched': {
       const { subtask } = known;
+      if (fold.folded.state === 'paused')
+        violate(fold, 'illegal-transition', 'it is dispatched while the instance is paused', known.task);
       return subtask === undefined
         ? dispatched(fold, task, known)
         : subtaskDispatched(fold, task, { ...known, subtask });
@@ -102,6 +128,8 @@ function applyTaskEvent(fold: Fold, event: HistoryEvent): void {
       return subtasksWithdrawn(fold, task, known);
     case 'task-ended':
       return taskEnded(fold, task, known);
+    case 'skip-requested':
+      return undefined;
     default:
       violate(fold, 'unknown-event', `${event.type} is no event that this release knows`);
   }
@@ -121,36 +149,6 @@ function running(fold: Fold, task: FoldedTask, event: EventOf<'task-running'>): 
   holder.active.state = 'running';
 }
 
-function created(fold: Fold, { by, version }: EventOf<'instance-created'>): void {
-  if (fold.folded.created !== undefined) violate(fold, 'created-twice', 'a second instance-created');
-  fold.folded.created = { by, version };
-}
-
-function started(fold: Fold, { tasks }: EventOf<'instance-started'>): void {
-  const { folded } = fold;
-  if (folded.started) violate(fold, 'illegal-transition', 'a second instance-started');
-  if (folded.state !== 'running') violate(fold, 'illegal-transition', `instance-started while it is ${folded.state}`);
-  if (tasks !== fold.tasks.size)
-    violate(fold, 'wrong-count', `started with ${tasks} tasks; its version has ${fold.tasks.size}`);
-  folded.started = true;
-}
-
-function moveInstance(fold: Fold, to: InstanceState): void {
-  const { folded } = fold;
-  // Giving up is allowed from every state that is alive.
-  const givenUp = folded.parked !== undefined && to === 'failed' && folded.end === undefined;
-  if (!givenUp && !INSTANCE_TRANSITIONS[folded.state].includes(to))
-    violate(fold, 'illegal-transition', `instance ${folded.state} → ${to}`);
-  folded.state = to;
-}
-
-function failureEnds(fold: Fold, { task }: EventOf<'failure-ends-instance'>): void {
-  const { folded, definition } = fold;
-  if (definition.onFailure !== 'end') violate(fold, 'illegal-transition', 'its onFailure is not end', task);
-  if (!folded.failures.includes(task)) violate(fold, 'illegal-transition', 'the task has not failed', task);
-  folded.ending = true;
-}
-
 /** Puts a task in line, at once or later: its first attempt, or another one. */
 function inLine(fold: Fold, task: FoldedTask, event: EventOf<'task-delayed' | 'task-ready'>): void {
   const to = event.type === 'task-ready' ? 'ready' : 'delayed';
@@ -160,6 +158,8 @@ function inLine(fold: Fold, task: FoldedTask, event: EventOf<'task-delayed' | 't
   if (event.attempt !== expected)
     violate(fold, 'wrong-attempt', `${event.type} of attempt ${event.attempt}, expected ${expected}`, event.task);
   if (task.state === 'waiting') needsMet(fold, event.task);
+  if (event.held === true && fold.folded.state !== 'pausing' && fold.folded.state !== 'paused')
+    violate(fold, 'illegal-transition', `it is held while the instance is ${fold.folded.state}`, event.task);
   subtasksOver(fold, task, event.task, event.type);
   fold.between.delete(event.task);
   moveTask(fold, task, event.task, to);
@@ -208,49 +208,8 @@ function taskEnded(fold: Fold, task: FoldedTask, event: EventOf<'task-ended'>): 
       violate(fold, 'ended-too-early', `it ended while attempt ${task.active.attempt} is active`, event.task);
   }
   subtasksOver(fold, task, event.task, 'it ended');
+  if (task.state === 'waiting' && state === 'succeeded' && reason?.code !== FORCED_SUCCESS)
+    violate(fold, 'illegal-transition', 'it succeeded and never ran', event.task);
   moveTask(fold, task, event.task, state);
   endTask(fold, task, event.task, event);
-}
-
-function endTask(
-  fold: Fold,
-  task: FoldedTask,
-  id: string,
-  { state, attempt, attemptId, reason }: Pick<EventOf<'task-ended'>, 'state' | 'attempt' | 'attemptId' | 'reason'>,
-): void {
-  if (task.end === undefined) {
-    fold.folded.unfinished--;
-    if (state === 'failed' && fold.definition.tasks[id]?.allowFailure !== true) fold.folded.failures.push(id);
-  }
-  task.end = {
-    state,
-    attempt,
-    ...(attemptId === undefined ? {} : { attemptId }),
-    ...(reason === undefined ? {} : { reason }),
-  };
-}
-
-function remainingEnded(fold: Fold, event: EventOf<'remaining-ended'>): void {
-  const { folded } = fold;
-  if (folded.state !== 'stopping' && folded.parked === undefined)
-    violate(fold, 'illegal-transition', `remaining-ended while the instance is ${folded.state}`);
-  for (const [id, task] of fold.tasks) {
-    if (task.end !== undefined) continue;
-    if (task.active !== undefined)
-      violate(fold, 'ended-too-early', `it ended with the instance while attempt ${task.active.attempt} is active`, id);
-    subtasksOver(fold, task, id, 'it ended with the instance');
-    task.state = event.state;
-    endTask(fold, task, id, { state: event.state, attempt: 0, reason: event.reason ?? REMAINING_REASON });
-  }
-}
-
-function instanceEnded(fold: Fold, { state, reason }: EventOf<'instance-ended'>): void {
-  const { folded } = fold;
-  moveInstance(fold, state);
-  if (folded.unfinished > 0)
-    violate(fold, 'ended-too-early', `the instance ended ${state} with ${folded.unfinished} tasks that have not ended`);
-  const failed = folded.failures.length > 0;
-  if ((state === 'succeeded' && failed) || (state === 'failed' && !failed && folded.parked === undefined))
-    violate(fold, 'wrong-count', `the instance ended ${state} with ${folded.failures.length} failed tasks`);
-  folded.end ??= { state, reason: reason ?? null };
 }

@@ -1,19 +1,24 @@
 import { violate } from './folded.ts';
 import type { Fold, FoldedAttempt, FoldedTask } from './folded.ts';
+import type { HistoryEvent } from './history.ts';
+import { meetsNeed } from './progress.ts';
 import { TASK_TRANSITIONS } from './states.ts';
 import type { TaskState } from './states.ts';
 
 /** A task is put in line for the first time: every need has ended as it has to. */
 export function needsMet(fold: Fold, id: string): void {
-  if (fold.folded.state !== 'running')
-    violate(fold, 'illegal-transition', `it begins although the instance is ${fold.folded.state}`, id);
+  const { state, mode, modeTask, started } = fold.folded;
+  if (!started || state === 'queued' || state === 'stopping')
+    violate(fold, 'illegal-transition', `it begins although the instance is ${started ? state : 'not begun'}`, id);
+  // Run alone, whatever it needs.
+  if (mode === 'only' && modeTask === id) return;
   for (const [need, accepts] of Object.entries(fold.definition.tasks[id]?.needs ?? {})) {
-    const end = fold.tasks.get(need)?.end?.state;
-    if (end === undefined || !accepts.includes(end))
+    const end = fold.tasks.get(need)?.end;
+    if (!meetsNeed(accepts, end && { state: end.state, code: end.reason?.code }))
       violate(
         fold,
         'need-not-ended',
-        `it begins, and ${need}, which has to be ${accepts.join(' or ')}, is ${end ?? 'not ended'}`,
+        `it begins, and ${need}, which has to be ${accepts.join(' or ')}, is ${end?.state ?? 'not ended'}`,
         id,
       );
   }
@@ -51,6 +56,27 @@ export function close(
   holder.active.state = end;
   if (reason !== undefined) holder.active.reason = reason;
   Reflect.deleteProperty(holder, 'active');
+}
+
+type TaskEnd = Extract<HistoryEvent, { readonly type: 'task-ended' }>;
+
+/** Notes how the task ended. */
+export function endTask(
+  fold: Fold,
+  task: FoldedTask,
+  id: string,
+  { state, attempt, attemptId, reason }: Pick<TaskEnd, 'state' | 'attempt' | 'attemptId' | 'reason'>,
+): void {
+  if (task.end === undefined) {
+    fold.folded.unfinished--;
+    if (state === 'failed' && fold.definition.tasks[id]?.allowFailure !== true) fold.folded.failures.push(id);
+  }
+  task.end = {
+    state,
+    attempt,
+    ...(attemptId === undefined ? {} : { attemptId }),
+    ...(reason === undefined ? {} : { reason }),
+  };
 }
 
 export function moveTask(fold: Fold, task: FoldedTask, id: string, to: TaskState): void {

@@ -5,8 +5,10 @@ import { taskOf, workflowOf } from '../testing/definitions.ts';
 import { foldHistory } from './fold.ts';
 import type { FoldedInstance, HistoryViolation } from './folded.ts';
 import type { HistoryEvent } from './history.ts';
-import { definitionOf, drive, instanceWorld, scenario } from './testing/instance-world.ts';
+import { drive } from './testing/drive.ts';
+import { instanceWorld } from './testing/instance-world.ts';
 import type { InstanceWorld } from './testing/instance-world.ts';
+import { definitionOf, scenario } from './testing/scenario.ts';
 
 /** The same pairs, whatever their order. */
 const sorted = (pairs: readonly (readonly [string, unknown])[]) =>

@@ -1,6 +1,7 @@
 import type { WorkflowDefinition } from '../definition/model.ts';
 import type { HistoryEvent } from './history.ts';
 import type { Reason } from './reason.ts';
+import type { GenerationMode } from './view.ts';
 import type { AttemptEnd, AttemptState, InstanceState, SubtaskEndState, TaskEndState, TaskState } from './states.ts';
 
 /** One entry of an instance's history: what one transaction wrote. */
@@ -34,6 +35,8 @@ export interface FoldedTask {
   /** Every attempt that was bound, in order; the active one is the last. */
   readonly attempts: FoldedAttempt[];
   end?: FoldedEnd;
+  /** The generation in which it ended, when it was carried into this one. Of its attempts only that which ended it is known here. */
+  carriedFrom?: number;
   /** Of a broadcast, once its workers are known. */
   subtasks?: FoldedSubtask[];
 }
@@ -78,38 +81,62 @@ export interface HistoryViolation {
   readonly message: string;
 }
 
-/** What an instance and its tasks are, by their history alone. */
-export interface FoldedInstance {
-  readonly generation: number;
-  created?: { readonly by: string; readonly version: string };
+/** What an instance and its tasks are in one generation, by their history alone. */
+export interface FoldedGeneration {
+  generation: number;
+  /** Absent in the first generation. */
+  mode?: GenerationMode;
+  /** The task that the mode names. */
+  modeTask?: string;
+  /** Its version's id; empty while it was not told. */
+  version: string;
   started: boolean;
   state: InstanceState;
   /** `onFailure: end` has struck. */
   ending: boolean;
   /** Tasks that failed without `allowFailure`, in order. */
-  readonly failures: string[];
+  failures: string[];
+  /** Carried tasks that had been stopped: if nothing fails, the generation ends `stopped`. */
+  stopped: string[];
   /** Why the engine gave the instance up. */
   parked?: Reason;
   end?: { readonly state: InstanceState; readonly reason: Reason | null };
-  readonly tasks: ReadonlyMap<string, FoldedTask>;
+  tasks: ReadonlyMap<string, FoldedTask>;
   /** Tasks without an end. */
   unfinished: number;
+}
+
+/** The generation that the instance is in, or ended in. */
+export interface FoldedInstance extends FoldedGeneration {
+  created?: { readonly by: string; readonly version: string };
+  /** The generations before it, which have ended. */
+  readonly previous: FoldedGeneration[];
   readonly violations: HistoryViolation[];
 }
 
 /** What `remaining-ended` gives as the reason when it names none. */
 export const REMAINING_REASON: Reason = { code: 'instance-stopped', message: 'the instance was stopped' };
 
-/** A fold under way, in one entry. */
+/** The definition of a version, by the id that the history gives it. */
+export type Versions = (id: string) => WorkflowDefinition | undefined;
+
+/** A fold under way. */
 export interface Fold {
   readonly folded: FoldedInstance;
-  readonly tasks: Map<string, FoldedTask>;
-  readonly definition: WorkflowDefinition;
-  readonly entry: string;
+  readonly versions: Versions;
+  /** Of the generation at hand. */
+  tasks: Map<string, FoldedTask>;
+  definition: WorkflowDefinition;
+  entry: string;
   /** What a repair writes is right by definition: it mends what the rules of the engine forbid. */
-  readonly repair: boolean;
+  repair: boolean;
   /** Tasks whose attempt has ended and for which this entry has to say what comes next. */
-  readonly between: Set<string>;
+  between: Set<string>;
+}
+
+/** Every task waits. */
+export function freshTasks(definition: WorkflowDefinition): Map<string, FoldedTask> {
+  return new Map(Object.keys(definition.tasks).map((id) => [id, { state: 'waiting', attempt: 0, attempts: [] }]));
 }
 
 export function violate(fold: Fold, code: HistoryViolation['code'], message: string, task?: string): void {
