@@ -113,7 +113,8 @@ function readDaily(
       suggestion: 'for the whole day write from: "00:00" and to: "23:59:59"; for one time a day use cron',
     });
   const everyMs = readInterval(every, [...path, 'every'], report);
-  const days = weekdays === undefined ? undefined : [...new Set(weekdays.flatMap(weekdayNumbers))].toSorted();
+  const days =
+    weekdays === undefined ? undefined : [...new Set(weekdays.flatMap(weekdayNumbers))].toSorted((a, b) => a - b);
   return { from, to, everyMs, ...(days !== undefined && days.length < 7 && { weekdays: days }) };
 }
 

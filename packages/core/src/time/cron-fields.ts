@@ -20,8 +20,8 @@ export interface CronFields {
   readonly years?: readonly number[];
   /** It runs in every hour of the day. */
   readonly everyHour: boolean;
-  /** Its minutes are an interval: `*`, `0-59/5`, `0/5`. */
-  readonly everyFewMinutes: boolean;
+  /** One of its times of day is an interval (`*`, `0/5`, `0-23`): it runs by real time when the clocks change. */
+  readonly interval: boolean;
 }
 
 export interface DayRule {
@@ -49,7 +49,7 @@ export function readCron(expression: string): CronFields {
   if (text.startsWith('@')) {
     if (!NICKNAMES.includes(text))
       throw new RangeError(`there is no ${JSON.stringify(text)}; there are ${NICKNAMES.join(', ')}`);
-    return fieldsOf(new CronPattern(text), { days: '*', weekdays: '*', minutes: '0' });
+    return fieldsOf(new CronPattern(text), { days: '*', weekdays: '*', times: '' });
   }
   if (fields.length < 5 || fields.length > 7)
     throw new RangeError(
@@ -62,7 +62,7 @@ function readUnix([minutes = '', hours = '', days = '', months = '', weekdays = 
   refuseStrayMarks([minutes, hours, days, months, weekdays], [2, 4]);
   const split = splitDays(days);
   const pattern = parse([minutes, hours, split.plain, months, weekdays.replace('?', '*')].join(' '), false);
-  return fieldsOf(pattern, { days, weekdays, minutes, split });
+  return fieldsOf(pattern, { days, weekdays, times: `${minutes} ${hours}`, split });
 }
 
 function readQuartz(given: readonly string[]): CronFields {
@@ -86,7 +86,7 @@ function readQuartz(given: readonly string[]): CronFields {
     ].join(' '),
     true,
   );
-  return fieldsOf(pattern, { days, weekdays, minutes, split });
+  return fieldsOf(pattern, { days, weekdays, times: `${seconds} ${minutes} ${hours}`, split });
 }
 
 function parse(pattern: string, quartz: boolean): CronPattern {
@@ -163,18 +163,19 @@ function overTheEnd(field: string, first: number, last: number, names: readonly 
 interface WrittenFields {
   readonly days: string;
   readonly weekdays: string;
-  readonly minutes: string;
+  /** The fields for second, minute and hour. */
+  readonly times: string;
   readonly split?: SplitDays;
 }
 
-function fieldsOf(pattern: CronPattern, { days, weekdays, minutes, split }: WrittenFields): CronFields {
-  const hours = positions(pattern.hour, 0);
+function fieldsOf(pattern: CronPattern, { days, weekdays, times, split }: WrittenFields): CronFields {
+  const [hours, minutes] = [positions(pattern.hour, 0), positions(pattern.minute, 0)];
   // As crontab(5) has it, a field that starts with "*" restricts nothing by itself: with "*/2" both fields must fit.
   const restricted = (field: string): boolean => !field.startsWith('*') && field !== '?';
   const years = positions(pattern.year, 0);
   return {
     seconds: positions(pattern.second, 0),
-    minutes: positions(pattern.minute, 0),
+    minutes,
     hours,
     months: mask(positions(pattern.month, 1)),
     days: {
@@ -188,7 +189,7 @@ function fieldsOf(pattern: CronPattern, { days, weekdays, minutes, split }: Writ
     combine: restricted(days) && restricted(weekdays) ? 'either' : 'both',
     ...(!pattern.starYear && years.length < 9_999 && { years: years.filter((year) => year >= FIRST_YEAR) }),
     everyHour: hours.length === 24,
-    everyFewMinutes: minutes.split(',').some((item) => /^\*|^\d*\/|^0-59(?:\/|$)/.test(item)),
+    interval: /[*/]/.test(times) || hours.length === 24 || minutes.length === 60,
   };
 }
 

@@ -36,13 +36,14 @@ interface Position {
 }
 
 /**
- * The instants of an expression in a zone. When the clocks go forward, what they skip is made up for by one fire at the
- * moment of the change, unless the expression runs in every hour: then nothing was missed. When they go back, a wall time
- * that comes twice counts the first time only, unless the expression runs in every hour or every few minutes: then it goes
- * on by real time. A day that a zone leaves out altogether is not made up for.
+ * The instants of an expression in a zone. An expression of fixed times runs once for each of them on both days on which
+ * the clocks change: what the clocks skip fires once, at the moment of the change, and what comes twice fires the first
+ * time. An expression that names an interval (`*` or `/` among the times of day) runs by real time: it fires whenever the
+ * clock shows what it names, so that nothing is made up for and both passes count. A day that a zone leaves out altogether
+ * is never made up for.
  */
 export function cronRecurrence(fields: CronFields, clock: ZoneClock): Recurrence {
-  const once = !fields.everyHour && !fields.everyFewMinutes;
+  const once = !fields.interval;
   const enter = (span: OffsetSpan, ms: number): Position => ({
     span,
     wall: ms + span.offsetMs,
@@ -57,7 +58,7 @@ export function cronRecurrence(fields: CronFields, clock: ZoneClock): Recurrence
       for (;;) {
         const { span } = at;
         const shown = shownBefore(span, clock);
-        if (at.entering && !fields.everyHour && skips(fields, span, shown)) return span.startMs;
+        if (at.entering && once && skips(fields, span, shown)) return span.startMs;
         const low = once ? Math.max(at.wall, shown) : at.wall;
         if (wall === undefined || low < searchedFrom || low > wall) {
           wall = nextWall(fields, low);
@@ -74,11 +75,17 @@ export function cronRecurrence(fields: CronFields, clock: ZoneClock): Recurrence
       const span = clock.spanAt(ms);
       const shown = shownBefore(span, clock);
       const wall = ms + span.offsetMs;
-      if (ms === span.startMs && !fields.everyHour && skips(fields, span, shown))
-        return `the clocks go from ${clockText(shown)} to ${clockText(wall)}: for what lies between`;
-      const twice = placeWall(clock, wall).times;
-      if (once && twice.length > 1) return `${clockText(wall)} comes twice on this day: the first one counts`;
-      return undefined;
+      if (once && ms === span.startMs && skips(fields, span, shown))
+        return `makes up for what lies between ${clockText(shown)} and ${clockText(wall)}: the clocks skip it`;
+      const twice = placeWall(clock, wall).times.length > 1;
+      return twice ? `${clockText(wall)} comes twice on this day${once ? ': the first one counts' : ''}` : undefined;
+    },
+    skipped(span) {
+      const shown = shownBefore(span, clock);
+      const start = span.startMs + span.offsetMs;
+      if (start <= shown || fields.everyHour || (once && start - shown < DAY_MS)) return undefined;
+      const wall = nextWall(fields, shown);
+      return wall !== undefined && wall < start ? wall : undefined;
     },
   };
 }

@@ -21,8 +21,8 @@ export type Occurrence =
       readonly message: string;
     };
 
-/** `calendar`: a day that a calendar excludes. `no-such-day`: the zone leaves the day out. */
-export type LeftOutCode = 'calendar' | 'before-start' | 'after-end' | 'no-such-day';
+/** `calendar`: a day that a calendar excludes. `clock-change`: the clocks skip the time. */
+export type LeftOutCode = 'calendar' | 'before-start' | 'after-end' | 'clock-change';
 
 /** Rows of a preview that only say what is left out. */
 const MAX_LEFT_OUT = 1_000;
@@ -49,7 +49,7 @@ export function occurrences(
   let lastMs = Math.max(afterMs, trigger.startMs - 1);
   let dueMs = recurrence.next(lastMs);
   while (dueMs !== undefined && fires < count && left < MAX_LEFT_OUT && dueMs <= giveUpMs) {
-    const missing = skippedDays(trigger, lastMs, dueMs);
+    const missing = skippedTimes(trigger, lastMs, dueMs);
     rows.push(...missing);
     left += missing.length;
     if (dueMs > trigger.endMs) {
@@ -89,17 +89,23 @@ function delayed(trigger: CompiledTrigger, afterMs: number, context: FireContext
     : [{ kind: 'fire', dueMs: first.dueMs, note: `then ${delay} after the end of each instance` }];
 }
 
-/** Days that a zone leaves out altogether, as Samoa did with 30 December 2011. */
-function skippedDays({ clock, recurrence }: CompiledTrigger, fromMs: number, untilMs: number): Occurrence[] {
+/** What changes of the clocks skip: times of an interval, or whole days, as Samoa had none on 30 December 2011. */
+function skippedTimes({ clock, recurrence }: CompiledTrigger, fromMs: number, untilMs: number): Occurrence[] {
   const rows: Occurrence[] = [];
-  for (let span = clock.spanAt(fromMs); span.endMs <= untilMs;) {
+  for (let span = clock.spanAt(fromMs); span.endMs <= untilMs; ) {
     const next = clock.spanAt(span.endMs);
-    const skippedMs = next.offsetMs - span.offsetMs;
-    if (skippedMs >= DAY_MS && recurrence?.note !== undefined)
-      rows.push(leftOut('no-such-day', span.endMs, `${clock.zone} has no ${dateText(span.endMs + span.offsetMs)}`));
+    const wall = recurrence?.skipped?.(next);
+    if (wall !== undefined) {
+      const [from, to] = [wallText(span.endMs + span.offsetMs), wallText(next.startMs + next.offsetMs)];
+      rows.push(leftOut('clock-change', span.endMs, `${wallText(wall)} does not exist: the clocks go from ${from} to ${to}`));
+    }
     span = next;
   }
   return rows;
+}
+
+function wallText(wallMs: number): string {
+  return new Date(wallMs).toISOString().slice(0, 16).replace('T', ' ');
 }
 
 /** The times of one local date. */

@@ -1,7 +1,7 @@
 import type { DailyInterval } from '../definition/model.ts';
 import { weekdayOf } from './calendar.ts';
 import { clockMs } from './local-time.ts';
-import type { ZoneClock } from './zone-clock.ts';
+import type { OffsetSpan, ZoneClock } from './zone-clock.ts';
 import { DAY_MS, firstInstant, startOfWallDay, wallAt } from './zone-clock.ts';
 
 /** A series of instants, before calendars and bounds. */
@@ -10,6 +10,8 @@ export interface Recurrence {
   next(afterMs: number): number | undefined;
   /** What a person should know about one of the instants, when the clocks change at it. */
   note?(ms: number): string | undefined;
+  /** The first wall time that the change of the clocks at the beginning of a stretch skips and that nothing makes up for. */
+  skipped?(span: OffsetSpan): number | undefined;
 }
 
 /** Every `everyMs` of real time, before and after the anchor. */

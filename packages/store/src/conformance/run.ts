@@ -2,6 +2,8 @@ import { test } from 'node:test';
 import { BACKFILLS } from './backfills.ts';
 import { BROADCASTS } from './broadcasts.ts';
 import { LEASES } from './leases.ts';
+import { OPERATION_RACES } from './operation-races.ts';
+import { OPERATIONS } from './operations.ts';
 import { QUARANTINE } from './quarantine.ts';
 import { RACES } from './races.ts';
 import { SESSIONS } from './sessions.ts';
@@ -11,6 +13,6 @@ import type { OpenSubject } from './subject.ts';
 
 /** Everything that the engine relies on, tried on one store. */
 export function conformance(open: OpenSubject): void {
-  for (const cases of [STEPS, RACES, LEASES, STARTS, BROADCASTS, BACKFILLS, QUARANTINE, SESSIONS])
+  for (const cases of [STEPS, RACES, LEASES, STARTS, BROADCASTS, BACKFILLS, OPERATIONS, OPERATION_RACES, QUARANTINE, SESSIONS])
     for (const [name, run] of Object.entries(cases)) void test(name, async (t) => run(t, await open(t)));
 }

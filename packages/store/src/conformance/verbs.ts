@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import type { BoundAttempt, ReportedEnd } from '../engine.ts';
+import type { GenerationMode, LiveOperation } from '../operations.ts';
 import type { Bench } from './bench.ts';
 
 /** What a run of verbs has come across: where later ones take their instances, workers and attempts from. */
@@ -52,11 +53,37 @@ const starts = fc.oneof(
       if (outcome.kind === 'created') instances.push(outcome.instanceId);
       return outcome;
     }),
-  at.map(
-    (which): Verb =>
+);
+
+const TASKS = ['a', 'b', 'c', 'd', 'e', 'nobody'];
+const OPERATIONS: readonly LiveOperation[] = [
+  { type: 'stop' },
+  { type: 'pause' },
+  { type: 'pause' },
+  { type: 'resume' },
+  { type: 'resume' },
+  ...TASKS.map((task) => ({ type: 'skip-task', task }) as const),
+  ...[-5, 0, 9].map((priority) => ({ type: 'set-priority', priority }) as const),
+];
+const MODES: readonly GenerationMode[] = ['rerun', 'recover', 'from', 'only', 'force-success'];
+
+const operations = fc.oneof(
+  fc.tuple(at, fc.constantFrom(...OPERATIONS)).map(
+    ([which, operation]): Verb =>
       async ({ bench, instances }) =>
-        bench.operations.operate(pick(instances, which) ?? '77', { type: 'stop' }, 'somebody'),
+        bench.operations.operate(pick(instances, which) ?? '77', operation, 'somebody'),
   ),
+  fc
+    .tuple(at, fc.constantFrom(...MODES), fc.constantFrom(...TASKS), fc.integer({ min: 1, max: 3 }), fc.boolean())
+    .map(([which, mode, task, after, changed]): Verb => async ({ bench, instances }) => {
+      const { versionId, taskCount } = bench.request;
+      const named = mode === 'rerun' || mode === 'recover' ? {} : { task };
+      const params = changed ? { day: 'other' } : {};
+      const instanceId = pick(instances, which) ?? '77';
+      const request = { instanceId, after, mode, ...named, versionId, taskCount, params, by: 'somebody' };
+      const outcome = await bench.operations.beginGeneration(request);
+      return [outcome, [...(await bench.engine.facts([{ instanceId, generation: after + 1 }]))]];
+    }),
 );
 
 const steps = fc.oneof(
@@ -169,6 +196,7 @@ export const verb: fc.Arbitrary<Verb> = fc.oneof(
   { arbitrary: steps, weight: 6 },
   { arbitrary: claims, weight: 6 },
   { arbitrary: starts, weight: 3 },
+  { arbitrary: operations, weight: 4 },
   { arbitrary: timers, weight: 2 },
   { arbitrary: leases, weight: 2 },
   { arbitrary: troubles, weight: 2 },
