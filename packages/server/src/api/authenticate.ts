@@ -1,6 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { ApiError } from '@keelson/protocol';
 import type { Store } from '@keelson/store';
+import type { Permission } from './permissions.ts';
 import { ROLE_PERMISSIONS } from './permissions.ts';
 
 /** Who makes a request. */
@@ -30,13 +31,17 @@ export function authenticate(tokens: Store['tokens']) {
     }
     request.caller = caller;
     if (request.is404) return;
-    if (permission === undefined || !ROLE_PERMISSIONS[caller.role].has(permission)) {
-      throw new ApiError(
-        'forbidden',
-        `role ${caller.role} of token "${caller.name}" lacks the permission ${permission ?? 'for this route'}`,
-      );
-    }
+    requirePermission(request, permission);
   };
+}
+
+/** Throws `forbidden`. For a route whose body decides what else its caller must be allowed to do. */
+export function requirePermission({ caller }: FastifyRequest, permission: Permission | undefined): void {
+  if (caller !== null && permission !== undefined && ROLE_PERMISSIONS[caller.role].has(permission)) return;
+  throw new ApiError(
+    'forbidden',
+    `role ${caller?.role ?? 'none'} of token "${caller?.name ?? ''}" lacks the permission ${permission ?? 'for this route'}`,
+  );
 }
 
 async function callerOf(tokens: Store['tokens'], header: string | undefined): Promise<Caller | string> {

@@ -6,7 +6,7 @@ import type { Why } from '@keelson/protocol';
 import { taskInstanceId } from '@keelson/store';
 import type { Store } from '@keelson/store';
 import type { Api, ApiDeps } from './deps.ts';
-import { requireInstance, unknownInstance } from './instances.ts';
+import { absentInstance, requireInstance } from './instances.ts';
 import { restPage } from './rest-page.ts';
 
 const byId = z.object({ id: scalar.id });
@@ -62,7 +62,7 @@ export function instanceExplanationRoutes(api: Api, { store }: ApiDeps): void {
 
 async function explained(store: Store, id: string): Promise<Why> {
   const [facts, found] = await Promise.all([store.why.facts(id), store.instances.get(id)]);
-  if (facts === undefined || found === undefined) throw unknownInstance(id);
+  if (facts === undefined || found === undefined) throw await absentInstance(store, id);
   const explanations = explain(facts);
   const { generation } = found;
   return {

@@ -4,22 +4,19 @@ import {
   instance,
   instanceDetail,
   instanceListQuery,
-  operationResponse,
   pageOf,
   scalar,
   taskInstanceDetail,
 } from '@keelson/protocol';
 import type { InstanceDetail } from '@keelson/protocol';
 import type { Store } from '@keelson/store';
-import { callerName } from './authenticate.ts';
 import type { Api, ApiDeps } from './deps.ts';
 import { restPage } from './rest-page.ts';
 import { restTask, taskDetail } from './task-instances.ts';
 
 const byId = z.object({ id: scalar.id });
-const INSTANCE_ID = /^[1-9][0-9]{0,17}$/;
 
-export function instanceRoutes(api: Api, { store, wake }: ApiDeps): void {
+export function instanceRoutes(api: Api, { store }: ApiDeps): void {
   api.get(
     '/api/v1/instances',
     {
@@ -40,27 +37,6 @@ export function instanceRoutes(api: Api, { store, wake }: ApiDeps): void {
       schema: { summary: 'Read an instance with its task instances', params: byId, response: { 200: instanceDetail } },
     },
     async ({ params }) => readInstance(store, params.id),
-  );
-  api.post(
-    '/api/v1/instances/:id/stop',
-    {
-      config: { permission: 'instances:stop' },
-      schema: {
-        summary: 'Ask for the end of an instance; asking again is no error',
-        params: byId,
-        response: { 202: operationResponse },
-      },
-    },
-    async (request, reply) => {
-      const { id } = request.params;
-      const outcome = INSTANCE_ID.test(id) ? await store.starts.stop(id, callerName(request)) : 'unknown';
-      if (outcome === 'unknown') throw unknownInstance(id);
-      if (outcome === 'ended') throw new ApiError('instance-ended', `instance ${id} has ended`);
-      wake.command();
-      return reply
-        .code(202)
-        .send({ id, operation: 'stop' as const, outcome: outcome === 'requested' ? outcome : ('already' as const) });
-    },
   );
   api.get(
     '/api/v1/instances/:id/tasks/:task',
@@ -85,14 +61,21 @@ export function instanceRoutes(api: Api, { store, wake }: ApiDeps): void {
 export async function readInstance(store: Store, id: string): Promise<InstanceDetail> {
   // The instance first: when it has ended, so have the tasks that are read after it.
   const found = await store.instances.get(id);
-  if (found === undefined) throw unknownInstance(id);
+  if (found === undefined) throw await absentInstance(store, id);
   const tasks = await store.instances.tasks(id);
   return { ...found, counts: { ...found.counts }, tasks: tasks.map(restTask) };
 }
 
 /** Throws `unknown-instance`. */
 export async function requireInstance(store: Store, id: string): Promise<void> {
-  if ((await store.instances.workflowOf(id)) === undefined) throw unknownInstance(id);
+  if ((await store.instances.workflowOf(id)) === undefined) throw await absentInstance(store, id);
+}
+
+/** What to say of an instance that was not found. */
+export async function absentInstance({ retention }: Pick<Store, 'retention'>, id: string): Promise<ApiError> {
+  if (await retention.isArchived(id))
+    return new ApiError('instance-archived', `instance ${id} has ended, and was removed by retention since`);
+  return unknownInstance(id);
 }
 
 export function unknownInstance(id: string): ApiError {

@@ -12,19 +12,26 @@ const READ = [
   'alerts:read',
   'doctor:read',
   'metrics:read',
+  'retention:read',
 ] as const;
 const OPERATE = [
   'workflows:write',
   'params:write',
   'instances:start',
   'instances:stop',
+  'instances:pause',
+  'instances:rerun',
+  'instances:priority',
+  'instances:bulk',
+  'tasks:skip',
+  'tasks:force-success',
   'secrets:read',
   'secrets:write',
   'datasources:read',
   'datasources:write',
   'datasources:test',
 ] as const;
-const ADMINISTER = ['tokens:read', 'tokens:write', 'nodes:write', 'doctor:repair'] as const;
+const ADMINISTER = ['tokens:read', 'tokens:write', 'nodes:write', 'doctor:repair', 'retention:write'] as const;
 
 export type Permission = (typeof READ)[number] | (typeof OPERATE)[number] | (typeof ADMINISTER)[number];
 

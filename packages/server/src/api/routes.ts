@@ -4,11 +4,13 @@ import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import { applyRoutes } from './apply.ts';
 import { authenticate } from './authenticate.ts';
 import { blobRoutes } from './blobs.ts';
+import { bulkOperationRoutes } from './bulk-operations.ts';
 import { datasourceRoutes } from './datasources.ts';
 import { createDefinitionReader } from './definition-source.ts';
 import type { Api, ApiDeps } from './deps.ts';
 import { healthRoutes } from './health.ts';
 import { instanceExplanationRoutes } from './instance-explanations.ts';
+import { instanceOperationRoutes } from './instance-operations.ts';
 import { instanceRoutes } from './instances.ts';
 import { liveRoutes } from './live.ts';
 import { metricRoutes } from './metrics.ts';
@@ -19,6 +21,7 @@ import { answerProblems, answerUnknownRoute } from './problems.ts';
 import { projectRoutes } from './projects.ts';
 import { logRequests } from './request-log.ts';
 import { parseJsonBody, refuseUnstorable } from './request-text.ts';
+import { retentionRoutes } from './retention.ts';
 import { schemaRoutes } from './schemas.ts';
 import { secretRoutes } from './secrets.ts';
 import { createEventStreams } from './server-sent-events.ts';
@@ -59,6 +62,8 @@ export async function apiRoutes(app: FastifyInstance, deps: ApiDeps): Promise<vo
     blobRoutes(api, deps);
     startRoutes(api, deps);
     instanceRoutes(api, deps);
+    instanceOperationRoutes(api, deps);
+    bulkOperationRoutes(api, deps);
     instanceExplanationRoutes(api, deps);
     liveRoutes(api, deps, streams);
     taskInstanceRoutes(api, deps);
@@ -67,6 +72,7 @@ export async function apiRoutes(app: FastifyInstance, deps: ApiDeps): Promise<vo
     datasourceRoutes(api, deps);
     tokenRoutes(api, deps);
     workerGroupRoutes(api, deps);
+    retentionRoutes(api, deps);
   });
 }
 

@@ -1,15 +1,14 @@
 import { createHash } from 'node:crypto';
 import { Counter } from 'prom-client';
 import { z } from 'zod';
-import { canonicalJson, resolveParams, runContext } from '@keelson/core';
-import type { JsonObject } from '@keelson/core';
+import { canonicalJson } from '@keelson/core';
 import { ApiError, idempotencyKey, scalar, startRequest, startResponse } from '@keelson/protocol';
 import type { StartRequest } from '@keelson/protocol';
-import type { StartBasis } from '@keelson/store';
 import { callerName } from './authenticate.ts';
 import type { Api, ApiDeps } from './deps.ts';
 import { freshReads } from './fresh-read.ts';
 import { codeSent, pathOf } from './problems.ts';
+import { resolvedParams } from './resolved-params.ts';
 import { unknownVersion } from './workflows.ts';
 
 const named = z.object({ project: scalar.name, workflow: scalar.name });
@@ -57,7 +56,8 @@ export function startRoutes(api: Api, { store, wake, log, metrics }: ApiDeps): v
       const { body } = request;
       const basis = await basisOf(JSON.stringify({ project, workflow, version: body.version }));
       const runTime = new Date(body.runTime ?? Date.now()).toISOString();
-      const params = startParams(basis, body, runTime);
+      const { definition, projectParams } = basis;
+      const params = resolvedParams({ definition, projectParams, start: body.params ?? {}, runTime });
       const priority = body.priority ?? 0;
       const key = request.headers['idempotency-key'];
       const outcome = await store.starts.start({
@@ -84,26 +84,6 @@ export function startRoutes(api: Api, { store, wake, log, metrics }: ApiDeps): v
       return reply.code(201).send({ id, project, workflow, version: basis.version, runTime, priority, params });
     },
   );
-}
-
-function startParams({ definition, projectParams }: StartBasis, body: StartRequest, runTime: string): JsonObject {
-  // The instance's id is chosen by the commit, after its parameters: defaults cannot read it.
-  const run = runContext({
-    id: '',
-    workflow: definition.name,
-    project: definition.project,
-    timeUtc: runTime,
-    zone: definition.timezone,
-  });
-  const { params, issues } = resolveParams({
-    declared: definition.params,
-    project: projectParams,
-    start: body.params ?? {},
-    run,
-  });
-  if (issues.length === 0) return params;
-  const errors = issues.map(({ name, code, message }) => ({ path: `params.${name}`, code, message }));
-  throw new ApiError('invalid-params', errors.map(({ message }) => message).join('; '), { errors });
 }
 
 /** Of the request as it was sent: what it leaves open (the version, the time) does not make it another one. */
