@@ -5,7 +5,7 @@ import { failureText } from './run/report.ts';
 import { runSeed } from './run/seed.ts';
 import type { SeedResult } from './run/seed.ts';
 
-const SEEDS = Array.from({ length: 30 }, (_, index) => index + 1);
+const SEEDS = Array.from({ length: 200 }, (_, index) => index + 1);
 
 test('a seed replays to the same trace, line by line, and another seed does not', async () => {
   const first = await runSeed(7, { trace: true });
@@ -15,7 +15,7 @@ test('a seed replays to the same trace, line by line, and another seed does not'
   assert.notEqual((await runSeed(8, { trace: false })).hash, first.hash);
 });
 
-test('some dozen clusters under fire break no rule, and get something done', async () => {
+test('two hundred clusters under fire break no rule, and get something done', async () => {
   const results: SeedResult[] = [];
   for (const seed of SEEDS) results.push(await runSeed(seed, { trace: false }));
   assert.deepEqual(

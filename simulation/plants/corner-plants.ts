@@ -8,7 +8,13 @@ interface Corner extends Omit<Plant, 'patches' | 'runsOn'> {
   readonly file: string;
   readonly find: string;
   readonly replace: string;
-  readonly caughtBy: string;
+  readonly caughtBy: TestName;
+}
+
+/** A test file, from the root of the repository, and one of its tests. */
+export interface TestName {
+  readonly file: string;
+  readonly test: string;
 }
 
 /** Rules about connections, locks and callers: what the simulation has no model of. */
@@ -19,7 +25,10 @@ const CORNERS: readonly Corner[] = [
     file: `${STORE}/connection.ts`,
     find: "  tcp_user_timeout: '3000',\n",
     replace: '',
-    caughtBy: `${STORE}/locks.race.test.ts`,
+    caughtBy: {
+      file: `${STORE}/locks.race.test.ts`,
+      test: 'row locks of a process that is cut off without a word are freed: reading',
+    },
   },
   {
     name: 'listener-never-asked',
@@ -27,7 +36,10 @@ const CORNERS: readonly Corner[] = [
     file: `${STORE}/heartbeat.ts`,
     find: "await client.query('select');",
     replace: '',
-    caughtBy: `${STORE}/cut.race.test.ts`,
+    caughtBy: {
+      file: `${STORE}/cut.race.test.ts`,
+      test: 'a listener that was cut without a word notices it, listens anew and looks at everything again',
+    },
   },
   {
     name: 'binding-without-the-incarnation',
@@ -36,7 +48,10 @@ const CORNERS: readonly Corner[] = [
     file: `${STORE}/claim.ts`,
     find: "and state = 'live' and lease_until > clock_timestamp() for key share",
     replace: "and state = 'live' and lease_until > clock_timestamp()",
-    caughtBy: 'packages/store/src/conformance/conformance.postgres.test.ts',
+    caughtBy: {
+      file: 'packages/store/src/conformance/conformance.postgres.test.ts',
+      test: 'an expiry passes by an incarnation that somebody binds to, and a renewal does not wait for that',
+    },
   },
   {
     name: 'log-token-not-compared',
@@ -44,7 +59,10 @@ const CORNERS: readonly Corner[] = [
     file: `${SERVER}/gateway/own-log.ts`,
     find: '  if (!isOwn) return undefined;',
     replace: '',
-    caughtBy: `${SERVER}/gateway/bad-input.test.ts`,
+    caughtBy: {
+      file: `${SERVER}/gateway/bad-input.test.ts`,
+      test: 'a log: only under a token of its own, within bounds, and still when its attempt has ended',
+    },
   },
   {
     name: 'start-acknowledged-unstored',
@@ -52,7 +70,10 @@ const CORNERS: readonly Corner[] = [
     file: `${SERVER}/gateway/report.ts`,
     find: '  await started.note({',
     replace: '  void started.note({',
-    caughtBy: `${SERVER}/gateway/bad-input.test.ts`,
+    caughtBy: {
+      file: `${SERVER}/gateway/bad-input.test.ts`,
+      test: 'a start is acknowledged when it is stored, and not before',
+    },
   },
   {
     name: 'ends-without-bound',
@@ -60,7 +81,10 @@ const CORNERS: readonly Corner[] = [
     file: `${SERVER}/gateway/bounds.ts`,
     find: 'if (use.ends > 0 && use.ends + ends > 2 * session.incarnation.slots + BOUNDS.spareEnds)',
     replace: 'if (use.ends < 0)',
-    caughtBy: `${SERVER}/gateway/bounds.test.ts`,
+    caughtBy: {
+      file: `${SERVER}/gateway/bounds.test.ts`,
+      test: 'ends that are not settled yet: as many as a worker can have, and one report more',
+    },
   },
   {
     name: 'slow-step-never-halved',
@@ -68,7 +92,10 @@ const CORNERS: readonly Corner[] = [
     file: `${SERVER}/report-step.ts`,
     find: 'if (batch.length > 1) return inHalves(desk, batch, error);',
     replace: '',
-    caughtBy: `${SERVER}/report-step.test.ts`,
+    caughtBy: {
+      file: `${SERVER}/report-step.test.ts`,
+      test: 'a step that does not end in time goes in halves; the one that never does becomes a command',
+    },
   },
 ];
 
@@ -79,7 +106,7 @@ export const CORNER_PLANTS: readonly Plant[] = CORNERS.map(({ name, breaks, file
   patches: [{ file, find, replace }],
 }));
 
-/** Plant → test file, from the root of the repository. */
-export const CORNER_TESTS: Readonly<Record<string, string>> = Object.fromEntries(
+/** Plant → the test that must fail with it. */
+export const CORNER_TESTS: Readonly<Record<string, TestName>> = Object.fromEntries(
   CORNERS.map(({ name, caughtBy }) => [name, caughtBy]),
 );

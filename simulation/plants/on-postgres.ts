@@ -1,42 +1,73 @@
 import { spawn } from 'node:child_process';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { CORNER_TESTS } from './corner-plants.ts';
+import type { TestName } from './corner-plants.ts';
 import type { Plant } from './plant.ts';
 
 const REGISTER = fileURLToPath(new URL('./register.ts', import.meta.url));
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 
-/** Plant → the test on a real PostgreSQL that must fail with it, from the root of the repository. */
-const CAUGHT_BY: Readonly<Record<string, string>> = {
+/** Plant → the test on a real PostgreSQL that must fail with it. */
+const CAUGHT_BY: Readonly<Record<string, TestName>> = {
   ...CORNER_TESTS,
-  'cut-off-master-keeps-its-locks': 'packages/store/src/postgres/locks.race.test.ts',
+  'cut-off-master-keeps-its-locks': {
+    file: 'packages/store/src/postgres/locks.race.test.ts',
+    test: 'row locks of a process that is cut off without a word are freed: idle',
+  },
 };
 
-/** Runs the test that is to catch this plant. Answers the exit code: 0 if the test failed, which is to say caught it. */
+/** Plant → the scenario that plants it by itself, and passes if its checks report it. */
+const REPORTED_BY: Readonly<Record<string, TestName>> = {
+  'undecided-successors-handed-over': {
+    file: 'e2e/reliability/f4-stale-master.test.ts',
+    test: 'F4 reports the plant undecided-successors-handed-over',
+  },
+  'broadcast-address-reset': {
+    file: 'e2e/reliability/f5-broadcast.test.ts',
+    test: 'F5 reports the plant broadcast-address-reset',
+  },
+};
+
+/** Plants that only a scenario shows: it runs with the others of its kind. */
+export const SHOWN_BY_SCENARIOS: ReadonlySet<string> = new Set(Object.keys(REPORTED_BY));
+
+/** Runs the test that is to catch this plant. Answers the exit code: 0 if it was caught. */
 export async function runOnPostgres({ name }: Plant, print: (line: string) => void): Promise<number> {
+  const scenario = REPORTED_BY[name];
+  if (scenario !== undefined) return told(name, scenario, await passes(scenario, {}), print);
   const test = CAUGHT_BY[name];
   if (test === undefined) throw new Error(`no test on PostgreSQL is named for the plant ${name}`);
-  const clean = await passes(test, {});
-  if (!clean) {
-    print(`${name}: ${test} fails without it too, so it says nothing`);
+  if (!(await passes(test, {}))) {
+    print(`${name}: "${test.test}" of ${test.file} fails without it too, so it says nothing`);
     return 1;
   }
-  const caught = !(await passes(test, { KEELSON_PLANT: name }));
-  print(`${name}: ${caught ? 'caught' : 'NOT caught'} on PostgreSQL, by ${test}`);
+  return told(name, test, !(await passes(test, { KEELSON_PLANT: name })), print);
+}
+
+function told(name: string, { file, test }: TestName, caught: boolean, print: (line: string) => void): number {
+  print(`${name}: ${caught ? 'caught' : 'NOT caught'} on PostgreSQL, by "${test}" of ${file}`);
   return caught ? 0 : 1;
 }
 
-function passes(test: string, env: Readonly<Record<string, string>>): Promise<boolean> {
+/** Runs this one test in a process of its own; a test that is not there passes for none. */
+function passes({ file, test }: TestName, env: Readonly<Record<string, string>>): Promise<boolean> {
   return new Promise((resolve, reject) => {
-    const args = ['--test', '--test-timeout=120000', test];
+    const pattern = `^${test.replace(/[.*+?^${}()|[\]\\/]/g, '\\$&')}$`;
+    const args = ['--test', '--test-timeout=120000', '--test-reporter=tap', `--test-name-pattern=${pattern}`, file];
     // Through the environment it reaches the processes that the test starts, too.
     const NODE_OPTIONS = `--import=${pathToFileURL(REGISTER).href}`;
+    const { NODE_TEST_CONTEXT: _outer, ...inherited } = process.env;
     const child = spawn(process.execPath, args, {
       cwd: ROOT,
-      env: { ...process.env, NODE_OPTIONS, ...env },
-      stdio: 'ignore',
+      env: { ...inherited, NODE_OPTIONS, ...env },
+      stdio: ['ignore', 'pipe', 'ignore'],
     });
+    let output = '';
+    child.stdout.on('data', (text: Buffer) => (output += text.toString()));
     child.on('error', reject);
-    child.on('close', (code) => resolve(code === 0));
+    child.on('close', (code) => {
+      if (!/^# (pass|fail) [1-9]/m.test(output)) reject(new Error(`${file} has no test "${test}"`));
+      else resolve(code === 0);
+    });
   });
 }

@@ -345,16 +345,32 @@ test('a log: only under a token of its own, within bounds, and still when its at
   assert.deepEqual(stored, { bytes: 10, attempts: 1 });
 });
 
-test('a start is acknowledged when it is stored, and a report whose outputs are too large fails its task', async (t) => {
+test('a start is acknowledged when it is stored, and not before', async (t) => {
   const house = await openGatewayHouse(t);
   const instance = await house.start('w', [taskOf('a', [], { timeout: { afterMs: 60_000, action: 'warn' } })]);
   const worker = await house.join('w1');
   const token = await worker.take();
-  await worker.call('report', { reports: [{ kind: 'started', token, startedAgoMs: 1 }] });
+  const free = await house.hold('select from active where instance_id = $1 for update', [instance]);
+  let answered = false;
+  const report = worker.call('report', { reports: [{ kind: 'started', token, startedAgoMs: 1 }] });
+  const told = report.then(() => (answered = true));
+  const waits = "select 1 from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()";
+  await until('it waits to be stored', async () => (await house.sql(waits)).length > 0);
+  await worker.call('renew', { held: [token] });
+  assert.equal(answered, false);
+  await free();
+  await told;
   const [row] = await house.sql('select state, timeout_at is not null as watched from active where instance_id = $1', [
     instance,
   ]);
   assert.deepEqual(row, { state: 'running', watched: true });
+});
+
+test('a report whose outputs are too large fails its task', async (t) => {
+  const house = await openGatewayHouse(t);
+  const instance = await house.start('w', [taskOf('a')]);
+  const worker = await house.join('w1');
+  const token = await worker.take();
   const outputs = Object.fromEntries(Array.from({ length: 40 }, (_, index) => [`o${index}`, 'x'.repeat(60_000)]));
   await worker.call('report', { reports: [worker.ended(token, { outputs })] });
   const [end] = await house.sql("select state, reason->>'code' as code from finished_task where instance_id = $1", [

@@ -25,6 +25,8 @@ export interface GatewayHouse {
   /** What the master has logged. */
   readonly lines: { readonly level: number; readonly msg: string; readonly code?: string; readonly who?: string }[];
   sql(text: string, values?: readonly unknown[]): Promise<pg.QueryResultRow[]>;
+  /** Opens a transaction with this statement, and keeps its locks until the answer is called. */
+  hold(text: string, values?: readonly unknown[]): Promise<() => Promise<void>>;
   /** Applies a workflow and starts an instance of it. */
   start(name: string, tasks: readonly TaskDefinition[]): Promise<string>;
   call(path: string, bearer: string, body: unknown, more?: RequestInit): Promise<Answer>;
@@ -91,6 +93,15 @@ export async function openGatewayHouse(t: TestContext): Promise<GatewayHouse> {
     lines,
     call,
     sql: async (text, values = []) => (await pool.query(text, [...values])).rows,
+    hold: async (text, values = []) => {
+      const client = await pool.connect();
+      await client.query('begin');
+      await client.query(text, [...values]);
+      return async () => {
+        await client.query('rollback');
+        client.release();
+      };
+    },
     start: (name, tasks) => startInstance(store, pool, name, tasks),
   };
   return { ...house, join: (name, more) => joinWorker(house, name, more) };
