@@ -1,17 +1,20 @@
-import { Counter } from 'prom-client';
+import { Counter, Histogram } from 'prom-client';
 import type { Registry } from 'prom-client';
 import { INVARIANTS } from '@keelson/store';
 import type { MasterMetrics } from './master/metrics.ts';
 
 type ByRule = 'sweeperRedrives' | 'sweeperFindings';
 
-const HELP: Readonly<Record<Exclude<keyof MasterMetrics, ByRule | 'callsRefused'>, [name: string, help: string]>> = {
+const HELP: Readonly<
+  Record<Exclude<keyof MasterMetrics, ByRule | 'callsRefused' | 'fires' | 'onFireLag'>, [name: string, help: string]>
+> = {
   steps: ['keelson_steps_total', 'Decision transactions committed'],
   stepRetries: ['keelson_step_retries_total', 'Decision transactions that were run again'],
   stepFailures: ['keelson_step_failures_total', 'Decisions that could not be applied'],
   commandsParked: ['keelson_commands_parked_total', 'Instances failed because a command could not be applied'],
   instancesAdmitted: ['keelson_instances_admitted_total', 'Queued instances that were given a slot of their workflow'],
   instancesDiscarded: ['keelson_instances_discarded_total', 'Queued instances that a policy did not let wait'],
+  backfillStarts: ['keelson_backfill_starts_total', 'Instances that backfills have made'],
   attemptsDispatched: ['keelson_attempts_dispatched_total', 'Attempts handed to workers'],
   attemptsEnded: ['keelson_attempts_ended_total', 'Attempts whose end was applied'],
   reportsSettled: ['keelson_reports_settled_total', 'Reports that were of no consequence: repeated, or overtaken'],
@@ -29,6 +32,12 @@ const BY_RULE: Readonly<Record<ByRule, [name: string, help: string]>> = {
     'Broken invariants that the sweeper cannot repair, by rule; should stay 0',
   ],
 };
+
+const FIRES = ['keelson_fires_total', 'Times of schedules that were decided about, by outcome'] as const;
+const FIRE_LAG = [
+  'keelson_fire_lag_seconds',
+  'From the time that a schedule was due (with its jitter) to its instance being committed',
+] as const;
 
 const CALLS_REFUSED = ['keelson_worker_calls_refused_total', 'Calls of workers that were refused, by code'] as const;
 
@@ -58,6 +67,7 @@ export function registerMasterMetrics(registry: Registry, metrics: MasterMetrics
     },
   });
   registry.registerMetric(refused);
+  registerFires(registry, metrics);
   for (const [key, [name, help]] of Object.entries(BY_RULE) as [ByRule, [string, string]][]) {
     const counter = new Counter({
       name,
@@ -71,4 +81,23 @@ export function registerMasterMetrics(registry: Registry, metrics: MasterMetrics
     });
     registry.registerMetric(counter);
   }
+}
+
+function registerFires(registry: Registry, metrics: MasterMetrics): void {
+  const [name, help] = FIRES;
+  const fires = new Counter({
+    name,
+    help,
+    labelNames: ['outcome'],
+    registers: [],
+    collect() {
+      this.reset();
+      for (const [outcome, count] of Object.entries(metrics.fires)) this.inc({ outcome }, count);
+    },
+  });
+  registry.registerMetric(fires);
+  const [lagName, lagHelp] = FIRE_LAG;
+  const buckets = [0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
+  const lag = new Histogram({ name: lagName, help: lagHelp, buckets, registers: [registry] });
+  metrics.onFireLag = (seconds) => lag.observe(seconds);
 }

@@ -117,9 +117,10 @@ export interface Definitions {
   /** Also of a deleted workflow: what runs keeps its version. */
   versionById(versionId: string): Promise<WorkflowVersion | undefined>;
   /**
-   * Takes the workflow out of sight; its versions and instances stay. Applying it again brings it back.
+   * Takes the workflow out of sight and ends its schedules; its versions and instances stay. Applying it again brings it back.
    *
+   * @param by who asked, for its schedules
    * @throws {StoreError} `unknown-workflow`; `workflow-busy` while instances of it live
    */
-  delete(workflow: WorkflowName): Promise<void>;
+  delete(workflow: WorkflowName, by?: string): Promise<void>;
 }

@@ -1,4 +1,4 @@
-import type { JsonObject, JsonValue, ParamDefinition, Reason } from '@keelson/core';
+import type { CalendarDefinition, JsonObject, JsonValue, ParamDefinition, Reason } from '@keelson/core';
 
 /** What makes instances by the clock: the part of the store that a master's fires loop lives on. */
 export interface Fires {
@@ -37,13 +37,7 @@ export type CalendarSource = (name: string) => CalendarContent | undefined;
 export interface CalendarContent {
   /** Another one with each change. */
   readonly revision: string;
-  readonly days: readonly CalendarDay[];
-}
-
-export interface CalendarDay {
-  /** `YYYY-MM-DD`. */
-  readonly date: string;
-  readonly name?: string;
+  readonly definition: CalendarDefinition;
 }
 
 /** A schedule under lock, with what its workflow's latest version and its project say. */
@@ -59,8 +53,6 @@ export interface DueSchedule {
   readonly triggerId: string;
   /** The trigger as JSON text: what is made of it can be kept under this key. */
   readonly trigger: string;
-  /** When it was made, changed or resumed: nothing before that is ever due. */
-  readonly startedAtMs: number;
   /** The time that is due; absent: see `endedAtMs`. */
   readonly dueMs?: number;
   /** When the instance ended that its fixed delay waited for. */

@@ -7,11 +7,13 @@ import type { Definitions } from './definitions.ts';
 import type { Doctor } from './doctor.ts';
 import type { Engine } from './engine.ts';
 import type { Instances } from './instances.ts';
+import type { Fires } from './fires.ts';
 import type { Logs } from './logs.ts';
 import type { Nodes } from './nodes.ts';
 import type { Operations } from './operations.ts';
 import type { Projects } from './projects.ts';
 import type { Retention } from './retention.ts';
+import type { Calendars, Schedules } from './schedules.ts';
 import type { Secrets } from './secrets.ts';
 import type { Signals } from './signals.ts';
 import type { Starts } from './starts.ts';
@@ -30,11 +32,14 @@ export interface Store {
   readonly operations: Operations;
   readonly workers: Workers;
   readonly timers: Timers;
+  readonly fires: Fires;
   readonly backfills: Backfills;
   readonly signals: Signals;
   // What is kept and asked for.
   readonly projects: Projects;
   readonly definitions: Definitions;
+  readonly schedules: Schedules;
+  readonly calendars: Calendars;
   readonly instances: Instances;
   readonly why: Why;
   readonly logs: Logs;
@@ -56,7 +61,17 @@ export interface Store {
 /** The part of the store that a master and its gateway use. */
 export interface MasterStore extends Pick<
   Store,
-  'engine' | 'starts' | 'admission' | 'operations' | 'workers' | 'timers' | 'backfills' | 'signals' | 'blobs' | 'close'
+  | 'engine'
+  | 'starts'
+  | 'admission'
+  | 'operations'
+  | 'workers'
+  | 'timers'
+  | 'fires'
+  | 'backfills'
+  | 'signals'
+  | 'blobs'
+  | 'close'
 > {
   readonly definitions: Pick<Definitions, 'versionById'>;
   readonly logs: Pick<Logs, 'append'>;

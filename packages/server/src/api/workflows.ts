@@ -10,6 +10,7 @@ import {
   workflowVersionQuery,
   pageQuery,
 } from '@keelson/protocol';
+import { callerName } from './authenticate.ts';
 import type { Api, ApiDeps } from './deps.ts';
 import { restPage } from './rest-page.ts';
 
@@ -86,8 +87,9 @@ export function workflowDeleteRoute(api: Api, { store }: ApiDeps): void {
         response: { 204: z.undefined() },
       },
     },
-    async ({ params }, reply) => {
-      await store.definitions.delete({ project: params.project, name: params.workflow });
+    async (request, reply) => {
+      const { project, workflow: name } = request.params;
+      await store.definitions.delete({ project, name }, callerName(request));
       return reply.code(204).send();
     },
   );

@@ -6,6 +6,7 @@ import type { FollowupKind, MasterStore, Signals, WorkerContact } from '@keelson
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import { startAdmission } from './admission.ts';
+import { startBackfills } from './backfills.ts';
 import { startClaims } from './claims.ts';
 import { startCommands } from './commands.ts';
 import { createComplaints } from './complaints.ts';
@@ -16,6 +17,7 @@ import { failedBeforeStart } from './handover.ts';
 import type { GatewayDependencies } from './gateway/dependencies.ts';
 import { createBounds } from './gateway/bounds.ts';
 import { gatewayRoutes } from './gateway/routes.ts';
+import { startFires } from './fires.ts';
 import { startKills } from './kills.ts';
 import { createLine, noteReady } from './line.ts';
 import { newMasterMetrics } from './metrics.ts';
@@ -92,6 +94,8 @@ export function startMaster(dependencies: MasterDependencies): Master {
   const deliveries = createDeliveries(context);
   const sweeper = startSweeper(context);
   followups.admission = startAdmission(context);
+  followups.backfill = startBackfills(context);
+  followups.schedule = startFires(context);
 
   const gateway: GatewayDependencies = {
     context,
@@ -141,6 +145,7 @@ function hear(
   return [
     signals.listen('command', () => commands.wake()),
     signals.listen('kill', () => kills.wake()),
+    signals.listen('schedule', () => followups.schedule?.wake()),
     signals.listen('followup', (heard) => {
       for (const kind of FOLLOWUP_KINDS) if (heard === undefined || heard === kind) followups[kind]?.wake();
     }),

@@ -6,6 +6,7 @@ export interface MasterMetrics {
   commandsParked: number;
   instancesAdmitted: number;
   instancesDiscarded: number;
+  backfillStarts: number;
   attemptsDispatched: number;
   attemptsEnded: number;
   reportsSettled: number;
@@ -13,6 +14,10 @@ export interface MasterMetrics {
   /** By code: calls of workers that were refused. */
   readonly callsRefused: Record<string, number>;
   leasesExpired: number;
+  /** Times of schedules that were decided about, by what became of them. */
+  readonly fires: Record<'fired' | 'misfired' | 'skipped' | 'failed', number>;
+  /** Told how late each instance of a schedule was committed (seconds). */
+  onFireLag(seconds: number): void;
   /** By rule: what was mended. */
   readonly sweeperRedrives: Record<string, number>;
   /** By rule: what only a person can mend. */
@@ -27,12 +32,15 @@ export function newMasterMetrics(): MasterMetrics {
     commandsParked: 0,
     instancesAdmitted: 0,
     instancesDiscarded: 0,
+    backfillStarts: 0,
     attemptsDispatched: 0,
     attemptsEnded: 0,
     reportsSettled: 0,
     reportsRefused: 0,
     callsRefused: {},
     leasesExpired: 0,
+    fires: { fired: 0, misfired: 0, skipped: 0, failed: 0 },
+    onFireLag: () => undefined,
     sweeperRedrives: {},
     sweeperFindings: {},
   };

@@ -27,7 +27,7 @@ export type Answer = Record<string, unknown>[];
 export type Statement = (it: Execution, tables: Tables) => Steps<Answer> | Answer;
 
 /** Tables that statements of the masters look into and that are kept elsewhere. */
-export type Kept = Pick<Machine, 'tasksOf' | 'holdsToken'>;
+export type Kept = Pick<Machine, 'tasksOf' | 'holdsToken' | 'versionOf'>;
 
 /** What a commit changed: names of tables, and the instances that the rows belong to. */
 export interface Changed {
@@ -69,7 +69,7 @@ export function openMemoryDatabase(options: DatabaseOptions): MemoryDatabase {
   const tables = newTables();
   const sequences = new Map<string, bigint>();
   const soiled = new Set<Tuple>();
-  let kept: Kept = { tasksOf: () => [], holdsToken: () => false };
+  let kept: Kept = { tasksOf: () => [], holdsToken: () => false, versionOf: () => undefined };
   const commitHeard = new Set<(changed: Changed) => void>();
   const restartHeard = new Set<() => void>();
   const server = { upSince: clock.now(), timeline: 1 };
@@ -83,6 +83,7 @@ export function openMemoryDatabase(options: DatabaseOptions): MemoryDatabase {
     soiled: (tuple) => void soiled.add(tuple),
     tasksOf: (versionId) => kept.tasksOf(versionId),
     holdsToken: (id) => kept.holdsToken(id),
+    versionOf: (versionId) => kept.versionOf(versionId),
     tryAdvisoryLock: advisoryLocks(),
     next: (sequence) => {
       const value = (sequences.get(sequence) ?? 0n) + 1n;

@@ -17,6 +17,16 @@ export interface Found<Row> {
 /** What a statement does when somebody else's lock is in its way. */
 export type IfLocked = 'wait' | 'skip';
 
+/** A workflow version, its workflow and its project, as a fire reads them. */
+export interface FiredVersion {
+  readonly projectId: string;
+  readonly project: string;
+  readonly workflow: string;
+  readonly taskCount: number;
+  readonly params: unknown;
+  readonly projectParams: unknown;
+}
+
 /** What the database lends to each statement. */
 export interface Machine {
   readonly clock: MemoryClock;
@@ -29,6 +39,8 @@ export interface Machine {
   readonly pause: () => Promise<void> | undefined;
   /** Task names of a workflow version; none for one that is unknown. */
   readonly tasksOf: (versionId: string) => readonly string[];
+  /** What a fire needs of a workflow version; undefined for one that is unknown. */
+  readonly versionOf: (versionId: string) => FiredVersion | undefined;
   /** Whether a join token is there and not revoked. */
   readonly holdsToken: (id: string) => boolean;
   /** As `pg_try_advisory_xact_lock`. */

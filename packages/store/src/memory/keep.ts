@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { Readable } from 'node:stream';
 import type { JsonObject, WorkflowDefinition } from '@keelson/core';
+import type { FiredVersion } from './execution.ts';
 import type { BlobContent, BlobStore } from '../blobs.ts';
 import type { FileRef, WorkflowVersion } from '../definitions.ts';
 import type { LogPiece } from '../logs.ts';
@@ -16,6 +17,7 @@ export interface MemoryKeep extends Kept {
   addVersion(definition: WorkflowDefinition, files?: readonly FileRef[]): WorkflowVersion;
   /** Names of its tasks, in the order of the definition. */
   tasksOf(versionId: string): readonly string[];
+  versionOf(versionId: string): FiredVersion | undefined;
   holdsToken(id: string): boolean;
   addToken(token: string, holder: TokenHolder): void;
   setSecret(project: string, name: string, value: string): void;
@@ -51,11 +53,19 @@ export function memoryKeep(): MemoryKeep {
   };
 }
 
-function versionKeep(): Pick<MemoryKeep, 'definitions' | 'addVersion' | 'tasksOf'> {
+function versionKeep(): Pick<MemoryKeep, 'definitions' | 'addVersion' | 'tasksOf' | 'versionOf'> {
   const versions = new Map<string, WorkflowVersion>();
   const latest = new Map<string, { readonly workflowId: string; version: number }>();
   return {
     tasksOf: (versionId) => Object.keys(versions.get(versionId)?.definition.tasks ?? {}),
+    versionOf: (versionId) => {
+      const found = versions.get(versionId);
+      if (found === undefined) return undefined;
+      const { project, name, definition } = found;
+      const taskCount = Object.keys(definition.tasks).length;
+      // All of them are of one project as far as calendars go.
+      return { projectId: '1', project, workflow: name, taskCount, params: definition.params, projectParams: {} };
+    },
     definitions: { versionById: async (versionId) => versions.get(versionId) },
     addVersion: (definition, files = []) => {
       const { project, name } = definition;

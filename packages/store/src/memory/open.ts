@@ -4,6 +4,7 @@ import { createBackfills } from '../postgres/backfills.ts';
 import { createEngine } from '../postgres/engine.ts';
 import { sessionLanes } from '../postgres/lanes.ts';
 import { createOperations } from '../postgres/operations.ts';
+import { createFires } from '../postgres/fires.ts';
 import { instanceIds } from '../postgres/partitions.ts';
 import type { Runner, SessionBounds } from '../postgres/session.ts';
 import { createStarts } from '../postgres/starts.ts';
@@ -54,12 +55,18 @@ export function openMemoryStore(database: MemoryDatabase, options: MemoryStoreOp
   const nextId = instanceIds(runner, async () => undefined);
   const backfills = createBackfills(open, nextId, clock);
   const admission = createAdmission(open);
+  const fires = createFires(
+    open,
+    instanceIds(runner, async () => undefined),
+    () => clock.now(),
+  );
   const signals = bus.join(owner);
   const { definitions, logs, blobs, secrets, datasources, tokens } = keep;
   return {
     engine,
     workers,
     timers,
+    fires,
     backfills,
     admission,
     signals,
@@ -82,6 +89,7 @@ export function openMemoryStore(database: MemoryDatabase, options: MemoryStoreOp
         timers.close(),
         backfills.close(),
         admission.close(),
+        fires.close(),
         pool.close(),
         signals.close(),
       ]);

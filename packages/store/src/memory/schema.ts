@@ -4,6 +4,7 @@ import type {
   ActiveRow,
   AlertRow,
   BroadcastRow,
+  CalendarRow,
   CommandErrorRow,
   CommandRow,
   ConcurrencyRow,
@@ -13,6 +14,7 @@ import type {
   EndRow,
   FinishedRow,
   FinishedSubtaskRow,
+  FireRow,
   FollowupRow,
   GenerationRow,
   GroupRow,
@@ -22,6 +24,8 @@ import type {
   InstanceRow,
   LiveRow,
   ReadyRow,
+  ScheduleEventRow,
+  ScheduleRow,
   SlotRow,
   StartKeyRow,
 } from './rows.ts';
@@ -53,6 +57,10 @@ export interface Tables extends BackfillTables {
   readonly alert: Table<AlertRow>;
   readonly worker_group: Table<GroupRow>;
   readonly worker_incarnation: Table<IncarnationRow>;
+  readonly schedule: Table<ScheduleRow>;
+  readonly fire: Table<FireRow>;
+  readonly schedule_event: Table<ScheduleEventRow>;
+  readonly calendar: Table<CalendarRow>;
 }
 
 /** The text of a key of several columns. */
@@ -98,6 +106,8 @@ export function newTables(): Tables {
     active: activeTable(),
     ...broadcastTables(),
     ...endTables(),
+    ...scheduleTables(),
+    ...backfillTables(),
     worker_group: table('worker_group', ({ name }) => name),
     worker_incarnation: table<IncarnationRow>('worker_incarnation', ({ id }) => id, {
       checks: [
@@ -106,8 +116,6 @@ export function newTables(): Tables {
       ],
       more: [{ name: 'worker_incarnation_live_name', of: (row) => (row.state === 'live' ? row.name : undefined) }],
     }),
-    ...scheduleTables(),
-    ...backfillTables(),
   };
 }
 
@@ -116,10 +124,7 @@ const TASK_MODES: readonly string[] = ['from', 'only', 'force-success'];
 
 function instanceTables() {
   const states = ['queued', 'running', 'pausing', 'paused', 'stopping'];
-  const kinds = [
-    ...['start', 'stop', 'withdrawn', 'settle', 'attempt-ended', 'fan-out'],
-    ...['pause', 'resume', 'begin', 'skip-task', 'set-priority', 'discard'],
-  ];
+  const kinds = 'start stop withdrawn settle attempt-ended fan-out pause resume begin skip-task set-priority discard';
   return {
     workflow_instance: table<InstanceRow>('workflow_instance', ({ id }) => id, undefined, true),
     live_instance: table<LiveRow>('live_instance', ({ id }) => id, {
@@ -153,7 +158,7 @@ function instanceTables() {
     ),
     start_key: table<StartKeyRow>('start_key', (row) => keyOf(row.workflow_id, row.key)),
     command: table<CommandRow>('command', ({ id }) => id, {
-      checks: [among('command_kind_check', ({ kind }) => kind, kinds)],
+      checks: [among('command_kind_check', ({ kind }) => kind, kinds.split(' '))],
     }),
     command_error: table<CommandErrorRow>('command_error', ({ id }) => id, {
       checks: [],
@@ -176,6 +181,43 @@ function limitTables() {
     followup: table<FollowupRow>('followup', ({ id }) => id, {
       checks: [among('followup_kind_check', ({ kind }) => kind, ['admission', 'schedule', 'backfill'])],
     }),
+  };
+}
+
+/** What is to fire knows when, or what it waits for; what is not to fire is not in the heap. */
+function hasItsPlace({ deleted_at, enabled, exhausted, paused_at, next_at, awaiting }: ScheduleRow): boolean {
+  const still = deleted_at !== null || !enabled || exhausted || paused_at !== null;
+  return still ? next_at === null : next_at !== null || awaiting !== null;
+}
+
+function scheduleTables() {
+  const kinds = ['created', 'changed', 'removed', 'paused', 'resumed', 'calendar-changed', 'failing'];
+  return {
+    schedule: table<ScheduleRow>('schedule', ({ id }) => id, {
+      checks: [
+        { name: 'schedule_place', holds: hasItsPlace },
+        { name: 'schedule_check', holds: (row) => (row.paused_at === null) === (row.paused_by === null) },
+        { name: 'schedule_check1', holds: (row) => (row.next_due === null) === (row.next_at === null) },
+        { name: 'schedule_check2', holds: (row) => row.awaiting === null || row.next_at === null },
+      ],
+      more: [
+        {
+          name: 'schedule_by_trigger',
+          of: (row) => (row.deleted_at === null ? keyOf(row.workflow_id, row.trigger_id) : undefined),
+        },
+      ],
+    }),
+    fire: table<FireRow>('fire', (row) => keyOf(row.schedule_id, row.due_at), {
+      checks: [
+        among('fire_outcome_check', ({ outcome }) => outcome, ['fired', 'misfired', 'skipped', 'failed']),
+        { name: 'fire_check', holds: (row) => (row.outcome === 'fired') === (row.instance_id !== null) },
+        { name: 'fire_check1', holds: (row) => row.outcome === 'fired' || row.reason !== null },
+      ],
+    }),
+    schedule_event: table<ScheduleEventRow>('schedule_event', ({ id }) => id, {
+      checks: [among('schedule_event_kind_check', ({ kind }) => kind, kinds)],
+    }),
+    calendar: table<CalendarRow>('calendar', (row) => keyOf(row.project_id, row.name)),
   };
 }
 

@@ -3,6 +3,7 @@ import type { BlobStore } from '../blobs.ts';
 import type { Applied, DefinitionDraft } from '../definitions.ts';
 import { StoreError } from '../store-error.ts';
 import { checkName, ensureProjects } from './projects.ts';
+import { syncSchedules } from './schedules-apply.ts';
 import { inTransaction } from './transaction.ts';
 
 /** Publishes all drafts or none; see `Definitions.apply`. */
@@ -34,11 +35,13 @@ export async function applyDefinitions(
       client,
       plans.filter(({ changed }) => changed),
     );
-    return plans.map(({ draft, workflowId, version, versionId, changed }) => ({
+    const published = plans.map((plan) => ({ ...plan, versionId: plan.versionId ?? ids.get(plan.workflowId) ?? '' }));
+    await syncSchedules(client, published);
+    return published.map(({ draft, version, versionId, changed }) => ({
       project: draft.project,
       name: draft.name,
       version,
-      versionId: versionId ?? ids.get(workflowId) ?? '',
+      versionId,
       hash: draft.hash,
       changed,
     }));

@@ -4,6 +4,7 @@ import type { Definitions, PlannedApply, WorkflowName } from '../definitions.ts'
 import { StoreError } from '../store-error.ts';
 import { applyDefinitions } from './apply.ts';
 import { pageFrom, parseCursor } from './cursor.ts';
+import { removeSchedulesOf } from './schedules-apply.ts';
 import { inTransaction } from './transaction.ts';
 import { definitionCache } from './definition-cache.ts';
 import type { DefinitionReader } from './definition-cache.ts';
@@ -93,7 +94,7 @@ export function createDefinitions(
       const { rows } = await pool.query<VersionRow>(`${VERSION} where v.id = $1`, [versionId]);
       return rows[0] && versionFrom(rows[0]);
     },
-    delete: (workflow) => deleteWorkflow(pool, workflow),
+    delete: (workflow, by = 'nobody') => deleteWorkflow(pool, workflow, by),
   };
 }
 
@@ -125,7 +126,7 @@ async function planApply(
  * Locks: the workflow's row FOR NO KEY UPDATE, against an apply. A start that had read the workflow just before still makes
  * its instance: no harm, since it keeps its version.
  */
-function deleteWorkflow(pool: pg.Pool, { project, name }: WorkflowName): Promise<void> {
+function deleteWorkflow(pool: pg.Pool, { project, name }: WorkflowName, by: string): Promise<void> {
   return inTransaction(pool, async (client) => {
     const found = await client.query<{ id: string }>(
       `select w.id from workflow w join project p on p.id = w.project_id
@@ -135,6 +136,8 @@ function deleteWorkflow(pool: pg.Pool, { project, name }: WorkflowName): Promise
     const id = found.rows[0]?.id;
     if (id === undefined)
       throw new StoreError('not-found', 'unknown-workflow', `there is no workflow ${project}/${name}`);
+    // A fire that is under way is waited for, and its instance counts.
+    await removeSchedulesOf(client, id, by);
     const live = await client.query<{ count: number; newest: string | null }>(
       'select count(*)::int as count, max(id) as newest from live_instance where workflow_id = $1',
       [id],

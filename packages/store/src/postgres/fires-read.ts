@@ -8,7 +8,7 @@ import type { Call, Rows } from './session.ts';
  * taken in the next round then.
  */
 const COLUMNS = `s.id, s.workflow_id, s.version_id, s.trigger_id, s.trigger::text as trigger, s.awaiting,
-         extract(epoch from s.next_due) * 1000 as due_ms, extract(epoch from s.next_at) * 1000 as at_ms, extract(epoch from s.started_at) * 1000 as started_ms,
+         extract(epoch from s.next_due) * 1000 as due_ms, extract(epoch from s.next_at) * 1000 as at_ms,
          (s.deleted_at is null and s.enabled and s.paused_at is null) as active,
          w.name as workflow, w.project_id, p.name as project, p.params as project_params, v.task_count, v.params`;
 const JOINS = `join workflow w on w.id = s.workflow_id join project p on p.id = w.project_id join workflow_version v on v.id = s.version_id`;
@@ -34,7 +34,7 @@ const TAKE_ENDED = {
 
 const CALENDARS = {
   name: 'fires-calendars',
-  text: `select c.project_id, c.name, c.revision, c.days from unnest($1::bigint[], $2::text[]) as u(project_id, name)
+  text: `select c.project_id, c.name, c.revision, c.definition from unnest($1::bigint[], $2::text[]) as u(project_id, name)
            join calendar c on c.project_id = u.project_id and c.name = u.name`,
 };
 
@@ -93,7 +93,6 @@ function takenRow(row: Rows[number], when: Pick<DueSchedule, 'dueMs' | 'endedAtM
       projectParams: row.project_params,
       triggerId: row.trigger_id,
       trigger: row.trigger,
-      startedAtMs: Math.round(Number(row.started_ms)),
       ...when,
     },
     projectId: row.project_id,
@@ -116,7 +115,7 @@ export const calendarKey = (projectId: string, name: string): string => `${proje
 
 export function calendarsFrom(rows: Rows): Map<string, CalendarContent> {
   return new Map(
-    rows.map((row) => [calendarKey(row.project_id, row.name), { revision: row.revision, days: row.days }]),
+    rows.map((row) => [calendarKey(row.project_id, row.name), { revision: row.revision, definition: row.definition }]),
   );
 }
 

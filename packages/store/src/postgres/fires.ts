@@ -7,6 +7,9 @@ import type { Decided, Unable } from './fires-write.ts';
 import type { CalendarContent } from '../fires.ts';
 import type { OpenSession, Rows, Session, Transaction } from './session.ts';
 
+/** Fires of one transaction, but for those of the schedule that reaches it. */
+const MOST_PLANNED = 2000;
+
 const NOTHING: FireRound = {
   taken: 0,
   more: false,
@@ -88,7 +91,7 @@ async function attempt(
     }
     touched.push(...all.map(({ schedule }) => schedule.id));
     const calendars = await readCalendars(transaction, all, mind);
-    const { decided, idle, unable } = await decideAll(all, calendars, mind, nextId);
+    const { decided, idle, unable } = await decideAll(all, calendars, mind, nextId, asOfMs);
     const calls = writeCalls(decided, idle, unable, rows.followups);
     const written = await transaction.commit(calls);
     const answers = written.filter((_, index) => calls[index] !== undefined && isFireCall(calls[index]));
@@ -126,18 +129,23 @@ async function decideAll(
   calendars: ReadonlyMap<string, CalendarContent>,
   mind: FireMind,
   nextId: () => Promise<string>,
+  asOfMs: number,
 ): Promise<{ decided: Decided[]; idle: Taken[]; unable: Unable[] }> {
   const decided: Decided[] = [];
   const idle: Taken[] = [];
   const unable: Unable[] = [];
+  let planned = 0;
   for (const taken of all) {
+    // The rest stays due: those that make up for missed times must not make the transaction too large.
+    if (planned >= MOST_PLANNED) break;
     if (!taken.active) {
       idle.push(taken);
       continue;
     }
     try {
       const of = (name: string): CalendarContent | undefined => calendars.get(calendarKey(taken.projectId, name));
-      const decision = mind.decide(taken.schedule, of, taken.nowMs);
+      const decision = mind.decide(taken.schedule, of, Math.min(taken.nowMs, asOfMs));
+      planned += decision.fires.length;
       decided.push({ taken, decision, instanceIds: [] });
     } catch (error) {
       unable.push({ taken, error: messageOf(error) });

@@ -3,6 +3,7 @@ import type { SecretKey } from '../secret-key.ts';
 import type { Store } from '../store.ts';
 import { createAdmission } from './admission.ts';
 import { createAlerts } from './alerts.ts';
+import { createCalendars } from './calendars.ts';
 import { openPool } from './connection.ts';
 import { createBackfillViews } from './backfill-views.ts';
 import { createBackfills } from './backfills.ts';
@@ -11,6 +12,7 @@ import { definitionCache } from './definition-cache.ts';
 import { createDefinitions } from './definitions.ts';
 import { createDoctor } from './doctor.ts';
 import { createEngine } from './engine.ts';
+import { createFires } from './fires.ts';
 import { createInstances } from './instances.ts';
 import { createLogs } from './logs.ts';
 import { checkSchema } from './schema-check.ts';
@@ -19,6 +21,7 @@ import { createOperations } from './operations.ts';
 import { ensurePartition, instanceIds } from './partitions.ts';
 import { createProjects } from './projects.ts';
 import { createRetention } from './retention/retention.ts';
+import { createSchedules } from './schedules.ts';
 import { createSecrets } from './secrets.ts';
 import { openSession, poolRunner } from './session.ts';
 import type { OpenSession } from './session.ts';
@@ -48,6 +51,8 @@ export interface StoreSettings {
 const POOL_SIZE = 8;
 /** Uploads are slow clients' business and must not use up the connections of the others. */
 const BLOB_CONNECTIONS = 3;
+/** Ids that the fires take at once: they come in crowds. */
+const FIRE_IDS = 200;
 
 /**
  * Opens the store on a database with the schema of this release, or a newer one that says it is compatible. Connections are opened as they are needed.
@@ -71,6 +76,8 @@ export async function openStore(settings: StoreSettings): Promise<Store> {
   const nextId = instanceIds(runner, (index) => ensurePartition(pool, index));
   const backfills = createBackfills(open, nextId);
   const admission = createAdmission(open);
+  const fireIds = instanceIds(runner, (index) => ensurePartition(pool, index), FIRE_IDS);
+  const fires = createFires(open, fireIds, () => performance.now());
   const signals = createSignals(connection, log);
   const logs = createLogs(connection, objects);
   const retention = createRetention(connection, pool, objects);
@@ -80,11 +87,14 @@ export async function openStore(settings: StoreSettings): Promise<Store> {
     operations: createOperations(runner),
     workers,
     timers,
+    fires,
     backfills,
     admission,
     signals,
     projects: createProjects(pool),
     definitions: createDefinitions(pool, blobs, definitions),
+    schedules: createSchedules(pool),
+    calendars: createCalendars(pool),
     instances: createInstances(pool, definitions),
     why: createWhy(pool, definitions),
     logs,
@@ -104,6 +114,7 @@ export async function openStore(settings: StoreSettings): Promise<Store> {
         engine.close(),
         workers.close(),
         timers.close(),
+        fires.close(),
         backfills.close(),
         admission.close(),
         signals.close(),

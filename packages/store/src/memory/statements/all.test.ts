@@ -13,6 +13,7 @@ const FILES = [
   'engine',
   'starts',
   'admission',
+  'concurrency',
   'operations',
   'admission',
   'partitions',

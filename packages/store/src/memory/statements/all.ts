@@ -2,6 +2,7 @@ import { ADMISSION } from './admission.ts';
 import { BACKFILLS } from './backfills.ts';
 import { BROADCASTS } from './broadcasts.ts';
 import { CLAIM } from './claim.ts';
+import { CONCURRENCY } from './concurrency.ts';
 import type { Emulation, Emulations } from './emulation.ts';
 import { FIRES } from './fires.ts';
 import { OPERATIONS } from './operations.ts';
@@ -26,6 +27,7 @@ const ALL: Emulations = {
   ...STARTS,
   ...OPERATIONS,
   ...ADMISSION,
+  ...CONCURRENCY,
   ...WORKERS,
   ...TIMERS,
   ...FIRES,

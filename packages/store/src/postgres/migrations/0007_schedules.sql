@@ -8,7 +8,7 @@ alter table workflow_version add column params json generated always as (definit
 create table calendar (
   project_id bigint not null references project,
   name       text not null check (name ~ '^[a-z0-9][a-z0-9-]{0,62}$'),
-  days       jsonb not null,                          -- [{date, name?}], in their order
+  definition json not null,                           -- normalised
   revision   bigint generated always as identity,     -- another one with each change
   updated_by text not null,
   updated_at timestamptz not null default now(),

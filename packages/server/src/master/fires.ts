@@ -1,0 +1,87 @@
+import type { FireRound } from '@keelson/store';
+import { createClockBound } from './clock-bound.ts';
+import type { MasterContext } from './context.ts';
+import { createFireMind } from './fire-mind.ts';
+import { startLoop } from './wakeable.ts';
+import type { WakeableLoop } from './wakeable.ts';
+
+/** Slow fallback for a lost wake-up. */
+const FALLBACK_POLL_MS = 1000;
+const RETRY_MS = 100;
+/** Schedules of one transaction: another master takes the next ones meanwhile, and a killed one holds up no more than these. */
+const BATCH = 500;
+/** Something is due that cannot be taken: another master has it, or the clock is in doubt. */
+const NOT_YET_MS = { first: 5, most: 250 };
+/** Commands of the first instances of a crowd wait no longer than this for the last of them to be made. */
+const CROWD_MS = 1000;
+
+/**
+ * Makes instances by the clock. The index on the schedules' next times is the heap: this sleeps until the earliest of them, or until it is
+ * woken because one was written or an instance has ended that a fixed delay waits for. Any number of masters share the work.
+ */
+export function startFires(context: MasterContext): WakeableLoop {
+  const { clock, store, log } = context;
+  const mind = createFireMind();
+  const bound = createClockBound(() => clock.now());
+  let resting = NOT_YET_MS.first;
+
+  const round = async (): Promise<number> => {
+    const before = clock.now();
+    const { nowMs, dueMs = Infinity, ended } = await store.fires.nextLook();
+    const asOfMs = bound.read(nowMs, before);
+    const wait = ended ? 0 : Math.min(dueMs - nowMs, FALLBACK_POLL_MS);
+    if (wait > 0) return Math.ceil(wait);
+    if ((await fireAll(context, (limit) => store.fires.round(limit, asOfMs + clock.now() - before, mind))) > 0) {
+      resting = NOT_YET_MS.first;
+      return 0;
+    }
+    const rest = resting;
+    resting = Math.min(2 * resting, NOT_YET_MS.most);
+    return rest;
+  };
+
+  return startLoop(clock, round, (error) => {
+    log.warn({ err: error }, 'what is to fire could not be read or written; trying again');
+    return RETRY_MS;
+  });
+}
+
+/** Rounds until nothing more is due. Answers how much was taken. */
+async function fireAll(context: MasterContext, fire: (limit: number) => Promise<FireRound>): Promise<number> {
+  const { clock, signals } = context;
+  let taken = 0;
+  let pending = false;
+  let told = clock.now();
+  // Who makes a crowd of instances makes all of them before it starts any: they have the same time.
+  const tell = (): void => {
+    if (pending) signals.send('command');
+    pending = false;
+    told = clock.now();
+  };
+  try {
+    for (;;) {
+      const round = await fire(BATCH);
+      taken += round.taken;
+      pending ||= round.commands;
+      follow(context, round);
+      if (!round.more || context.closing()) return taken;
+      if (clock.now() - told >= CROWD_MS) tell();
+    }
+  } catch (error) {
+    // It may be committed all the same.
+    pending = true;
+    throw error;
+  } finally {
+    tell();
+  }
+}
+
+function follow({ metrics, signals, wake, log }: MasterContext, round: FireRound): void {
+  for (const [outcome, count] of Object.entries(round.fires) as [keyof FireRound['fires'], number][])
+    metrics.fires[outcome] += count;
+  for (const lagMs of round.lagsMs) metrics.onFireLag(lagMs / 1000);
+  if (round.queued) wake.followup('admission');
+  if (round.alerts) signals.send('alert');
+  for (const { scheduleId, error } of round.failing)
+    log.error({ schedule: scheduleId, error }, 'a schedule cannot be dealt with, and is tried again in a minute');
+}
