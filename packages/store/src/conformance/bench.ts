@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 import { compileWorkflow, decide, runContext } from '@keelson/core';
-import type { InstanceChanges, QueuedTask, WorkflowDefinition } from '@keelson/core';
+import type { ConcurrencyPolicy, InstanceChanges, QueuedTask, WorkflowDefinition, WorkflowPlan } from '@keelson/core';
 import type { LoadedInstance, Placement, ReportedEnd, StepMind, StepOutcome } from '../engine.ts';
 import type { LiveOperation, OperationOutcome } from '../operations.ts';
+import { createAdmission } from '../postgres/admission.ts';
+import { setLimits } from '../postgres/concurrency.ts';
 import { createEngine } from '../postgres/engine.ts';
 import { createOperations } from '../postgres/operations.ts';
 import { createStarts } from '../postgres/starts.ts';
@@ -24,9 +26,10 @@ export async function openBench(t: TestContext, subject: Subject, definition: Wo
   const engine = createEngine(subject.open, 3);
   const workers = createWorkers(subject.open);
   const timers = createTimers(subject.open);
+  const admission = createAdmission(subject.open);
   const runner = subject.open();
   const close = async (): Promise<void> => {
-    await Promise.all([engine.close(), workers.close(), timers.close(), runner.close()]);
+    await Promise.all([engine.close(), workers.close(), timers.close(), admission.close(), runner.close()]);
   };
   t.after(close);
   const starts = createStarts(runner, subject.nextId);
@@ -36,25 +39,7 @@ export async function openBench(t: TestContext, subject: Subject, definition: Wo
     (await workers.register({ ...WORKER, ...more, name, version: '0' })).id;
   const incarnationId = await register('w1');
   const state = { offers: 0 };
-  let nonces = 0;
-  const describe = (tasks: readonly QueuedTask[]): Placement[] =>
-    tasks.map((one) => ({ ...one, workerGroup: 'default', capability: 'processor', priority: 0 }));
-  const place = (_instance: LoadedInstance, { ready }: InstanceChanges): Placement[] =>
-    describe(ready).map((one) =>
-      state.offers-- > 0 ? { ...one, offer: { incarnationId, nonce: `n-${one.task}-${one.attempt}` } } : one,
-    );
-  const mind: StepMind = {
-    knowsVersion: () => true,
-    taskNames: () => [...plan.tasks.keys()],
-    claims: () => [],
-    newNonce: () => `s-${++nonces}`,
-    describe: (_instance, tasks) => describe(tasks),
-    decide: ({ facts, events, ...loaded }) => {
-      const of = { id: facts.id, workflow: 'w', project: 'p', timeUtc: facts.runTime, zone: 'UTC' };
-      return decide({ ...loaded, plan, scope: { params: facts.params, run: runContext(of) } }, events);
-    },
-    place,
-  };
+  const mind = mindOf(plan, incarnationId, state);
   const request = requestFor(plan.taskCount);
   return {
     t,
@@ -62,6 +47,7 @@ export async function openBench(t: TestContext, subject: Subject, definition: Wo
     engine,
     workers,
     timers,
+    admission,
     starts,
     operations,
     plan,
@@ -79,6 +65,10 @@ export async function openBench(t: TestContext, subject: Subject, definition: Wo
       assert.equal(outcome.kind, 'created');
       return outcome.instanceId;
     },
+    /** As an apply does with the limit of the bench's workflow. */
+    limit: async (policy: ConcurrencyPolicy, slots: number | null): Promise<void> => {
+      await runner.run([setLimits([{ workflowId: '1', policy, slots }])]);
+    },
     /** Asks for it in somebody's name; answers the outcome's kind. */
     ask: async (id: string, operation: LiveOperation): Promise<OperationOutcome['kind']> =>
       (await operations.operate(id, operation, 'me')).kind,
@@ -90,6 +80,29 @@ export async function openBench(t: TestContext, subject: Subject, definition: Wo
     /** As `rows`, one text a row. */
     texts: async (table: string, ...columns: readonly string[]): Promise<string[]> =>
       picked(await subject.rows(table), columns).map((row) => Object.values(row).join(' ')),
+  };
+}
+
+/** Offers tasks to this incarnation, as many as the state says. */
+function mindOf(plan: WorkflowPlan, incarnationId: string, state: { offers: number }): StepMind {
+  let nonces = 0;
+  const describe = (tasks: readonly QueuedTask[]): Placement[] =>
+    tasks.map((one) => ({ ...one, workerGroup: 'default', capability: 'processor', priority: 0 }));
+  const place = (_instance: LoadedInstance, { ready }: InstanceChanges): Placement[] =>
+    describe(ready).map((one) =>
+      state.offers-- > 0 ? { ...one, offer: { incarnationId, nonce: `n-${one.task}-${one.attempt}` } } : one,
+    );
+  return {
+    knowsVersion: () => true,
+    taskNames: () => [...plan.tasks.keys()],
+    claims: () => [],
+    newNonce: () => `s-${++nonces}`,
+    describe: (_instance, tasks) => describe(tasks),
+    decide: ({ facts, events, ...loaded }) => {
+      const of = { id: facts.id, workflow: 'w', project: 'p', timeUtc: facts.runTime, zone: 'UTC' };
+      return decide({ ...loaded, plan, scope: { params: facts.params, run: runContext(of) } }, events);
+    },
+    place,
   };
 }
 

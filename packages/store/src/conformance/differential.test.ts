@@ -35,7 +35,7 @@ const TABLES = [
   'worker_incarnation',
 ] as const;
 /** What the two need not agree about: numbers that only tell rows apart, and what memory does not keep. */
-const UNSEEN = new Set(['seq', 'delay_left_ms', 'tries', 'last_error', 'since', 'held_since', 'revision']);
+const UNSEEN = new Set(['seq', 'place', 'delay_left_ms', 'tries', 'last_error', 'since', 'held_since', 'revision']);
 const OWN_ID = new Set(['command', 'command_error', 'history', 'alert', 'followup']);
 /** How long ago, and how long yet. */
 const DURATIONS = new Set(['dispatchedAgoMs', 'startAfterMs', 'sinceAgoMs']);

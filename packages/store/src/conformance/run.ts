@@ -1,4 +1,5 @@
 import { test } from 'node:test';
+import { ADMISSION } from './admission.ts';
 import { BACKFILLS } from './backfills.ts';
 import { BROADCASTS } from './broadcasts.ts';
 import { LEASES } from './leases.ts';
@@ -13,6 +14,18 @@ import type { OpenSubject } from './subject.ts';
 
 /** Everything that the engine relies on, tried on one store. */
 export function conformance(open: OpenSubject): void {
-  for (const cases of [STEPS, RACES, LEASES, STARTS, BROADCASTS, BACKFILLS, OPERATIONS, OPERATION_RACES, QUARANTINE, SESSIONS])
+  for (const cases of [
+    STEPS,
+    RACES,
+    LEASES,
+    STARTS,
+    BROADCASTS,
+    BACKFILLS,
+    ADMISSION,
+    OPERATIONS,
+    OPERATION_RACES,
+    QUARANTINE,
+    SESSIONS,
+  ])
     for (const [name, run] of Object.entries(cases)) void test(name, async (t) => run(t, await open(t)));
 }

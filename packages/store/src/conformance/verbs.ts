@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import type { BoundAttempt, ReportedEnd } from '../engine.ts';
 import type { GenerationMode, LiveOperation } from '../operations.ts';
 import type { Bench } from './bench.ts';
+import { limits } from './verbs-limits.ts';
 
 /** What a run of verbs has come across: where later ones take their instances, workers and attempts from. */
 export interface Known {
@@ -197,6 +198,7 @@ export const verb: fc.Arbitrary<Verb> = fc.oneof(
   { arbitrary: claims, weight: 6 },
   { arbitrary: starts, weight: 3 },
   { arbitrary: operations, weight: 4 },
+  { arbitrary: limits, weight: 3 },
   { arbitrary: timers, weight: 2 },
   { arbitrary: leases, weight: 2 },
   { arbitrary: troubles, weight: 2 },

@@ -1,5 +1,5 @@
-import type { Reason } from '@keelson/core';
-import type { Admission, Admitted, ConcurrencyPolicy } from '../admission.ts';
+import type { ConcurrencyPolicy, Reason } from '@keelson/core';
+import type { Admission, Admitted } from '../admission.ts';
 import { call } from './session.ts';
 import type { Call, OpenSession, Rows, Session, Transaction } from './session.ts';
 
