@@ -1,3 +1,4 @@
+import type { Clock } from '@keelson/core';
 import { checkSchema, openStore, parseSecretKey } from '@keelson/store';
 import type { Store } from '@keelson/store';
 import { taskTypes } from '@keelson/tasks';
@@ -34,6 +35,8 @@ export interface ServerOptions {
   /** Alerts are sent to each. */
   readonly webhooks?: readonly string[];
   readonly log: Logger;
+  /** Of the masters; default: the machine's. A test may let time run faster. */
+  readonly clock?: Clock;
 }
 
 export interface RunningServer {
@@ -116,7 +119,12 @@ async function startRoles(app: FastifyInstance, store: Store, options: ServerOpt
   const { signals } = store;
   const metrics = new Registry();
   if (roles.includes('master')) {
-    const master = (running.master = startMaster({ store, signals, log: log.child({ role: 'master' }) }));
+    const master = (running.master = startMaster({
+      store,
+      signals,
+      log: log.child({ role: 'master' }),
+      ...(options.clock && { clock: options.clock }),
+    }));
     running.stops.push(master.stop);
     registerMasterMetrics(metrics, master.metrics);
     const retention = startRetention({ retention: store.retention, log: log.child({ role: 'master' }) });

@@ -47,19 +47,27 @@ export interface ConnectionSettings {
   readonly settings?: Readonly<Record<string, string>>;
 }
 
+/** What the URL says in its own `options` goes after ours and so counts; but it must not take the place of all of them. */
 export function clientConfig({ url, applicationName, settings }: ConnectionSettings): pg.ClientConfig {
   const all = { ...SESSION_SETTINGS, ...settings };
+  const { plain, options } = withoutOptions(url);
   return {
-    connectionString: url,
+    connectionString: plain,
     application_name: applicationName,
-    options: Object.entries(all)
-      .map(([name, value]) => `-c ${name}=${value}`)
-      .join(' '),
+    options: [...Object.entries(all).map(([name, value]) => `-c ${name}=${value}`), ...options].join(' '),
     connectionTimeoutMillis: 5000,
     keepAlive: true,
     // The kernel's own delay is two hours.
     keepAliveInitialDelayMillis: KEEPALIVE_DELAY_MS,
   };
+}
+
+function withoutOptions(url: string): { plain: string; options: string[] } {
+  const parsed = url.includes('options=') ? URL.parse(url) : null;
+  const options = parsed?.searchParams.get('options') ?? null;
+  if (parsed === null || options === null) return { plain: url, options: [] };
+  parsed.searchParams.delete('options');
+  return { plain: parsed.href, options: [options] };
 }
 
 /**
