@@ -33,7 +33,9 @@ function wallOf(ms: number): WallTime {
   };
 }
 
-const second = fc.integer({ min: Date.UTC(2019, 0) / 1000, max: Date.UTC(2036, 0) / 1000 }).map((value) => value * 1000);
+const second = fc
+  .integer({ min: Date.UTC(2019, 0) / 1000, max: Date.UTC(2036, 0) / 1000 })
+  .map((value) => value * 1000);
 
 for (const [rules, models] of [
   ['Unix', unixModel],
@@ -44,7 +46,8 @@ for (const [rules, models] of [
       fc.property(models, second, (model, fromMs) => {
         const expected = nextBySearch(model, fromMs);
         const found = nextWall(readCron(model.text), fromMs);
-        if (expected === undefined) assert.ok(found === undefined || found >= fromMs + (FEW_YEARS - 1) * DAY, model.text);
+        if (expected === undefined)
+          assert.ok(found === undefined || found >= fromMs + (FEW_YEARS - 1) * DAY, model.text);
         else assert.equal(found, expected, model.text);
       }),
       { numRuns: 400 },

@@ -92,12 +92,14 @@ function delayed(trigger: CompiledTrigger, afterMs: number, context: FireContext
 /** What changes of the clocks skip: times of an interval, or whole days, as Samoa had none on 30 December 2011. */
 function skippedTimes({ clock, recurrence }: CompiledTrigger, fromMs: number, untilMs: number): Occurrence[] {
   const rows: Occurrence[] = [];
-  for (let span = clock.spanAt(fromMs); span.endMs <= untilMs; ) {
+  for (let span = clock.spanAt(fromMs); span.endMs <= untilMs;) {
     const next = clock.spanAt(span.endMs);
     const wall = recurrence?.skipped?.(next);
     if (wall !== undefined) {
       const [from, to] = [wallText(span.endMs + span.offsetMs), wallText(next.startMs + next.offsetMs)];
-      rows.push(leftOut('clock-change', span.endMs, `${wallText(wall)} does not exist: the clocks go from ${from} to ${to}`));
+      rows.push(
+        leftOut('clock-change', span.endMs, `${wallText(wall)} does not exist: the clocks go from ${from} to ${to}`),
+      );
     }
     span = next;
   }

@@ -55,12 +55,10 @@ function numbers(first: number, last: number, wraps: boolean): fc.Arbitrary<Item
       },
     };
   });
-  const open = fc.tuple(value, step).map(
-    ([from, every]): Item => ({
-      text: `${from}/${every}`,
-      holds: (_wall, other) => other >= from && (other - from) % every === 0,
-    }),
-  );
+  const open = fc.tuple(value, step).map(([from, every]): Item => ({
+    text: `${from}/${every}`,
+    holds: (_wall, other) => other >= from && (other - from) % every === 0,
+  }));
   const every = step.map((own): Item => ({ text: `*/${own}`, holds: (_wall, other) => (other - first) % own === 0 }));
   return wraps ? fc.oneof(plain, range, open, every) : fc.oneof(plain, range, every);
 }
@@ -87,21 +85,17 @@ function nearestWorkday(year: number, month: number, day: number): number {
 
 const daySigns: fc.Arbitrary<Item> = fc.oneof(
   fc.constant<Item>({ text: 'L', holds: (w, day) => day === daysIn(w.year, w.month) }),
-  fc.integer({ min: 1, max: 30 }).map(
-    (before): Item => ({ text: `L-${before}`, holds: (w, day) => day === daysIn(w.year, w.month) - before }),
-  ),
-  fc.integer({ min: 0, max: 27 }).map(
-    (before): Item => ({
-      text: before === 0 ? 'LW' : `L-${before}W`,
-      holds: (w, day) => day === nearestWorkday(w.year, w.month, daysIn(w.year, w.month) - before),
-    }),
-  ),
-  fc.integer({ min: 1, max: 31 }).map(
-    (target): Item => ({
-      text: `${target}W`,
-      holds: (w, day) => target <= daysIn(w.year, w.month) && day === nearestWorkday(w.year, w.month, target),
-    }),
-  ),
+  fc
+    .integer({ min: 1, max: 30 })
+    .map((before): Item => ({ text: `L-${before}`, holds: (w, day) => day === daysIn(w.year, w.month) - before })),
+  fc.integer({ min: 0, max: 27 }).map((before): Item => ({
+    text: before === 0 ? 'LW' : `L-${before}W`,
+    holds: (w, day) => day === nearestWorkday(w.year, w.month, daysIn(w.year, w.month) - before),
+  })),
+  fc.integer({ min: 1, max: 31 }).map((target): Item => ({
+    text: `${target}W`,
+    holds: (w, day) => target <= daysIn(w.year, w.month) && day === nearestWorkday(w.year, w.month, target),
+  })),
 );
 
 const NAMES = ['SUN', 'MON', 'TUE', 'WED', 'THU', 'FRI', 'SAT'];
@@ -113,26 +107,23 @@ function weekdaySigns(quartz: boolean): fc.Arbitrary<Item> {
     .map(([day, named]) => ({ day, text: named ? (NAMES[day] ?? '') : String(day + (quartz ? 1 : 0)) }));
   return fc.oneof(
     shown.map(({ day, text }): Item => ({ text, holds: (_wall, value) => value === day })),
-    fc.tuple(shown, fc.integer({ min: 1, max: 5 })).map(
-      ([{ day, text }, week]): Item => ({
-        text: `${text}#${week}`,
-        holds: (wall, value) => value === day && Math.ceil(wall.day / 7) === week,
-      }),
-    ),
-    shown.map(
-      ({ day, text }): Item => ({
-        text: `${text}L`,
-        holds: (wall, value) => value === day && wall.day + 7 > daysIn(wall.year, wall.month),
-      }),
-    ),
+    fc.tuple(shown, fc.integer({ min: 1, max: 5 })).map(([{ day, text }, week]): Item => ({
+      text: `${text}#${week}`,
+      holds: (wall, value) => value === day && Math.ceil(wall.day / 7) === week,
+    })),
+    shown.map(({ day, text }): Item => ({
+      text: `${text}L`,
+      holds: (wall, value) => value === day && wall.day + 7 > daysIn(wall.year, wall.month),
+    })),
   );
 }
 
 function weekdays(quartz: boolean): fc.Arbitrary<Field> {
   const shift = quartz ? 1 : 0;
-  const plain = numbers(shift, 6 + shift, quartz).map(
-    ({ text, holds }): Item => ({ text, holds: (wall, value) => holds(wall, value + shift) }),
-  );
+  const plain = numbers(shift, 6 + shift, quartz).map(({ text, holds }): Item => ({
+    text,
+    holds: (wall, value) => holds(wall, value + shift),
+  }));
   return list(fc.oneof(plain, weekdaySigns(quartz)));
 }
 
@@ -186,6 +177,4 @@ export const quartzModel: fc.Arbitrary<CronModel> = fc
     ),
     field(1, 12, true),
   )
-  .map(([second, minute, hour, [day, dayOfWeek], month]) =>
-    model([second, minute, hour, day, month, dayOfWeek], true),
-  );
+  .map(([second, minute, hour, [day, dayOfWeek], month]) => model([second, minute, hour, day, month, dayOfWeek], true));
