@@ -1,9 +1,9 @@
-import type { FoldedInstance, FoldedSubtask, FoldedTask } from '@keelson/core';
+import type { FoldedGeneration, FoldedSubtask, FoldedTask } from '@keelson/core';
 import { endOf, plain } from './verify-stored.ts';
 import type { Differ, StoredInstance } from './verify-stored.ts';
 
 /** Every subtask is where its history says, on its own worker. */
-export function compareBroadcasts(stored: StoredInstance, folded: FoldedInstance, differ: Differ): void {
+export function compareBroadcasts(stored: StoredInstance, folded: FoldedGeneration, differ: Differ): void {
   const spread = stored.subtasks.length + stored.broadcasts.length > 0;
   if (!spread && [...folded.tasks.values()].every(({ subtasks }) => subtasks === undefined)) return;
   for (const [id, task] of folded.tasks) {

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
-import { foldHistory } from '@keelson/core';
-import type { FoldedInstance, FoldedTask, WorkflowDefinition } from '@keelson/core';
+import { foldHistory, meetsNeed } from '@keelson/core';
+import type { FoldedGeneration, FoldedInstance, FoldedTask, Versions, WorkflowDefinition } from '@keelson/core';
 import type { Violation } from '../verify.ts';
 import { compareBroadcasts } from './verify-broadcast.ts';
 import { endOf, plain } from './verify-stored.ts';
@@ -8,9 +8,18 @@ import type { Differ, StoredInstance } from './verify-stored.ts';
 
 const text = (value: unknown): string => (value === undefined ? 'no row' : JSON.stringify(value));
 
-/** Folds the history of an instance and says where its rows differ from it. Pure: the simulation and the verifier share it. */
-export function compareInstance(stored: StoredInstance, definition: WorkflowDefinition): Violation[] {
-  const folded = foldHistory(stored.history, definition);
+/**
+ * Folds the history of an instance and says where its rows differ from it. Pure: the simulation and the verifier share it.
+ *
+ * @param definition of the version that it was created with
+ * @param versions those of its later generations
+ */
+export function compareInstance(
+  stored: StoredInstance,
+  definition: WorkflowDefinition,
+  versions: Versions = () => undefined,
+): Violation[] {
+  const folded = foldHistory(stored.history, definition, versions);
   const violations: Violation[] = folded.violations.map(({ code, task, entry, message }) => ({
     instanceId: stored.id,
     task: task ?? null,
@@ -23,22 +32,58 @@ export function compareInstance(stored: StoredInstance, definition: WorkflowDefi
     violations.push({ instanceId: stored.id, task, check, expected: text(expected), found: text(found) });
   };
   compareWhole(stored, folded, differ);
-  compareEnds(stored, folded, differ);
+  for (const generation of [...folded.previous, folded]) {
+    const own = ofGeneration(stored, generation, generation === folded);
+    compareEnds(own, generation, differ);
+    compareBroadcasts(own, generation, differ);
+  }
   comparePlaces(stored, folded, differ);
-  compareBroadcasts(stored, folded, differ);
-  if (folded.end === undefined && folded.state === 'running' && folded.started)
-    compareCounters(stored, folded, definition, differ);
+  const current = versions(folded.version) ?? definition;
+  if (folded.end === undefined && GOING.has(folded.state) && folded.started)
+    compareCounters(stored, folded, current, differ);
   return violations;
+}
+
+const GOING: ReadonlySet<string> = new Set(['running', 'pausing', 'paused']);
+
+/** What ended in one generation; what is under way belongs to the last one, whatever its rows say. */
+function ofGeneration(stored: StoredInstance, { generation }: FoldedGeneration, last: boolean): StoredInstance {
+  const own = (row: { readonly generation: number }): boolean =>
+    row.generation === generation || (last && row.generation > generation);
+  return {
+    ...stored,
+    finished: stored.finished.filter(own),
+    earlier: stored.earlier.filter(own),
+    subtasks: stored.subtasks.filter(own),
+    active: last ? stored.active : [],
+    broadcasts: last ? stored.broadcasts : [],
+  };
 }
 
 function compareWhole(stored: StoredInstance, folded: FoldedInstance, differ: Differ): void {
   if (folded.created === undefined) return differ('creation', null, 'instance-created', 'a history without it');
   if (folded.created.version !== '') differ('version', null, folded.created.version, stored.versionId);
   const ended = folded.end !== undefined;
+  const told = [...folded.previous, folded];
+  differ(
+    'generation',
+    null,
+    told
+      .filter(({ generation }) => generation > 1)
+      .map(({ generation, mode, modeTask = null, version }) => ({ generation, mode, task: modeTask, version })),
+    stored.generations.map(({ generation, mode, task, version_id }) => ({
+      generation,
+      mode,
+      task,
+      version: version_id,
+    })),
+  );
   differ(
     'end-row',
     null,
-    ended ? [{ generation: folded.generation, state: folded.end?.state, reason: plain(folded.end?.reason) }] : [],
+    told.flatMap(({ generation, end }) =>
+      end === undefined ? [] : [{ generation, state: end.state, reason: plain(end.reason) }],
+    ),
     stored.ends.map(({ generation, state, reason }) => ({ generation, state, reason: plain(reason) })),
   );
   const { live } = stored;
@@ -49,16 +94,18 @@ function compareWhole(stored: StoredInstance, folded: FoldedInstance, differ: Di
       ? undefined
       : {
           generation: folded.generation,
+          version: folded.version === '' ? live?.version_id : folded.version,
           state: folded.state,
           unfinished: folded.unfinished,
           failed: folded.failures.length,
           ending: folded.ending,
-          failure: folded.failures[0] ?? null,
+          failure: folded.failures[0] ?? folded.stopped[0] ?? null,
         },
     live === undefined
       ? undefined
       : {
           generation: live.generation,
+          version: live.version_id,
           state: live.state,
           unfinished: live.unfinished,
           failed: live.failed,
@@ -68,7 +115,7 @@ function compareWhole(stored: StoredInstance, folded: FoldedInstance, differ: Di
   );
 }
 
-function compareEnds(stored: StoredInstance, folded: FoldedInstance, differ: Differ): void {
+function compareEnds(stored: StoredInstance, folded: FoldedGeneration, differ: Differ): void {
   const rows = new Map(stored.finished.map((row) => [row.task, row]));
   const { generation } = folded;
   for (const [id, task] of folded.tasks) {
@@ -87,8 +134,9 @@ function compareEnds(stored: StoredInstance, folded: FoldedInstance, differ: Dif
             token: end.attemptId ?? null,
             incarnation: incarnationOf(task, end.attemptId),
             reason: plain(end.reason),
+            carriedFrom: task.carriedFrom ?? null,
           },
-      row === undefined ? undefined : endOf(row),
+      row === undefined ? undefined : { ...endOf(row), carriedFrom: row.carried_from ?? null },
     );
     const earlier = stored.earlier
       .filter((one) => one.task === id && (one.subtask ?? '0') === '0')
@@ -121,8 +169,12 @@ function incarnationOf(task: FoldedTask, attemptId: string | undefined): string 
 function comparePlaces(stored: StoredInstance, folded: FoldedInstance, differ: Differ): void {
   const { generation } = folded;
   const active = byTask(stored.active.filter(({ subtask_index }) => subtask_index === null));
-  const ready = byTask(stored.ready);
-  const delayed = byTask(stored.delayed);
+  // What a pause holds is told as in line, or delayed; then nothing is in the tables of these.
+  const holding = folded.state === 'pausing' || folded.state === 'paused';
+  const ready = byTask(holding ? stored.held.filter(({ cause }) => cause === null) : stored.ready);
+  const delayed = byTask(holding ? stored.held.filter(({ cause }) => cause !== null) : stored.delayed);
+  for (const { task } of holding ? [...stored.ready, ...stored.delayed] : stored.held)
+    differ('held', task, holding ? 'held' : 'not held', holding ? 'not held' : 'held');
   // A stop takes out of the line what ends with the instance, later.
   const takenBack = (id: string) => folded.state === 'stopping' || stored.withdrawn.has(id);
   for (const [id, task] of folded.tasks) {
@@ -169,7 +221,7 @@ function compareCounters(
     const waiting = task.state === 'waiting';
     const met = needs.filter(([need, accepts]) => {
       const end = folded.tasks.get(need)?.end;
-      return end !== undefined && accepts.includes(end.state);
+      return meetsNeed(accepts, end && { state: end.state, code: end.reason?.code });
     }).length;
     const expected = waiting && needs.length > 1 && met > 0 ? met : undefined;
     const found = counted.get(id);

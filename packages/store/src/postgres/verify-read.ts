@@ -5,6 +5,7 @@ import type {
   StoredActive,
   StoredBroadcast,
   StoredEnd,
+  StoredGeneration,
   StoredInstance,
   StoredLive,
   StoredPlace,
@@ -41,7 +42,7 @@ const strayOf = (table: string): string =>
       and not exists (select from removal r where t.instance_id between r.first_id and r.last_id)`;
 const STRAYS = {
   name: 'verify-strays',
-  text: ['history', 'finished_task', 'finished_subtask', 'earlier_attempt', 'instance_end']
+  text: ['history', 'finished_task', 'finished_subtask', 'earlier_attempt', 'instance_end', 'instance_generation']
     .map(strayOf)
     .join(' union all '),
 };
@@ -51,10 +52,16 @@ const of = (name: string, columns: string, table: string, order = ''): { name: s
   text: `select ${columns} from ${table} where ${table === 'live_instance' ? 'id' : 'instance_id'} = any($1::bigint[]) ${order}`,
 });
 const HISTORY = of('history', 'instance_id, id, events', 'history', 'order by instance_id, id');
-const LIVE = of('live', 'id, generation, state, unfinished, failed, ending, failure', 'live_instance');
+const LIVE = of('live', 'id, version_id, generation, state, unfinished, failed, ending, failure', 'live_instance');
+const GENERATIONS = of(
+  'generations',
+  'instance_id, generation, mode, task, version_id',
+  'instance_generation',
+  'order by instance_id, generation',
+);
 const ENDS = of('ends', 'instance_id, generation, state, reason', 'instance_end', 'order by generation');
 const ENDED = 'instance_id, generation, task, state, attempt, attempt_id, incarnation_id, reason';
-const FINISHED = of('finished', ENDED, 'finished_task');
+const FINISHED = of('finished', `${ENDED}, carried_from`, 'finished_task');
 const EARLIER = of('earlier', `${ENDED}, subtask`, 'earlier_attempt');
 const SUBTASKS = of('subtasks', `${ENDED}, worker`, 'finished_subtask');
 const BROADCASTS = of(
@@ -70,6 +77,7 @@ const ACTIVE = of(
 );
 const READY = of('ready', 'instance_id, generation, task, attempt', 'ready');
 const DELAYED = of('delayed', 'instance_id, generation, task, attempt', 'delayed');
+const HELD = of('held', 'instance_id, generation, task, attempt, cause', 'held');
 const COUNTERS = of('counters', 'instance_id, task, met', 'need_counter');
 const COMMANDS = of('commands', 'instance_id, kind, payload', 'command');
 
@@ -108,6 +116,7 @@ function emptyInstance(id: string, versionId: string): StoredInstance {
     versionId,
     history: [],
     ends: [],
+    generations: [],
     finished: [],
     earlier: [],
     subtasks: [],
@@ -115,6 +124,7 @@ function emptyInstance(id: string, versionId: string): StoredInstance {
     active: [],
     ready: [],
     delayed: [],
+    held: [],
     counters: [],
     withdrawn: new Set(),
   };
@@ -131,6 +141,7 @@ async function fill(client: pg.PoolClient, instances: ReadonlyMap<string, Stored
   };
   await each(HISTORY, (instance, { id, events }) => instance.history.push({ id, events }));
   await each(LIVE, (instance, row) => (instance.live = row as StoredLive));
+  await each(GENERATIONS, (instance, row) => instance.generations.push(row as StoredGeneration));
   await each(ENDS, (instance, row) => instance.ends.push(row as StoredInstance['ends'][number]));
   await each(FINISHED, (instance, row) => instance.finished.push(row as StoredEnd));
   await each(EARLIER, (instance, row) => instance.earlier.push(row as StoredEnd));
@@ -139,9 +150,11 @@ async function fill(client: pg.PoolClient, instances: ReadonlyMap<string, Stored
   await each(ACTIVE, (instance, row) => instance.active.push(row as StoredActive));
   await each(READY, (instance, row) => instance.ready.push(row as StoredPlace));
   await each(DELAYED, (instance, row) => instance.delayed.push(row as StoredPlace));
+  await each(HELD, (instance, row) => instance.held.push(row as StoredInstance['held'][number]));
   await each(COUNTERS, (instance, { task, met }) => instance.counters.push({ task, met }));
   await each(COMMANDS, (instance, { kind, payload }) => {
     if (kind === 'withdrawn') for (const { task } of payload.tasks ?? []) instance.withdrawn.add(task);
+    if (kind === 'fan-out') instance.withdrawn.add(payload.task);
   });
 }
 

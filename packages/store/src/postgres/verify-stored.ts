@@ -6,6 +6,8 @@ export interface StoredInstance {
   readonly versionId: string;
   readonly history: HistoryEntry[];
   live?: StoredLive;
+  /** Those after the first. */
+  readonly generations: StoredGeneration[];
   readonly ends: { readonly generation: number; readonly state: string; readonly reason: Reason | null }[];
   readonly finished: StoredEnd[];
   readonly earlier: StoredEnd[];
@@ -14,13 +16,23 @@ export interface StoredInstance {
   readonly active: StoredActive[];
   readonly ready: StoredPlace[];
   readonly delayed: StoredPlace[];
+  /** `cause` null: it would stand in line. */
+  readonly held: (StoredPlace & { readonly cause: string | null })[];
   readonly counters: { readonly task: string; readonly met: number }[];
-  /** Tasks that a `withdrawn` command has taken out of the line. */
+  /** Tasks that a command has taken out of the line: `withdrawn`, or `fan-out` after its delay. */
   readonly withdrawn: Set<string>;
+}
+
+export interface StoredGeneration {
+  readonly generation: number;
+  readonly mode: string;
+  readonly task: string | null;
+  readonly version_id: string;
 }
 
 export interface StoredLive {
   readonly generation: number;
+  readonly version_id: string;
   readonly state: string;
   readonly unfinished: number;
   readonly failed: number;
@@ -36,6 +48,8 @@ export interface StoredEnd {
   readonly attempt_id: string | null;
   readonly incarnation_id: string | null;
   readonly reason: Reason | null;
+  /** Of a finished task: the generation in which it ended, when it was carried into this one. */
+  readonly carried_from?: number | null;
   /** Of an earlier attempt: the incarnation whose subtask it was, else `0`. */
   readonly subtask?: string;
 }

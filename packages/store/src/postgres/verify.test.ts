@@ -4,8 +4,10 @@ import type { TestContext } from 'node:test';
 import { taskOf } from '@keelson/core/testing';
 import { openBench } from '../conformance/bench.ts';
 import type { Bench } from '../conformance/bench.ts';
+import { again } from '../conformance/operations.ts';
 import type { Subject } from '../conformance/subject.ts';
 import type { ReportedEnd } from '../engine.ts';
+import type { LiveOperation } from '../operations.ts';
 import { namedWorkflow, openWorld } from '../testing/world.ts';
 import type { World } from '../testing/world.ts';
 import type { VerifyOptions, Violation } from '../verify.ts';
@@ -95,6 +97,58 @@ test('every history of the engine folds to its rows, at every moment of it', asy
   );
 });
 
+/** A small generator of its own: the same numbers each time. */
+function dice(seed: number): (most: number) => number {
+  let state = seed;
+  return (most) => {
+    state = (state * 1_103_515_245 + 12_345) % 2_147_483_648;
+    return Math.floor((state / 2_147_483_648) * most);
+  };
+}
+
+const OPERATIONS: readonly LiveOperation[] = [
+  { type: 'pause' },
+  { type: 'pause' },
+  { type: 'resume' },
+  { type: 'resume' },
+  { type: 'resume' },
+  { type: 'stop' },
+  ...['a', 'b', 'c', 'd'].map((task) => ({ type: 'skip-task', task }) as const),
+  { type: 'set-priority', priority: 4 },
+];
+const MODES = ['rerun', 'recover', 'from', 'only', 'force-success'] as const;
+
+for (const seed of [1, 2, 3]) {
+  test(`operations at any moment fold to their rows, generation after generation (${seed})`, async (t) => {
+    const it = await house(t);
+    const ids = [];
+    for (let index = 0; index < 6; index++) ids.push(await it.bench.start());
+    const roll = dice(seed);
+    const fate = (report: ReportedEnd): ReportedEnd => (roll(4) === 0 ? { ...report, ...failing } : report);
+    for (let round = 0; round < 60; round++) {
+      const id = ids[roll(ids.length)] ?? '';
+      const operation = OPERATIONS[roll(OPERATIONS.length)] ?? { type: 'resume' };
+      if (roll(3) > 0) await it.bench.ask(id, operation);
+      const [row] = await it.world.sql('select max(generation)::int as last from instance_end where instance_id = $1', [
+        id,
+      ]);
+      const mode = MODES[roll(MODES.length)] ?? 'rerun';
+      const task = mode === 'rerun' || mode === 'recover' ? undefined : 'abcd'[roll(4)];
+      if (typeof row?.last === 'number')
+        await it.bench.operations.beginGeneration(again(it.bench, id, mode, task, row.last));
+      if (roll(2) === 0) assert.deepEqual((await it.verify()).violations, [], `round ${round}, asked`);
+      await turn(it, roll(4), fate);
+      assert.deepEqual((await it.verify()).violations, [], `round ${round}`);
+    }
+    for (const id of ids) await it.bench.ask(id, { type: 'resume' });
+    while ((await turn(it, 5, (report) => report)) > 0);
+    assert.deepEqual((await it.verify()).violations, []);
+    assert.deepEqual(await it.world.sql('select id, state from live_instance'), [], 'and all of them end');
+    const [most] = await it.world.sql('select max(generation)::int as most from instance_end');
+    assert.ok(most?.most > 2);
+  });
+}
+
 test('an attempt that is active, and one that a park took away, are compared too', async (t) => {
   const it = await house(t);
   const id = await it.bench.start();
@@ -144,6 +198,15 @@ const DAMAGES: readonly (readonly [string, string, task?: string])[] = [
   ],
   ['update active set id = (select min(attempt_id) from finished_task)', 'token'],
   [`insert into history (instance_id, events) values (404, '[]')`, 'instance'],
+  [
+    `insert into held (instance_id, task, generation, attempt, worker_group, capability, priority) values ($1, 'd', 1, 1, 'g', 'c', 0)`,
+    'held',
+    'd',
+  ],
+  [
+    `insert into instance_generation (instance_id, generation, mode, version_id, params, created_by) values ($2, 2, 'rerun', 1, '{}', 'x')`,
+    'generation',
+  ],
 ];
 
 for (const [sql, check, task] of DAMAGES) {

@@ -57,7 +57,7 @@ function compareBatch(
         expected: `version ${stored.versionId}`,
         found: 'no row',
       });
-    else violations.push(...compareInstance(stored, definition));
+    else violations.push(...compareInstance(stored, definition, (id) => definitions.get(id)));
     for (const { task, token } of tokensOf(stored))
       if (!tokens.add(token))
         violations.push({
@@ -77,8 +77,8 @@ function* tokensOf({
   subtasks,
   active,
 }: StoredBatch['instances'][number]): Generator<{ task: string; token: string }> {
-  for (const { task, attempt_id } of [...finished, ...earlier, ...subtasks])
-    if (attempt_id !== null) yield { task, token: attempt_id };
+  for (const { task, attempt_id, carried_from = null } of [...finished, ...earlier, ...subtasks])
+    if (attempt_id !== null && carried_from === null) yield { task, token: attempt_id };
   for (const { task, id } of active) yield { task, token: id };
 }
 
@@ -87,7 +87,11 @@ async function loadDefinitions(
   definitions: LRUCache<string, WorkflowDefinition>,
   { instances }: StoredBatch,
 ): Promise<void> {
-  const strangers = new Set(instances.map(({ versionId }) => versionId).filter((id) => !definitions.has(id)));
+  const versions = instances.flatMap(({ versionId, generations }) => [
+    versionId,
+    ...generations.map(({ version_id }) => version_id),
+  ]);
+  const strangers = new Set(versions.filter((id) => !definitions.has(id)));
   if (strangers.size === 0) return;
   const { rows } = await pool.query<{ id: string; definition: WorkflowDefinition }>(
     'select id, definition from workflow_version where id = any($1::bigint[])',

@@ -1,4 +1,3 @@
-import type { Answer } from '../database.ts';
 import type { Execution, Steps } from '../execution.ts';
 import type { CommandRow, GenerationRow, LiveRow } from '../rows.ts';
 import { keyOf } from '../schema.ts';
@@ -42,7 +41,7 @@ export const OPERATIONS: Emulations = {
         ended: ended?.state ?? null,
         code,
         held: active,
-      } as Answer[0],
+      },
     ];
   },
 

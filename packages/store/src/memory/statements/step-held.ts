@@ -1,5 +1,5 @@
 import type { Execution, Found, Steps } from '../execution.ts';
-import type { DelayedRow, HeldRow, LineRow, ReadyRow } from '../rows.ts';
+import type { HeldRow, LineRow } from '../rows.ts';
 import { keyOf } from '../schema.ts';
 import type { Tables } from '../schema.ts';
 import type { Table } from '../table.ts';
@@ -104,10 +104,8 @@ function* takeBack(it: Execution, tables: Tables, from: Place, values: readonly 
   const attempts = new Map<Asked, number>();
   for (const one of asked(values)) {
     const key = keyOf(one.instance_id, one.task);
-    const found = it.byKey<DelayedRow | ReadyRow | HeldRow>(
-      tables[from] as Table<DelayedRow | ReadyRow | HeldRow>,
-      key,
-    );
+    const table: Table<LineRow> = tables[from];
+    const found = it.byKey(table, key);
     const row = found === undefined ? undefined : yield* it.remove(found);
     if (row === undefined) continue;
     gone.push(one);
