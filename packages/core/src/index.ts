@@ -49,8 +49,9 @@ export type {
   BackfillView,
   RunParams,
 } from './backfill/turn.ts';
-export { ALREADY_SUCCEEDED, leftOut, RUNNING_NOW, turnBackfill } from './backfill/turn.ts';
+export { ALREADY_SUCCEEDED, leftOut, plannedRuns, RUNNING_NOW, turnBackfill } from './backfill/turn.ts';
 
+export { slotsOf } from './definition/concurrency.ts';
 export { canonicalJson } from './definition/canonical-json.ts';
 export type { DependencyGraph } from './definition/dependency-graph.ts';
 export { dependencyCycle, dependentsOf } from './definition/dependency-graph.ts';
@@ -62,6 +63,7 @@ export type {
   BroadcastDefinition,
   BroadcastStep,
   ConcurrencyPolicy,
+  ConcurrencyRule,
   CronTrigger,
   DailyInterval,
   DailyIntervalTrigger,

@@ -9,7 +9,15 @@ export type {
   StreamOptions,
 } from './client.ts';
 export { KeelsonApiError, KeelsonConnectionError, allItems, createClient } from './client.ts';
-export type { ParamSource, RetrySource, TaskDefaults, TaskSource, TriggerSource, WorkflowSource } from './workflow.ts';
+export type {
+  ConcurrencySource,
+  ParamSource,
+  RetrySource,
+  TaskDefaults,
+  TaskSource,
+  TriggerSource,
+  WorkflowSource,
+} from './workflow.ts';
 export { workflow } from './workflow.ts';
 export type { Processor, ProcessorContext, ProcessorLog } from '@keelson/tasks';
 export type { RunWorkerOptions } from './worker.ts';

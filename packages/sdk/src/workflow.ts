@@ -43,10 +43,18 @@ export interface WorkflowSource<Tasks> extends Documented {
   /** Workflows that this one follows in a backfill with its dependents: `name`, or `project/name`. */
   readonly dependsOn?: readonly string[];
   readonly triggers?: readonly TriggerSource[];
-  readonly concurrency?: { readonly policy?: ConcurrencyPolicy };
+  readonly concurrency?: ConcurrencySource;
   readonly onFailure?: FailureStrategy;
   readonly defaults?: TaskDefaults;
   readonly tasks: Tasks;
+}
+
+/** How many instances may go at once, and what becomes of those over it: they wait, by their order or priority, or are discarded. */
+export interface ConcurrencySource {
+  readonly policy?: ConcurrencyPolicy;
+  /** Default: 1 for a serial policy, none for `parallel`. */
+  readonly limit?: number;
+  readonly [extension: `x-${string}`]: unknown;
 }
 
 export interface ParamSource {

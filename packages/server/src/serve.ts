@@ -140,7 +140,7 @@ async function startRoles(app: FastifyInstance, store: Store, options: ServerOpt
   await (roles.includes('api') ? apiRoutes : watchRoutes)(app, {
     store,
     log: log.child({ role: roles.includes('api') ? 'api' : roles.join(',') }),
-    wake: { command: () => signals.send('command') },
+    wake: { command: () => signals.send('command'), followup: (kind) => signals.send('followup', kind) },
     version: VERSION,
     taskTypes,
     checkReady: async () => void (await checkSchema(databaseUrl)),

@@ -2,7 +2,7 @@ import { z } from 'zod';
 
 import { TASK_END_STATES } from '../engine/states.ts';
 import { DURATION_PATTERN } from '../time/duration.ts';
-import { MAX_ALLOWED_LOSSES, MAX_CALENDARS_OF_TRIGGER, MAX_SUBTASKS } from './limits.ts';
+import { MAX_ALLOWED_LOSSES, MAX_CALENDARS_OF_TRIGGER, MAX_CONCURRENCY_LIMIT, MAX_SUBTASKS } from './limits.ts';
 
 /** The definition as it is written in a file: short forms, defaults left out. The model is what comes out of it. */
 
@@ -209,8 +209,21 @@ const sectionShape = {
     .optional()
     .describe('Workflows that this one follows in a backfill with its dependents: name, or project/name'),
   concurrency: keys({
-    policy: z.enum(['parallel', 'serial-wait', 'serial-discard', 'serial-priority']).optional(),
-  }).optional(),
+    policy: z
+      .enum(['parallel', 'serial-wait', 'serial-discard', 'serial-priority'])
+      .optional()
+      .describe(
+        'What becomes of instances over the limit: first come, first served; none waits; the highest priority first',
+      ),
+    limit: z
+      .int()
+      .min(1)
+      .max(MAX_CONCURRENCY_LIMIT)
+      .optional()
+      .describe('Instances that may go at once; default: 1 for a serial policy, none for parallel'),
+  })
+    .optional()
+    .describe('How many instances of the workflow may go at the same time'),
   onFailure: z.enum(['continue', 'end']).optional(),
 };
 

@@ -119,6 +119,9 @@ function typeHint(expected: string, value: unknown, key: PropertyKey | undefined
     return { yes: 'write true', on: 'write true', no: 'write false', off: 'write false' }[value.toLowerCase()];
   if (expected === 'string' && (typeof value === 'number' || typeof value === 'boolean'))
     return `put it in quotes: "${value}"`;
+  if (key === 'concurrency' && typeof value === 'string') return `concurrency: { policy: ${value} }`;
+  if (key === 'concurrency' && typeof value === 'number')
+    return `concurrency: { policy: serial-wait, limit: ${value} }`;
   if (expected === 'array' && typeof value === 'string') return `write a list: [${value}]`;
   return undefined;
 }

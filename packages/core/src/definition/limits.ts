@@ -12,6 +12,8 @@ export const MAX_ALLOWED_LOSSES = 1000;
 export const MAX_SUBTASKS = 100_000;
 /** The task types that may be broadcast: those that do something with the worker that they run on. */
 export const BROADCAST_TYPES: readonly string[] = ['shell', 'python', 'node', 'processor'];
+/** Instances of one workflow that `concurrency.limit` may let go at once. */
+export const MAX_CONCURRENCY_LIMIT = 10_000;
 /** Further issues of one definition are only counted. */
 export const MAX_ISSUES = 500;
 /** The shortest time between two fires of one trigger. */

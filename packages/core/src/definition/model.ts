@@ -20,7 +20,7 @@ export interface WorkflowDefinition {
   /** `project/name` of the workflows that this one follows in a backfill; absent: none. They hold back no other run. */
   readonly dependsOn?: readonly string[];
   readonly triggers: readonly TriggerDefinition[];
-  readonly concurrency: { readonly policy: ConcurrencyPolicy };
+  readonly concurrency: ConcurrencyRule;
   readonly onFailure: FailureStrategy;
   /** In the order of the file. */
   readonly tasks: Readonly<Record<string, TaskDefinition>>;
@@ -107,6 +107,13 @@ export interface DailyInterval {
   readonly everyMs: number;
   /** 1 is Monday, 7 is Sunday, ascending; absent: every day. A stretch over midnight belongs to the day on which it begins. */
   readonly weekdays?: readonly number[];
+}
+
+/** How many instances of the workflow may go at once, and what becomes of those over it. */
+export interface ConcurrencyRule {
+  readonly policy: ConcurrencyPolicy;
+  /** Absent: 1 for a serial policy, as many as come for `parallel`. */
+  readonly limit?: number;
 }
 
 export type ConcurrencyPolicy = 'parallel' | 'serial-wait' | 'serial-discard' | 'serial-priority';

@@ -4,13 +4,12 @@ import { test } from 'node:test';
 import { parse as parseYaml } from 'yaml';
 
 import type { DefinitionIssue } from './issue.ts';
+import { slotsOf } from './concurrency.ts';
 import { definitionFromObject, parseDefinition } from './parse.ts';
 import { SAMPLE_DEFINITION, sampleTaskTypes } from './testing/task-types.ts';
 
 const options = { taskTypes: sampleTaskTypes };
-/** Without what this release says of policies that it does not act on. */
-const parse = (text: string): readonly DefinitionIssue[] => parseDefinition(text, options).issues.filter(acted);
-const acted = ({ code }: DefinitionIssue): boolean => code !== 'no-effect-yet';
+const parse = (text: string): readonly DefinitionIssue[] => parseDefinition(text, options).issues;
 const withTasks = (tasks: string): string =>
   `name: a\nparams: { day: { type: date }, dry: { type: boolean } }\ntasks:\n${tasks.replace(/^/gm, '  ')}\n`;
 
@@ -21,7 +20,7 @@ function places(text: string): string[] {
 
 test('a full definition becomes the normalised model', () => {
   const { definition, issues } = parseDefinition(SAMPLE_DEFINITION, options);
-  assert.deepEqual(issues.filter(acted), []);
+  assert.deepEqual(issues, []);
   assert.ok(definition);
   const { tasks, ...rest } = definition;
   assert.deepEqual(rest.labels, { team: 'sales', tier: '1' });
@@ -64,7 +63,7 @@ test('an object and its text give the same model; JSON is read as YAML is', () =
   const fromText = parseDefinition(SAMPLE_DEFINITION, options);
   assert.deepEqual(definitionFromObject(object, options).definition, fromText.definition);
   assert.deepEqual(parseDefinition(JSON.stringify(object, null, '\t'), options).definition, fromText.definition);
-  assert.deepEqual(definitionFromObject(object, options).issues.filter(acted), []);
+  assert.deepEqual(definitionFromObject(object, options).issues, []);
 });
 
 test('defaults', () => {
@@ -355,7 +354,7 @@ test('warnings alone do not refuse a definition', () => {
     options,
   );
   assert.deepEqual(
-    result.issues.filter(acted).map(({ severity, code }) => `${severity} ${code}`),
+    result.issues.map(({ severity, code }) => `${severity} ${code}`),
     ['warning missing-param'],
   );
   assert.ok(result.definition);
@@ -365,10 +364,7 @@ test('objects that are no JSON are refused', () => {
   const base = { name: 'a', tasks: { a: { run: 'x' } } };
   const cyclic: Record<string, unknown> = { ...base };
   cyclic['x-self'] = cyclic;
-  const codes = (object: unknown): string[] =>
-    definitionFromObject(object, options)
-      .issues.filter(acted)
-      .map(({ code }) => code);
+  const codes = (object: unknown): string[] => definitionFromObject(object, options).issues.map(({ code }) => code);
   assert.deepEqual(codes(cyclic), ['too-deep']);
   assert.deepEqual(codes({ ...base, title: () => 1 }), ['not-json']);
   assert.deepEqual(codes({ ...base, title: new Date(0) }), ['not-json']);
@@ -384,13 +380,24 @@ test('the default of a parameter cannot read the id that the instance does not h
   assert.deepEqual(places(text), ['unknown-variable 3:31']);
 });
 
-test('what this release does not act on is stored and said', () => {
-  const text =
-    'name: a\ntriggers:\n  - cron: "0 2 * * *"\nconcurrency: { policy: serial-wait }\ntasks:\n  t: { run: "true" }\n';
-  const { definition, issues } = parseDefinition(text, options);
-  assert.ok(definition);
-  assert.deepEqual(
-    issues.map(({ severity, code, path }) => `${severity} ${code} ${path}`),
-    ['warning no-effect-yet concurrency.policy'],
-  );
+test('a limit that says no more than its policy is left out; every other one is kept', () => {
+  const rule = (concurrency: unknown): unknown =>
+    definitionFromObject({ name: 'a', tasks: { t: { run: 'true' } }, concurrency }, options).definition?.concurrency;
+  assert.deepEqual(rule(undefined), { policy: 'parallel' });
+  assert.deepEqual(rule({ policy: 'serial-wait', limit: 1 }), { policy: 'serial-wait' });
+  assert.deepEqual(rule({ policy: 'serial-priority', limit: 4 }), { policy: 'serial-priority', limit: 4 });
+  assert.deepEqual(rule({ limit: 1 }), { policy: 'parallel', limit: 1 });
+  const slots = [{ policy: 'parallel' }, { policy: 'parallel', limit: 2 }, { policy: 'serial-discard' }] as const;
+  assert.deepEqual(slots.map(slotsOf), [null, 2, 1]);
+});
+
+test('mistakes in concurrency are said where they are', () => {
+  const said = (concurrency: unknown): (string | undefined)[] => {
+    const { issues } = definitionFromObject({ name: 'a', tasks: { t: { run: 'true' } }, concurrency }, options);
+    return issues.flatMap(({ code, path, message, suggestion }) => [`${code} ${path}: ${message}`, suggestion]);
+  };
+  assert.deepEqual(said({ limit: 0 }), ['out-of-range concurrency.limit: must be at least 1, not 0', undefined]);
+  assert.deepEqual(said({ policy: 'serial-wiat' }).at(-1), 'did you mean "serial-wait"?');
+  assert.deepEqual(said('serial-wait').at(-1), 'concurrency: { policy: serial-wait }');
+  assert.deepEqual(said({ polcy: 'serial-wait' })[0]?.split(' ')[0], 'unknown-key');
 });

@@ -4,6 +4,7 @@ import { readParams } from './check-params.ts';
 import { checkEnv } from './check-action.ts';
 import { checkDurations } from './check-tasks.ts';
 import { readTriggers } from './check-triggers.ts';
+import { normaliseConcurrency } from './concurrency.ts';
 import { withoutExtensionsIn } from './extensions.ts';
 import { readDependsOn } from './depends-on.ts';
 import type { DefaultsFile, RootFile } from './file-schema.ts';
@@ -13,7 +14,6 @@ import { checkJsonValue } from './json-value.ts';
 import type { ParamDefinition, WorkflowDefinition } from './model.ts';
 import { normaliseTask, textValues } from './normalise.ts';
 import type { DefinitionOptions, ReadContext } from './read-context.ts';
-import { warnOfWhatHasNoEffectYet } from './not-yet.ts';
 import { readTasks } from './read-tasks.ts';
 import type { Report } from './report.ts';
 import { createReport } from './report.ts';
@@ -85,7 +85,6 @@ function readDefinition(raw: unknown, context: ReadContext): WorkflowDefinition 
   const project = root.project ?? context.defaultProject ?? 'default';
   const dependsOn = readDependsOn(root.dependsOn ?? [], { project, name: root.name }, report);
   const tasks = readTasks(root.tasks, params, context);
-  warnOfWhatHasNoEffectYet(root, report);
   if (report.failed()) return undefined;
   return {
     name: root.name,
@@ -100,7 +99,7 @@ function readDefinition(raw: unknown, context: ReadContext): WorkflowDefinition 
     // Left out without one: definitions from before the key keep their hash.
     ...(dependsOn.length > 0 && { dependsOn }),
     triggers,
-    concurrency: { policy: root.concurrency?.policy ?? 'parallel' },
+    concurrency: normaliseConcurrency(root.concurrency ?? {}),
     onFailure: root.onFailure ?? 'continue',
     tasks: Object.fromEntries([...tasks].map(([id, file]) => [id, normaliseTask(id, file, defaults)])),
   };

@@ -15,7 +15,7 @@ const MAX_LINT_BYTES = 2 * MAX_DEFINITION_BYTES;
 
 type Bundle = z.output<typeof applyRequest>;
 
-export function applyRoutes(api: Api, { store }: ApiDeps, reader: DefinitionReader): void {
+export function applyRoutes(api: Api, { store, wake }: ApiDeps, reader: DefinitionReader): void {
   api.post(
     '/api/v1/lint',
     {
@@ -59,6 +59,8 @@ export function applyRoutes(api: Api, { store }: ApiDeps, reader: DefinitionRead
       refuseDuplicates(drafts, workflows);
       const planned = await store.definitions.plan(drafts);
       const applied = dryRun ? undefined : await store.definitions.apply(drafts);
+      // A limit may have changed.
+      if (applied !== undefined) wake.followup('admission');
       const answers = drafts.map((draft, index): AppliedWorkflow => {
         const plan = planned[index];
         const now = applied?.[index];

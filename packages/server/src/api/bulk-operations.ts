@@ -48,6 +48,7 @@ export function bulkOperationRoutes(api: Api, { store, wake, log }: ApiDeps): vo
       const items: BulkItem[] = [...answered, ...missing];
       if (!dryRun) {
         wake.command();
+        if (items.some(({ outcome }) => outcome === 'requested')) wake.followup('admission');
         const requested = items.filter(({ outcome }) => outcome === 'requested').length;
         log.info({ operation, by, filter: body.filter, instances: items.length, requested }, 'an operation on many');
       }

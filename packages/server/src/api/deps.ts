@@ -3,15 +3,15 @@ import type { FastifyBaseLogger, FastifyInstance, RawServerDefault } from 'fasti
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import type { Logger } from 'pino';
 import type { Registry } from 'prom-client';
-import type { Store } from '@keelson/store';
+import type { FollowupKind, Store } from '@keelson/store';
 import type { TaskType } from '@keelson/tasks';
 
 /** What the api role needs of its surroundings. */
 export interface ApiDeps {
   readonly store: Store;
   readonly log: Logger;
-  /** Tells the masters, after a commit, that there is a command. */
-  readonly wake: { command(): void };
+  /** Tells the masters, after a commit, that there is a command, or something that has to follow. */
+  readonly wake: { command(): void; followup(kind: FollowupKind): void };
   readonly version: string;
   readonly taskTypes: ReadonlyMap<string, TaskType>;
   /** Throws unless this process can serve; default: the database answers. */

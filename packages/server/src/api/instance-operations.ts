@@ -32,6 +32,7 @@ export function instanceOperationRoutes(api: Api, { store, wake }: ApiDeps): voi
     const answer = await operate(store, id, asked, callerName(request));
     // Also when it was asked for before: that wake-up may have been lost.
     wake.command();
+    if (answer.generation !== undefined) wake.followup('admission');
     return { id, operation: asked.operation, ...answer };
   };
   liveRoutes(api, ask);

@@ -12,7 +12,7 @@ export async function openApiDocument(version: string): Promise<Record<string, u
   await apiRoutes(app, {
     store,
     log: pino({ level: 'silent' }),
-    wake: { command: () => undefined },
+    wake: { command: () => undefined, followup: () => undefined },
     version,
     taskTypes,
   });

@@ -107,7 +107,13 @@ test('an error of the inside shows only its id, which the log has with the cause
   t.after(() => app.close());
   const store = { tokens, projects } as unknown as ApiDeps['store'];
   const log = pino({}, { write: (line: string) => void lines.push(line) });
-  await apiRoutes(app, { store, log, wake: { command: () => undefined }, version: '0', taskTypes });
+  await apiRoutes(app, {
+    store,
+    log,
+    wake: { command: () => undefined, followup: () => undefined },
+    version: '0',
+    taskTypes,
+  });
   const answer = await app.inject({
     url: '/api/v1/projects?limit=5',
     headers: { authorization: 'Bearer very-private' },

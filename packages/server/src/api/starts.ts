@@ -77,7 +77,9 @@ export function startRoutes(api: Api, { store, wake, log, metrics }: ApiDeps): v
         );
       }
       // Also when it exists: the first call's wake-up may have been lost with its answer.
-      wake.command();
+      const queued = outcome.kind === 'created' ? outcome.queued : undefined;
+      if (queued !== true) wake.command();
+      if (queued !== false) wake.followup('admission');
       const id = outcome.instanceId;
       reply.header('location', `/api/v1/instances/${id}`);
       if (outcome.kind === 'existing') return reply.code(200).send(await existing(store, id));
@@ -87,7 +89,7 @@ export function startRoutes(api: Api, { store, wake, log, metrics }: ApiDeps): v
 }
 
 /** Of the request as it was sent: what it leaves open (the version, the time) does not make it another one. */
-function bodyHash(body: StartRequest): string {
+export function bodyHash(body: Parameters<typeof canonicalJson>[0]): string {
   return createHash('sha256').update(canonicalJson(body)).digest('hex');
 }
 

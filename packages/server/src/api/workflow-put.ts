@@ -38,7 +38,7 @@ function acceptSource(api: Api): void {
   );
 }
 
-function putRoute(api: Api, { store }: ApiDeps, reader: DefinitionReader): void {
+function putRoute(api: Api, { store, wake }: ApiDeps, reader: DefinitionReader): void {
   api.put(
     '/api/v1/projects/:project/workflows/:workflow',
     {
@@ -67,6 +67,8 @@ function putRoute(api: Api, { store }: ApiDeps, reader: DefinitionReader): void 
         );
       const [applied] = await store.definitions.apply([draftOf(definition, body, [], callerName(request))]);
       if (applied === undefined) throw new Error('the store answered nothing for a definition');
+      // The limit may have changed.
+      wake.followup('admission');
       return { version: applied.version, hash: applied.hash, changed: applied.changed, warnings: [...read.issues] };
     },
   );

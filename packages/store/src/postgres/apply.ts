@@ -1,7 +1,9 @@
+import { slotsOf } from '@keelson/core';
 import type pg from 'pg';
 import type { BlobStore } from '../blobs.ts';
 import type { Applied, DefinitionDraft } from '../definitions.ts';
 import { StoreError } from '../store-error.ts';
+import { setLimits } from './concurrency.ts';
 import { checkName, ensureProjects } from './projects.ts';
 import { syncSchedules } from './schedules-apply.ts';
 import { inTransaction } from './transaction.ts';
@@ -37,6 +39,7 @@ export async function applyDefinitions(
     );
     const published = plans.map((plan) => ({ ...plan, versionId: plan.versionId ?? ids.get(plan.workflowId) ?? '' }));
     await syncSchedules(client, published);
+    await writeLimits(client, published);
     return published.map(({ draft, version, versionId, changed }) => ({
       project: draft.project,
       name: draft.name,
@@ -50,6 +53,20 @@ export async function applyDefinitions(
 
 function nameOf({ project, name }: DefinitionDraft): string {
   return `${project}/${name}`;
+}
+
+/** Locks: the limits, last of all. */
+async function writeLimits(
+  client: pg.PoolClient,
+  published: readonly { readonly workflowId: string; readonly draft: DefinitionDraft }[],
+): Promise<void> {
+  const { statement, values } = setLimits(
+    published.map(({ workflowId, draft }) => {
+      const { concurrency } = draft.definition;
+      return { workflowId, policy: concurrency.policy, slots: slotsOf(concurrency) };
+    }),
+  );
+  await client.query(statement.text, [...values]);
 }
 
 function checkDrafts(drafts: readonly DefinitionDraft[]): void {

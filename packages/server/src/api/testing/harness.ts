@@ -48,7 +48,7 @@ export async function apiHarness(t: TestContext): Promise<ApiHarness> {
   await apiRoutes(app, {
     store,
     log,
-    wake: { command: () => void wakes++ },
+    wake: { command: () => void wakes++, followup: () => undefined },
     version: '0.0.0-test',
     taskTypes,
     metrics: new Registry(),
