@@ -88,7 +88,8 @@ export function instanceCalls(send: Send) {
     getTask: (instanceId: string, task: string) =>
       get<TaskInstanceDetail>(`${at(instanceId)}/tasks/${encodeURIComponent(task)}`),
     getTaskInstance: (id: string) => get<TaskInstanceDetail>(taskAt(id)),
-    getHistory: (id: string, query: { limit?: number; cursor?: string } = {}) =>
+    /** `asked`: only what somebody asked for. */
+    getHistory: (id: string, query: { limit?: number; cursor?: string; asked?: boolean } = {}) =>
       get<Page<HistoryEntry>>(`${at(id)}/history`, query),
     getWhy: (id: string) => get<Why>(`${at(id)}/why`),
     getCommandErrors: (id: string) => get<{ items: CommandError[] }>(`${at(id)}/command-errors`),

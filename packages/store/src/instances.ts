@@ -186,8 +186,12 @@ export interface Instances {
   subtasks(key: TaskInstanceKey): Promise<SubtaskView[]>;
   /** Attempts of the subtask of this worker, oldest first. */
   subtaskAttempts(key: TaskInstanceKey, worker: string): Promise<TaskAttempt[]>;
-  /** Oldest first. */
-  history(id: string, page: PageRequest): Promise<Page<HistoryEntry>>;
+  /** Oldest first. With `asked` only the steps in which an event says by whom it was asked for. */
+  history(
+    id: string,
+    page: PageRequest,
+    options?: { readonly asked?: boolean | undefined },
+  ): Promise<Page<HistoryEntry>>;
   commandErrors(id: string): Promise<CommandError[]>;
   /** Oldest first; empty for an unknown instance. */
   generations(id: string): Promise<InstanceGeneration[]>;

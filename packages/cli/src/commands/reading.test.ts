@@ -58,6 +58,7 @@ test('show: the tree, params, reason and outputs', async (context) => {
         endedAt: '2026-01-01T00:00:09Z',
         reason: { code: 'task-failed', message: 'load: exit code 3' },
       }),
+    'GET instances/*/history': () => ({ items: [], next: null }),
     'GET instances/*/tasks/*': ({ path }) => ({
       ...(path.endsWith('extract') ? extract : load),
       definition: {},
@@ -84,6 +85,7 @@ test('show: what was parked, and why', async (context) => {
         endedAt: '2026-01-01T00:00:09Z',
         reason: { code: 'command-parked', message: 'a command could not be applied 5 times: boom' },
       }),
+    'GET instances/*/history': () => ({ items: [], next: null }),
     'GET instances/*/command-errors': () => ({
       items: [
         {

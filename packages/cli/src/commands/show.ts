@@ -5,6 +5,7 @@ import type { ConnectedOptions } from '../command.ts';
 import { connected, examples } from '../command.ts';
 import { connect } from '../connection/connect.ts';
 import { parseTaskName } from '../names.ts';
+import { askedLines } from '../operations/asked-lines.ts';
 import { countsText, hasEnded, stateSymbol, stateText } from '../terminal/states.ts';
 import { tableLines } from '../terminal/table.ts';
 import type { Paint, Terminal } from '../terminal/terminal.ts';
@@ -50,7 +51,8 @@ async function show(terminal: Terminal, id: string, options: ShowOptions): Promi
   const detail = await client.getInstance(id);
   if (json) return printJson(terminal, detail);
   const outputs = await outputsOf(client, detail);
-  const lines = instanceLines(detail, outputs, { all: options.all === true, terminal });
+  const asked = await askedLines(client, detail.id, painter(terminal.stdout, terminal.env));
+  const lines = instanceLines(detail, outputs, { all: options.all === true, terminal, asked });
   printLines(terminal, [...lines, ...(await parkedLines(client, detail))]);
 }
 
@@ -75,7 +77,11 @@ async function outputsOf(client: KeelsonClient, { id, tasks }: InstanceDetail): 
 export function instanceLines(
   detail: InstanceDetail,
   details: readonly TaskInstanceDetail[],
-  { all, terminal }: { readonly all: boolean; readonly terminal: Terminal },
+  {
+    all,
+    terminal,
+    asked = [],
+  }: { readonly all: boolean; readonly terminal: Terminal; readonly asked?: readonly string[] },
 ): string[] {
   const paint = painter(terminal.stdout, terminal.env);
   const rows = all || detail.tasks.length <= MOST_TASKS ? undefined : MOST_TASKS;
@@ -90,6 +96,7 @@ export function instanceLines(
     lines.push(`  reason: ${plain(detail.reason.message)} ${paint('dim', `(${detail.reason.code})`)}`);
   lines.push(
     ...valueLines('params', detail.params, paint),
+    ...asked,
     `  tasks: ${countsText(detail.counts, paint)}`,
     '',
     ...tree,
@@ -104,8 +111,9 @@ export function instanceLines(
 function showTask(terminal: Terminal, task: TaskInstanceDetail, json: boolean): void {
   if (json) return printJson(terminal, task);
   const paint = painter(terminal.stdout, terminal.env);
+  const carried = task.carriedFrom === undefined ? '' : `  carried from generation ${task.carriedFrom}`;
   const lines = [
-    `${stateSymbol(task.state, paint)} ${paint('bold', task.task)}  ${stateText(task.state, paint)}  ${paint('dim', `${task.uses}  group ${task.workerGroup}  id ${task.id}`)}`,
+    `${stateSymbol(task.state, paint)} ${paint('bold', task.task)}  ${stateText(task.state, paint)}  ${paint('dim', `${task.uses}  group ${task.workerGroup}  id ${task.id}${carried}`)}`,
   ];
   if (task.needs.length > 0) lines.push(`  needs: ${task.needs.join(', ')}`);
   if (task.reason !== null)

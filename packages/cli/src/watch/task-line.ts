@@ -18,6 +18,7 @@ export type WatchedTask = Pick<
   | 'reason'
   | 'progress'
   | 'broadcast'
+  | 'held'
 >;
 
 /** Milliseconds that the attempt has been running, or ran; undefined when it never did. */
@@ -44,9 +45,11 @@ export function taskLine(
     parts.push(paint('yellow', `attempt ${task.attempt} of ${Math.max(task.maxAttempts, task.attempt)}`));
   if (task.state === 'delayed' && task.dueAt !== null)
     parts.push(paint('dim', `starts in ${elapsedText(Date.parse(task.dueAt) - now)}`));
+  if (task.held === true) parts.push(paint('dim', 'held'));
   if (task.state === 'running') parts.push(...progressText(task.progress));
   if (task.broadcast !== undefined) parts.push(broadcastText(task.broadcast));
-  if (task.reason !== null && task.state !== 'succeeded') parts.push(paint('dim', plain(task.reason.message)));
+  // A success has a reason only when a person made it one.
+  if (task.reason !== null) parts.push(paint('dim', plain(task.reason.message)));
   return parts.join('  ').trimEnd();
 }
 

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { pageQuery } from './page.ts';
 import { id, reason, time } from './scalar.ts';
 
 const task = z.string();
@@ -100,6 +101,9 @@ export const historyEvent = z
     z.object({ type: z.literal('repaired'), rule: z.string(), by: z.string(), message: z.string() }),
   ])
   .meta({ id: 'HistoryEvent' });
+
+/** `asked`: only steps with something that somebody asked for: a start, an operation, a repair. Their other events come along. */
+export const historyQuery = pageQuery.extend({ asked: z.stringbool().optional() });
 
 /** One step of the engine: everything that one transaction changed. `GET instances/{id}/history` lists them, oldest first. */
 export const historyEntry = z.object({ id, at: time, events: z.array(historyEvent) }).meta({ id: 'HistoryEntry' });

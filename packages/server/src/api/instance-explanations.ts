@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { explain } from '@keelson/core';
 import type { TaskState } from '@keelson/core';
-import { commandError, historyEntry, pageOf, pageQuery, scalar, why } from '@keelson/protocol';
+import { commandError, historyEntry, historyQuery, pageOf, scalar, why } from '@keelson/protocol';
 import type { Why } from '@keelson/protocol';
 import { taskInstanceId } from '@keelson/store';
 import type { Store } from '@keelson/store';
@@ -20,12 +20,12 @@ export function instanceExplanationRoutes(api: Api, { store }: ApiDeps): void {
       schema: {
         summary: 'List what the engine did for an instance, oldest first',
         params: byId,
-        querystring: pageQuery,
+        querystring: historyQuery,
         response: { 200: pageOf(historyEntry) },
       },
     },
-    async ({ params, query }) => {
-      const page = await store.instances.history(params.id, query);
+    async ({ params, query: { asked, ...request } }) => {
+      const page = await store.instances.history(params.id, request, { asked });
       if (page.items.length === 0) await requireInstance(store, params.id);
       return restPage(page, (entry) => ({ ...entry, events: [...entry.events] }));
     },

@@ -50,7 +50,7 @@ export function createInstances(pool: pg.Pool, definitions: DefinitionReader = d
     attempts: async (key) => (isId(key.instanceId) ? readAttempts(pool, key) : []),
     subtasks: async (key) => (isId(key.instanceId) ? readSubtasks(pool, key) : []),
     subtaskAttempts: async (key, worker) => (isId(key.instanceId) ? readAttempts(pool, key, worker) : []),
-    history: (id, page) => readHistory(pool, id, page),
+    history: (id, page, { asked = false } = {}) => readHistory(pool, id, page, asked),
     commandErrors: async (id) => (isId(id) ? readCommandErrors(pool, id) : []),
     generations: (id) => readGenerations(pool, id),
     findTask: async (instanceId, task) => {
@@ -152,11 +152,12 @@ async function readHistory(
   pool: pg.Pool,
   id: string,
   page: Parameters<Instances['history']>[1],
+  asked: boolean,
 ): ReturnType<Instances['history']> {
   const [above = '0'] = parseCursor(page.cursor, 1, isId) ?? [];
   if (!isId(id)) return { items: [], next: null };
   const { rows } = await pool.query<{ id: string; at: Date; events: HistoryEvent[] }>(
-    'select id, at, events from history where instance_id = $1 and id > $2 order by id limit $3',
+    `select id, at, events from history where instance_id = $1 and id > $2 ${asked ? `and events @? '$[*].by'` : ''} order by id limit $3`,
     [id, above, page.limit + 1],
   );
   return pageFrom(
