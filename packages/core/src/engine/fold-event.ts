@@ -51,6 +51,8 @@ export function applyEvent(fold: Fold, event: HistoryEvent): void {
     case 'tasks-carried':
       return carried(fold, event.tasks);
     case 'stop-requested':
+      // What was to follow the attempts that ended here ends with the instance.
+      fold.between.clear();
       return moveInstance(fold, 'stopping');
     case 'pause-requested':
       return moveInstance(fold, 'pausing');

@@ -122,7 +122,7 @@ function live(watched: Watched, { picks }: Drawn, salt: number): void {
   const { it } = watched;
   it.meanwhile = () => {
     for (const [at, task] of [...it.ready.keys()].entries()) if ((at + salt) % 2 === 0) it.claim(task);
-    for (const task of [...it.delayed.keys()]) if (salt % 3 === 0) it.release(task);
+    for (const task of it.delayed.keys()) if (salt % 3 === 0) it.release(task);
   };
   for (let now = 0; it.state.end === undefined; now++) {
     assert.ok(now < 4000, 'an instance ends');
