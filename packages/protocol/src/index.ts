@@ -11,6 +11,7 @@ export * from './rest/instance.ts';
 export * from './rest/task-instance.ts';
 export * from './rest/instance-operation.ts';
 export * from './rest/bulk-operation.ts';
+export * from './rest/backfill.ts';
 export * from './rest/history.ts';
 export * from './rest/why.ts';
 export * from './rest/live.ts';

@@ -50,6 +50,11 @@ export const PROBLEMS = {
     title: 'There is no such workflow instance',
     advice: '`keelson instances` lists them.',
   },
+  'unknown-backfill': {
+    status: 404,
+    title: 'There is no such backfill',
+    advice: '`keelson backfills` lists them.',
+  },
   'unknown-task': { status: 404, title: 'The instance has no such task', advice: '`keelson show ID` lists its tasks.' },
   'unknown-task-instance': {
     status: 404,
@@ -93,6 +98,11 @@ export const PROBLEMS = {
     status: 409,
     title: 'The instance is being stopped',
     advice: 'A stop cannot be taken back: wait for its end, then rerun or recover it.',
+  },
+  'backfill-ended': {
+    status: 409,
+    title: 'The backfill has ended',
+    advice: 'An end is final; make another one for what is missing: times that have succeeded are left out of it.',
   },
   'instance-live': {
     status: 409,
@@ -179,6 +189,46 @@ export const PROBLEMS = {
     status: 422,
     title: 'The parameters do not fit the workflow',
     advice: 'Correct the parameters named here; nothing was started.',
+  },
+  'backfill-bad-date': {
+    status: 422,
+    title: 'A date of the backfill is none',
+    advice: 'Dates are local ones, such as 2026-01-31, of the zone of the trigger or the workflow.',
+  },
+  'backfill-bad-range': {
+    status: 422,
+    title: 'The range of the backfill ends before it begins',
+    advice: 'Both dates are included; `--order descending` begins with the last one.',
+  },
+  'backfill-in-future': {
+    status: 422,
+    title: 'The backfill reaches into the future',
+    advice: 'A backfill is for times that are past; schedules run what is to come.',
+  },
+  'backfill-too-large': {
+    status: 422,
+    title: 'The backfill would have too many runs',
+    advice: 'Divide the range: one backfill has at most 100,000 runs, those of dependents included.',
+  },
+  'backfill-empty': {
+    status: 422,
+    title: 'The backfill has no times',
+    advice: 'Look at the times of the trigger with `keelson schedule preview NAME --from DATE`.',
+  },
+  'backfill-which-trigger': {
+    status: 422,
+    title: 'It is not clear whose times are meant',
+    advice: "Name one of the workflow's triggers: `--trigger ID`.",
+  },
+  'dependency-cycle': {
+    status: 422,
+    title: 'Workflows depend on each other in a circle',
+    advice: 'Take one of these names out of its `dependsOn`.',
+  },
+  'unknown-dependency': {
+    status: 422,
+    title: 'A workflow depends on one that there is not',
+    advice: 'Apply that one first or together with it, or take its name out of `dependsOn`.',
   },
   'name-mismatch': { status: 422, title: 'The definition has another name than the URL', advice: 'Make them equal.' },
   'duplicate-workflow': {

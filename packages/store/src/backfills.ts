@@ -40,6 +40,8 @@ export interface BackfillMember {
   readonly workflow: string;
   /** The project's parameters when the backfill was made. */
   readonly projectParams: JsonObject;
+  /** Of `run.time` in its parameters, when it is not the workflow's own. */
+  readonly zone?: string;
   /** Places of the members that it follows. */
   readonly needs: readonly number[];
 }
@@ -157,6 +159,8 @@ export interface BackfillSummary {
   readonly version: number;
   readonly state: BackfillState;
   readonly counts: BackfillCounts;
+  /** Runs that were left out because their time had succeeded before. */
+  readonly before: number;
   readonly request: JsonObject;
   readonly parallel: number;
   readonly priority: number;

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { ALREADY_SUCCEEDED, turnBackfill } from './turn.ts';
+import { ALREADY_SUCCEEDED, plannedRuns, turnBackfill } from './turn.ts';
 import type { BackfillCounts, BackfillEnd, BackfillRun, BackfillRunState, BackfillView, RunParams } from './turn.ts';
 
 type Members = BackfillView['members'];
@@ -133,6 +133,25 @@ test('paused: ends are noted, nothing starts; cancelled: its last end is its end
   const last = it.turn([{ seq: 2, state: 'stopped' }]);
   assert.deepEqual([last.ended, it.state(), states(it)], [true, 'cancelled', 'succeeded stopped skipped']);
   assert.equal(it.turn([]).ended, false, 'once');
+});
+
+test('runs begin as what there is already allows', () => {
+  const there = (live: boolean) => ({ instanceId: '7', live });
+  const planned = (of: Parameters<typeof plannedRuns>[1], again = false) =>
+    plannedRuns(DIAMOND, of, again).map(({ state, reason }) => reason?.code ?? state);
+  const none = undefined;
+  assert.deepEqual(planned([none, none, none, none]), ['pending', 'waiting', 'waiting', 'waiting']);
+  const done = there(false);
+  assert.deepEqual(planned([done, none, done, none]), [ALREADY_SUCCEEDED, 'pending', ALREADY_SUCCEEDED, 'waiting']);
+  assert.deepEqual(planned([done, done, done, none]).at(-1), 'pending', 'nothing is left that it would wait for');
+  assert.deepEqual(planned([done, there(true), none, none], true), [
+    'pending',
+    'running-now',
+    'waiting',
+    'upstream-not-succeeded',
+  ]);
+  const two = planned([done, none, none, none, none, none, none, none]);
+  assert.deepEqual(two.slice(4), ['pending', 'waiting', 'waiting', 'waiting'], 'each time for itself');
 });
 
 test('at random: never too many at once, dependents only after theirs, and it always ends', () => {

@@ -76,7 +76,7 @@ export function turnBackfill(
     // Those that wait stand behind those that they wait for, so that one pass is enough.
     bench.follow(seq);
     if (bench.stateOf(seq) !== 'pending') continue;
-    const found = bench.startable(seq, paramsOf);
+    const found = bench.startable(seq, view.again, paramsOf);
     if ('params' in found) {
       bench.change(seq, 'running');
       starts.push({ seq, params: found.params });
@@ -99,13 +99,49 @@ export function turnBackfill(
   };
 }
 
+/**
+ * The states in which runs begin: left out for what there is already, or for an upstream that is left out; to be started; waiting for others.
+ *
+ * @param there of each run, in their order: what there is already
+ */
+export function plannedRuns(
+  members: BackfillView['members'],
+  there: readonly BackfillRun['there'][],
+  again: boolean,
+): { readonly state: BackfillRunState; readonly reason?: Reason }[] {
+  const runs = there.map((one, index): BackfillRun => {
+    const needs = members[index % members.length]?.needs ?? [];
+    return { seq: index + 1, state: needs.length === 0 ? 'pending' : 'waiting', ...(one && { there: one }) };
+  });
+  const bench = workbench({ members, onFailure: 'continue', state: 'running', counts: NOTHING }, runs);
+  return runs.map(({ seq, there: one }) => {
+    const left = one === undefined ? undefined : leftOut(one, again);
+    if (left === undefined) bench.follow(seq);
+    else bench.change(seq, 'skipped', left);
+    return bench.planned(seq);
+  });
+}
+
+const NOTHING: BackfillCounts = {
+  waiting: 0,
+  pending: 0,
+  running: 0,
+  succeeded: 0,
+  failed: 0,
+  stopped: 0,
+  skipped: 0,
+};
+
 const ended = (state: BackfillState): boolean => state === 'done' || state === 'cancelled';
 
 function withoutWaiting(counts: BackfillCounts): BackfillCounts {
   return { ...counts, skipped: counts.skipped + counts.waiting + counts.pending, waiting: 0, pending: 0 };
 }
 
-function workbench(view: BackfillView, runs: readonly BackfillRun[]) {
+function workbench(
+  view: Pick<BackfillView, 'state' | 'counts' | 'members' | 'onFailure'>,
+  runs: readonly BackfillRun[],
+) {
   const now = new Map<number, BackfillRun>(runs.map((run) => [run.seq, run]));
   const changed = new Map<number, { state: BackfillRunState; reason?: Reason }>();
   const counts: Record<BackfillRunState, number> = { ...view.counts };
@@ -135,6 +171,10 @@ function workbench(view: BackfillView, runs: readonly BackfillRun[]) {
     counts,
     halted: () => halted,
     stateOf: (seq: number) => now.get(seq)?.state,
+    planned: (seq: number): { readonly state: BackfillRunState; readonly reason?: Reason } => {
+      const { state = 'pending', reason } = now.get(seq) ?? {};
+      return { state, ...(reason && { reason }) };
+    },
     changes: () => [...changed].map(([seq, to]) => ({ seq, ...to })),
     change,
     end: ({ seq, state, reason }: BackfillEnd): void => {
@@ -160,9 +200,9 @@ function workbench(view: BackfillView, runs: readonly BackfillRun[]) {
       else if (upstreams.every(({ run }) => run !== undefined && isDone(run))) change(seq, 'pending');
     },
     /** The parameters of a pending run, unless it turns out that it must not start: then it is changed accordingly. */
-    startable: (seq: number, paramsOf: (seq: number) => RunParams): RunParams => {
+    startable: (seq: number, again: boolean, paramsOf: (seq: number) => RunParams): RunParams => {
       const there = now.get(seq)?.there;
-      const left = there === undefined ? undefined : leftOut(there, view.again);
+      const left = there === undefined ? undefined : leftOut(there, again);
       if (left !== undefined) {
         change(seq, 'skipped', left);
         return { reason: left };

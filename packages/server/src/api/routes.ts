@@ -3,6 +3,7 @@ import { serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import { applyRoutes } from './apply.ts';
 import { authenticate } from './authenticate.ts';
+import { backfillRoutes } from './backfills.ts';
 import { blobRoutes } from './blobs.ts';
 import { bulkOperationRoutes } from './bulk-operations.ts';
 import { datasourceRoutes } from './datasources.ts';
@@ -65,6 +66,7 @@ export async function apiRoutes(app: FastifyInstance, deps: ApiDeps): Promise<vo
     instanceOperationRoutes(api, deps);
     bulkOperationRoutes(api, deps);
     instanceExplanationRoutes(api, deps);
+    backfillRoutes(api, deps);
     liveRoutes(api, deps, streams);
     taskInstanceRoutes(api, deps);
     taskLogRoutes(api, deps, streams);

@@ -3,7 +3,6 @@ import { Counter } from 'prom-client';
 import { z } from 'zod';
 import { canonicalJson } from '@keelson/core';
 import { ApiError, idempotencyKey, scalar, startRequest, startResponse } from '@keelson/protocol';
-import type { StartRequest } from '@keelson/protocol';
 import { callerName } from './authenticate.ts';
 import type { Api, ApiDeps } from './deps.ts';
 import { freshReads } from './fresh-read.ts';

@@ -5,7 +5,9 @@ import { pageFrom, parseCursor } from './cursor.ts';
 import { isId, iso, isoOrNull } from './rows.ts';
 
 const COLUMNS = `b.id, b.state, b.members, b.params, b.request, b.parallel, b.priority, b.on_failure, b.again, b.last_error, b.created_by,
-         b.created_at, b.ended_at, b.waiting, b.pending, b.running, b.succeeded, b.failed, b.stopped, b.skipped`;
+         b.created_at, b.ended_at, b.waiting, b.pending, b.running, b.succeeded, b.failed, b.stopped, b.skipped,
+         case when b.skipped = 0 or b.ended_at is null then 0 else (select count(*) from backfill_run r where r.backfill_id = b.id
+            and r.state = 'skipped' and r.reason->>'code' = 'already-succeeded') end::int as before`;
 
 const LIST = `select ${COLUMNS} from backfill b join workflow w on w.id = b.workflow_id join project p on p.id = w.project_id
    where ($1::text is null or p.name = $1) and ($2::text is null or w.name = $2) and ($3::text is null or b.state = $3)
@@ -41,6 +43,7 @@ interface BackfillRow {
   readonly members: readonly BackfillMember[];
   readonly params: BackfillSummary['params'];
   readonly request: BackfillSummary['request'];
+  readonly before: number;
   readonly parallel: number;
   readonly priority: number;
   readonly on_failure: 'stop' | 'continue';
@@ -116,6 +119,7 @@ function summaryFrom(row: BackfillRow & BackfillCounts): BackfillSummary {
     version: first?.version ?? 0,
     state: row.state,
     counts: { waiting, pending, running, succeeded, failed, stopped, skipped },
+    before: row.before,
     request: row.request,
     parallel: row.parallel,
     priority: row.priority,
