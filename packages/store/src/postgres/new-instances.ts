@@ -27,7 +27,8 @@ export function newInstances(source: string, heardBy = 'n.schedule_id'): string 
     insert into followup (kind, subject_id, instance_id) select 'admission', workflow_id, id from live where limited order by id
   ), noted as (
     insert into history (instance_id, events)
-    select id, jsonb_build_array(jsonb_build_object('type', 'instance-created', 'by', created_by, 'version', version_id::text))
-      from ${source} join made using (id)
+    select n.id, jsonb_build_array(jsonb_strip_nulls(jsonb_build_object('type', 'instance-created', 'by', n.created_by, 'version', n.version_id::text,
+             'queued', case when l.limited then true end)))
+      from ${source} n join live l using (id)
   )`;
 }

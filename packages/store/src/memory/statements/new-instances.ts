@@ -67,8 +67,9 @@ export function* newInstances(
   for (const { id, limited } of sorted) if (!limited) yield* command(it, tables, id, 'start');
   for (const { id, workflow_id, limited } of sorted)
     if (limited) yield* followup(it, tables, 'admission', workflow_id, id);
+  const held = new Set(sorted.flatMap(({ id, limited }) => (limited ? [id] : [])));
   for (const { id, created_by: by, version_id: version } of made)
-    yield* note(it, tables, id, [{ type: 'instance-created', by, version }]);
+    yield* note(it, tables, id, [{ type: 'instance-created', by, version, ...(held.has(id) && { queued: true }) }]);
   return sorted.map(({ id, limited }) => ({ id, limited }));
 }
 
