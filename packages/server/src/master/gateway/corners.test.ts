@@ -56,8 +56,32 @@ test('a worker whose poll broke off is given nothing until it asks again', async
   await assert.rejects(poll);
   await until('the gateway noticed', () => session.absent);
   const instance = await house.start('w', [taskOf('a')]);
-  const inLine = async () => (await house.sql('select task from ready where instance_id = $1', [instance])).length === 1;
+  const inLine = async () =>
+    (await house.sql('select task from ready where instance_id = $1', [instance])).length === 1;
   await until('its task stands in line', inLine);
   assert.deepEqual(await house.sql('select task from active'), []);
   assert.match(await worker.take(), new RegExp(`\\.${worker.id}\\.`));
+});
+
+test('a worker is there again although its older poll breaks off only while the newer one is being looked at', async (t) => {
+  const house = await openGatewayHouse(t);
+  const worker = await house.join('w1');
+  const session = house.master.gateway.context.sessions.get(worker.id) ?? assert.fail();
+  const request = { held: [], waitMs: 60_000, draining: false };
+  const older = new AbortController();
+  const first = house.call('poll', worker.credential, request, { signal: older.signal });
+  await until('the older poll is open', () => session.polls === 1);
+  session.stale = true;
+  const free = await house.hold('lock table active in access exclusive mode');
+  const newer = new AbortController();
+  const second = house.call('poll', worker.credential, request, { signal: newer.signal });
+  await until('the newer one is being looked at', () => !session.stale);
+  older.abort();
+  await assert.rejects(first);
+  await until('the older one broke off', () => session.polls === 0);
+  await free();
+  await until('the newer one is open', () => session.polls === 1);
+  assert.equal(session.absent, false);
+  newer.abort();
+  await assert.rejects(second);
 });

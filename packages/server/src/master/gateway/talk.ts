@@ -45,11 +45,12 @@ export async function answerPollCall(
   if (!session.asked && !request.draining) await noteAsked(context, session);
   const drains = request.draining && !session.drainNoted;
   if (drains) await noteDraining(context, session);
-  if (session.absent) isBack(context, session);
   if (session.stale) await reconcile(context, session);
   if (!context.line.isAllEmpty()) context.wake.claims();
   // It will not be here much longer: what it does not list goes out again, and the worker drops what it knows.
   if (drains) resendAll(session, request.held);
+  // With nothing awaited before it is counted as open: the poll before it may break off at any moment.
+  if (session.absent) isBack(context, session);
   const answer = await answerPoll(context.clock, session, request, closed);
   if (answer.assignments.length === 0 && answer.kill.length === 0) refuseWhenClosing(context);
   return answer;
@@ -63,9 +64,10 @@ async function noteAsked({ store, sessions, wake, line }: MasterContext, session
   wake.claims();
 }
 
-function isBack({ sessions, line }: MasterContext, session: WorkerSession): void {
+function isBack({ sessions, line, wake }: MasterContext, session: WorkerSession): void {
   session.absent = false;
   noteReady({ sessions, line }, session.incarnation.group);
+  wake.claims();
 }
 
 /** When this is through no master binds anything to it any more, and what has been bound is seen by whoever reads now. */
