@@ -5,6 +5,7 @@
 import { readFile } from 'node:fs/promises';
 import { commandReference } from './docs-cli.ts';
 import { permissionTable, problemTable } from './docs-catalogues.ts';
+import { operationTable, taskOperationTable } from './docs-operations.ts';
 import { taskTypeFields } from './docs-task-types.ts';
 
 type Sections = Readonly<Record<string, string>>;
@@ -16,6 +17,7 @@ export async function generatedPages(root: URL): Promise<Readonly<Record<string,
     'docs/cli.md': { commands: await commandReference() },
     'docs/rest.md': { problems: problemTable() },
     'docs/operations.md': { permissions: permissionTable() },
+    'docs/operating.md': { operations: operationTable(), tasks: taskOperationTable() },
   };
   const filled = Object.entries(pages).map(async ([path, sections]): Promise<[string, string]> => {
     const page = await readFile(new URL(path, root), 'utf8');
