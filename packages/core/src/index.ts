@@ -92,6 +92,7 @@ export type { TaskTypeLike, TaskTypes } from './definition/task-type-like.ts';
 export type {
   BroadcastFacts,
   CommandFacts,
+  HeldFacts,
   TaskExplanation,
   TaskFacts,
   UnmetNeed,

@@ -7,11 +7,15 @@ const NOW = '2026-03-01T12:00:00.000Z';
 const AHEAD = '2026-03-01T12:01:30.000Z';
 const BEHIND = '2026-03-01T11:59:50.000Z';
 
-function facts(parts: Partial<WaitFacts> & { state?: WaitFacts['instance']['state'] } = {}): WaitFacts {
-  const { state = 'running', ...rest } = parts;
+type Instance = WaitFacts['instance'];
+
+function facts(
+  parts: Partial<WaitFacts> & { state?: Instance['state']; queue?: NonNullable<Instance['queue']> } = {},
+): WaitFacts {
+  const { state = 'running', queue, ...rest } = parts;
   return {
     now: NOW,
-    instance: { id: '1', state, policy: 'parallel', reason: null },
+    instance: { id: '1', state, policy: 'parallel', reason: null, ...(queue === undefined ? {} : { queue }) },
     tasks: [],
     commands: [],
     parked: [],
@@ -128,6 +132,38 @@ describe('explain', () => {
     assert.equal(why(waiting({ task: 'a', state: 'waiting' }), { state: 'queued' }).code, 'serial-policy');
     assert.equal(why(ready, { state: 'stopping' }).code, 'stopping');
     assert.equal(why(running, { state: 'paused' }).code, 'running');
+  });
+
+  it('says what is held, and what is left of its delay', () => {
+    const held = { task: 'a', state: 'delayed', held: true, attempt: 3, cause: 'retry', delayLeftMs: 90_000 } as const;
+    assert.deepEqual(why(held, { state: 'paused' }), {
+      code: 'paused',
+      message: 'the delay before attempt 3 has 1 min 30 s left, and held back: the instance is paused',
+    });
+    assert.equal(why({ ...held, state: 'ready', cause: null }, { state: 'pausing' }).code, 'pausing');
+  });
+
+  it('says of the instance as a whole what it waits for', () => {
+    const whole = (more: Parameters<typeof facts>[0]) =>
+      explain(facts(more)).find(({ task }) => task === null)?.message;
+    assert.equal(whole({ state: 'paused' }), 'the instance is paused: resume it');
+    assert.equal(
+      whole({ state: 'pausing', tasks: [running] }),
+      'the instance is pausing: it is paused when the task that runs has ended',
+    );
+    assert.equal(
+      whole({ state: 'queued', queue: { slots: 2, used: 2, ahead: 1 } }),
+      "the instance waits for its turn: 2 of 2 places are taken, 1 instance is before it; its workflow's policy is parallel",
+    );
+    assert.equal(whole({ state: 'running', tasks: [running] }), undefined);
+  });
+
+  it('says of a carried end from which generation it is', () => {
+    const reason = { code: 'exit-code', message: 'exit code 3' };
+    assert.equal(
+      why({ task: 'a', state: 'failed', reason, endedAt: BEHIND, carriedFrom: 2 }).message,
+      'exit code 3 (carried from generation 2)',
+    );
   });
 
   it('repeats the reason of a task that ended badly', () => {

@@ -12,6 +12,8 @@ export interface WaitFacts {
     readonly state: InstanceState;
     readonly policy: ConcurrencyPolicy;
     readonly reason: Reason | null;
+    /** Of one that is queued: the places under its workflow's limit, and how many instances are to get one before it. */
+    readonly queue?: { readonly slots: number | null; readonly used: number; readonly ahead: number };
   };
   /** In the order of the definition, without those that succeeded. Empty while nothing is wrong with an ended instance. */
   readonly tasks: readonly TaskFacts[];
@@ -52,8 +54,19 @@ export interface BroadcastFacts {
   }[];
 }
 
+/** A task that would be in line, or delayed for a cause, if its instance were not pausing or paused. */
+export interface HeldFacts {
+  readonly task: string;
+  readonly state: 'ready' | 'delayed';
+  readonly held: true;
+  readonly attempt: number;
+  readonly cause: 'delay' | 'retry' | null;
+  readonly delayLeftMs: number;
+}
+
 export type TaskFacts =
   | BroadcastFacts
+  | HeldFacts
   | { readonly task: string; readonly state: 'waiting'; readonly unmet: readonly UnmetNeed[] }
   | {
       readonly task: string;
@@ -89,6 +102,8 @@ export type TaskFacts =
       readonly state: Exclude<TaskEndState, 'succeeded'>;
       readonly reason: Reason | null;
       readonly endedAt: string;
+      /** The generation in which it ended, when it was carried into this one. */
+      readonly carriedFrom?: number;
     };
 
 export interface UnmetNeed {
@@ -130,6 +145,7 @@ export type WaitCode =
   | 'command-retrying'
   | 'command-parked'
   | 'serial-policy'
+  | 'pausing'
   | 'paused'
   /** Nothing is under way that could move it: a bug, which `keelson doctor` names. */
   | 'no-driver';
@@ -158,8 +174,10 @@ export function explain(facts: WaitFacts): TaskExplanation[] {
     message: `the step "${kind}" was given up after it failed ${times(tries)}: ${error}`,
     details: { kind, tries },
   }));
+  const whole = held(facts);
   return [
     ...parked,
+    ...(whole === undefined ? [] : [{ task: null, state, since: null, details: {}, ...whole }]),
     ...facts.tasks.map((task) => ({
       task: task.task,
       state: task.state,
@@ -177,24 +195,29 @@ interface Words {
 }
 
 type WaitWords = Words & { readonly code: WaitCode };
-type Of<State extends TaskState> = Exclude<Extract<TaskFacts, { readonly state: State }>, BroadcastFacts>;
+type Of<State extends TaskState> = Exclude<Extract<TaskFacts, { readonly state: State }>, BroadcastFacts | HeldFacts>;
 
 function explainTask(facts: WaitFacts, task: TaskFacts): Words {
+  if ('held' in task) return heldBack(facts, task);
   switch (task.state) {
     case 'waiting':
-      return held(facts) ?? waiting(facts, task.unmet);
+      return heldTask(facts) ?? waiting(facts, task.unmet);
     case 'delayed':
-      return held(facts) ?? delayed(facts, task);
+      return heldTask(facts) ?? delayed(facts, task);
     case 'ready':
-      return held(facts) ?? inLine(facts, task);
+      return heldTask(facts) ?? inLine(facts, task);
     case 'dispatched':
     case 'running':
       return 'broadcast' in task ? broadcasting(facts, task) : withWorker(facts, task);
-    default:
+    default: {
+      const { reason, carriedFrom } = task;
+      const carried = carriedFrom === undefined ? '' : ` (carried from generation ${carriedFrom})`;
       return {
-        code: task.reason?.code ?? task.state,
-        message: task.reason?.message ?? `ended ${task.state}, without a reason`,
+        code: reason?.code ?? task.state,
+        message: `${reason?.message ?? `ended ${task.state}, without a reason`}${carried}`,
+        ...(carriedFrom === undefined ? {} : { details: { carriedFrom } }),
       };
+    }
   }
 }
 
@@ -203,28 +226,65 @@ function sinceOf(task: TaskFacts): string | null {
   return 'endedAt' in task ? task.endedAt : null;
 }
 
-/** What holds the whole instance back also holds back each task that no worker has yet. */
-function held({ instance, tasks }: WaitFacts): WaitWords | undefined {
-  switch (instance.state) {
+/** What holds the whole instance back. */
+function held(facts: WaitFacts): WaitWords | undefined {
+  const active = activeTasks(facts);
+  switch (facts.instance.state) {
     case 'queued':
-      return {
-        code: 'serial-policy',
-        message: `an earlier instance of the workflow has not ended, and its policy is ${instance.policy}`,
-      };
-    case 'paused':
+      return queued(facts.instance);
     case 'pausing':
-      return { code: 'paused', message: `the instance is ${instance.state}: resume it` };
-    case 'stopping': {
-      const active = tasks.filter(({ state }) => state === 'dispatched' || state === 'running').length;
       return {
-        code: 'stopping',
-        message: `the instance is stopping and will not start this task; ${active} of its tasks still run`,
+        code: 'pausing',
+        message: `the instance is pausing: it is paused when the ${active === 1 ? 'task that runs has' : `${active} tasks that run have`} ended`,
         details: { active },
       };
-    }
+    case 'paused':
+      return { code: 'paused', message: 'the instance is paused: resume it' };
     default:
       return undefined;
   }
+}
+
+/** That also holds back each task that no worker has. */
+function heldTask(facts: WaitFacts): WaitWords | undefined {
+  if (facts.instance.state === 'pausing')
+    return { code: 'pausing', message: 'the instance is pausing: nothing starts until it is resumed' };
+  if (facts.instance.state !== 'stopping') return held(facts);
+  const active = activeTasks(facts);
+  return {
+    code: 'stopping',
+    message: `the instance is stopping and will not start this task; ${active} of its tasks still run`,
+    details: { active },
+  };
+}
+
+function activeTasks({ tasks }: WaitFacts): number {
+  return tasks.filter(({ state }) => state === 'dispatched' || state === 'running').length;
+}
+
+function queued({ policy, queue }: WaitFacts['instance']): WaitWords {
+  const rule = `its workflow's policy is ${policy}`;
+  if (queue === undefined) return { code: 'serial-policy', message: `the instance waits for its turn: ${rule}` };
+  const { slots, used, ahead } = queue;
+  const places = slots === null ? 'no limit holds any more' : `${used} of ${slots} places are taken`;
+  const before = ahead === 1 ? '1 instance is' : `${ahead} instances are`;
+  return {
+    code: 'serial-policy',
+    message: `the instance waits for its turn: ${places}, ${before} before it; ${rule}`,
+    details: { policy, slots, used, ahead },
+  };
+}
+
+function heldBack(facts: WaitFacts, { cause, attempt, delayLeftMs }: HeldFacts): Words {
+  const code = facts.instance.state === 'pausing' ? 'pausing' : 'paused';
+  const kind =
+    cause === null ? 'ready to start' : cause === 'delay' ? 'its delay' : `the delay before attempt ${attempt}`;
+  const left = cause === null ? '' : ` has ${span(delayLeftMs)} left`;
+  return {
+    code,
+    message: `${kind}${left}, and held back: the instance is ${code}`,
+    details: { attempt, cause, delayLeftMs },
+  };
 }
 
 function waiting(facts: WaitFacts, unmet: readonly UnmetNeed[]): WaitWords {

@@ -125,3 +125,27 @@ test('an unknown instance has no facts, and one that succeeded nothing to explai
   await world.end(id, 'succeeded');
   assert.deepEqual(await codes(world, id), {});
 });
+
+test('what is held says so, and what is left of its delay; a queued instance says what it waits for', async (t) => {
+  const world = await openWorld(t);
+  const definition = namedWorkflow('demo', 'etl', [taskOf('a'), taskOf('b'), taskOf('c', ['a'])]);
+  const id = await world.start(await world.apply(definition));
+  await world.sql("update live_instance set state = 'paused', begun = true where id = $1", [id]);
+  await world.sql(
+    `insert into held (instance_id, task, generation, attempt, worker_group, capability, priority, cause, delay_left_ms)
+     values ($1, 'a', 1, 1, 'default', 'shell', 0, null, 0), ($1, 'b', 1, 2, 'default', 'shell', 0, 'retry', 5000)`,
+    [id],
+  );
+  assert.deepEqual(await codes(world, id), { '': 'paused', a: 'paused', b: 'paused', c: 'paused' });
+  assert.equal(
+    await message(world, id, 'b'),
+    'the delay before attempt 2 has 5 s left, and held back: the instance is paused',
+  );
+  await world.sql("update live_instance set state = 'queued', begun = false, limited = true where id = $1", [id]);
+  await world.sql(
+    "insert into concurrency (workflow_id, policy, slots) select workflow_id, 'serial-wait', 1 from workflow_instance where id = $1",
+    [id],
+  );
+  const facts = (await createWhy(world.pool).facts(id)) ?? assert.fail();
+  assert.deepEqual(facts.instance.queue, { slots: 1, used: 0, ahead: 0 });
+});

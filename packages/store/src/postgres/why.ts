@@ -1,7 +1,10 @@
+import { meetsNeed, TASK_END_STATES } from '@keelson/core';
 import type {
   BroadcastFacts,
   CommandFacts,
+  HeldFacts,
   JsonObject,
+  TaskEndState,
   TaskFacts,
   TaskState,
   WaitFacts,
@@ -31,11 +34,23 @@ export function createWhy(pool: pg.Pool, definitions: DefinitionReader = definit
         const places = await readPlaces(client, instanceId);
         const holders = await readHolders(client, instanceId);
         const fans = await readFans(client, instanceId, definition);
+        const held = await readHeld(client, instanceId);
         const { id, state, reason } = summaryFrom(row);
         return {
           now: await readNow(client),
-          instance: { id, state, policy: definition.concurrency.policy, reason },
-          tasks: taskFacts(definition, rows, rowlessOf(row), places, holders, fans),
+          instance: {
+            id,
+            state,
+            policy: definition.concurrency.policy,
+            reason,
+            ...(state === 'queued' ? await readQueue(client, instanceId) : {}),
+          },
+          tasks: taskFacts(definition, rows, {
+            rowless: rowlessOf(row),
+            places,
+            holders,
+            special: new Map<string, HeldFacts | BroadcastFacts>([...held, ...fans]),
+          }),
           commands: await readCommands(client, instanceId),
           parked: await readParked(client, instanceId),
           groups: await readGroups(client, [...new Set([...places.values()].map(({ worker_group }) => worker_group))]),
@@ -44,26 +59,36 @@ export function createWhy(pool: pg.Pool, definitions: DefinitionReader = definit
   };
 }
 
+/** Where the tasks are that have not ended. */
+interface Placed {
+  readonly rowless: Rowless;
+  readonly places: ReadonlyMap<string, Place>;
+  readonly holders: ReadonlyMap<string, Holder>;
+  /** Held ones, and broadcasts whose subtasks are under way. */
+  readonly special: ReadonlyMap<string, HeldFacts | BroadcastFacts>;
+}
+
+const ENDS: ReadonlySet<TaskState> = new Set(TASK_END_STATES);
+const isEnd = (state: TaskState): state is TaskEndState => ENDS.has(state);
+
 function taskFacts(
   definition: WorkflowDefinition,
   rows: ReadonlyMap<string, TaskRow>,
-  rowless: Rowless,
-  places: ReadonlyMap<string, Place>,
-  holders: ReadonlyMap<string, Holder>,
-  fans: ReadonlyMap<string, BroadcastFacts>,
+  { rowless, places, holders, special }: Placed,
 ): TaskFacts[] {
   const stateOf = (task: string): TaskState => rows.get(task)?.state ?? rowless.state;
   return Object.values(definition.tasks).flatMap(({ id, needs }): TaskFacts[] => {
     const row = rows.get(id);
     if (row === undefined && rowless.state === 'waiting') {
-      const unmet = Object.entries(needs).filter(
-        ([need, accepts]) => !accepts.some((state) => state === stateOf(need)),
-      );
+      const unmet = Object.entries(needs).filter(([need, accepts]) => {
+        const state = stateOf(need);
+        return !isEnd(state) || !meetsNeed(accepts, { state, code: rows.get(need)?.reason?.code });
+      });
       return [{ task: id, state: 'waiting', unmet: unmet.map(([need]) => ({ task: need, state: stateOf(need) })) }];
     }
     if (row === undefined)
       return [{ task: id, state: 'stopped', reason: rowless.reason, endedAt: rowless.endedAt ?? '' }];
-    const fact = fans.get(id) ?? rowFacts(row, places.get(id), holders.get(id));
+    const fact = special.get(id) ?? rowFacts(row, places.get(id), holders.get(id));
     return fact === undefined ? [] : [fact];
   });
 }
@@ -99,7 +124,34 @@ function rowFacts(row: TaskRow, place: Place | undefined, holder: Holder | undef
       worker,
     };
   }
-  return { task, state, reason, endedAt: ended_at === null ? '' : iso(ended_at) };
+  const carried = row.carried_from === null ? {} : { carriedFrom: row.carried_from };
+  return { task, state, reason, endedAt: ended_at === null ? '' : iso(ended_at), ...carried };
+}
+
+/** Tasks that wait for the instance to be resumed. */
+async function readHeld(client: Queryable, instanceId: string): Promise<Map<string, HeldFacts>> {
+  const { rows } = await client.query<Omit<HeldFacts, 'held'>>(
+    `select task, case when cause is null then 'ready' else 'delayed' end as state, attempt, cause, delay_left_ms as "delayLeftMs"
+       from held where instance_id = $1`,
+    [instanceId],
+  );
+  return new Map(rows.map((row) => [row.task, { ...row, held: true }]));
+}
+
+/** The limit that holds the instance back, and who is before it in the order of the policy. */
+async function readQueue(
+  client: Queryable,
+  instanceId: string,
+): Promise<{ readonly queue?: NonNullable<WaitFacts['instance']['queue']> }> {
+  const { rows } = await client.query<NonNullable<WaitFacts['instance']['queue']>>(
+    `select c.slots, (select count(*)::int from slot s where s.workflow_id = c.workflow_id) as used,
+            (select count(*)::int from live_instance o
+              where o.workflow_id = c.workflow_id and o.limited and o.state = 'queued'
+                and case c.policy when 'serial-priority' then (-o.priority, o.place) < (-l.priority, l.place) else o.place < l.place end) as ahead
+       from live_instance l join concurrency c on c.workflow_id = l.workflow_id where l.id = $1`,
+    [instanceId],
+  );
+  return rows[0] === undefined ? {} : { queue: rows[0] };
 }
 
 interface Place {
