@@ -39,10 +39,12 @@ const weekday = (year: number, month: number, day: number): number =>
 
 const star: Field = { text: '*', holds: () => true };
 
+const exactly = (own: number): Item => ({ text: String(own), holds: (_wall, other) => other === own });
+
 function numbers(first: number, last: number, wraps: boolean): fc.Arbitrary<Item> {
   const value = fc.integer({ min: first, max: last });
   const step = fc.integer({ min: 1, max: Math.max(1, Math.floor((last - first) / 2)) });
-  const plain = value.map((own): Item => ({ text: String(own), holds: (_wall, other) => other === own }));
+  const plain = value.map(exactly);
   const range = fc.tuple(value, value, fc.option(step)).map(([a, b, every]): Item => {
     const [from, to] = wraps || a <= b ? [a, b] : [b, a];
     const size = last - first + 1;
@@ -50,6 +52,7 @@ function numbers(first: number, last: number, wraps: boolean): fc.Arbitrary<Item
     return {
       text: `${from}-${to}${every === null ? '' : `/${every}`}`,
       holds: (_wall, other) => {
+        if (other < first || other > last) return false;
         const distance = (other - from + size) % size;
         return distance <= length && distance % (every ?? 1) === 0;
       },
@@ -178,3 +181,11 @@ export const quartzModel: fc.Arbitrary<CronModel> = fc
     field(1, 12, true),
   )
   .map(([second, minute, hour, [day, dayOfWeek], month]) => model([second, minute, hour, day, month, dayOfWeek], true));
+
+/** Times of day around those at which clocks change, every day: minutes in steps that odd zones see, hours of the night. */
+export const nightModel: fc.Arbitrary<CronModel> = fc
+  .tuple(
+    fc.oneof(fc.constant(star), fc.constant(zero), list(numbers(0, 59, false))),
+    fc.oneof(fc.constant(star), list(numbers(0, 4, false)), list(fc.integer({ min: 20, max: 23 }).map(exactly))),
+  )
+  .map(([minute, hour]) => model([zero, minute, hour, star, star, star], false));
