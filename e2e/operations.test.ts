@@ -8,7 +8,7 @@ import { answerOf, CALLS, makeLeash, statesOf, storyOf, waitForState, waitForTas
 import { waitFor } from './support/wait-for.ts';
 
 const SLOTS = 12;
-const dev = await startDevProcess({ after }, { args: ['--slots', String(SLOTS)] });
+const dev = await startDevProcess({ after }, { args: ['--slots', String(SLOTS), '--masters', '2'] });
 const { client } = dev;
 const folder = await temporaryFolder({ after });
 
@@ -259,6 +259,33 @@ test('recover runs what failed and what never ran, and nothing else', async () =
   const nothing = await dev.keelson(['recover', id]);
   assert.equal(nothing.code, 1);
   assert.match(nothing.stderr, /nothing to recover/);
+});
+
+test('what is carried into a generation keeps its outputs, files and log', async () => {
+  const id = await publishAndStart(dev, {
+    name: 'carried',
+    params: { good: { type: 'boolean', default: false } },
+    tasks: {
+      make: { run: 'echo made; echo n=41 >> "$KEELSON_OUTPUT"; printf file > "$KEELSON_OUTPUT_DIR/x.txt"' },
+      take: {
+        needs: ['make'],
+        run: 'test "$GOOD" = true && echo "got=$(cat "$KEELSON_INPUT_DIR/make/x.txt") $N" >> "$KEELSON_OUTPUT"',
+        env: { GOOD: '${{ params.good }}', N: '${{ tasks.make.outputs.n }}' },
+      },
+    },
+  });
+  assert.equal((await waitForEnd(client, id)).state, 'failed');
+  assert.equal((await dev.keelson(['rerun', id, '--from', 'take', '-p', 'good=true', '--wait'])).code, 0);
+  assert.deepEqual((await client.getTask(id, 'take')).outputs, { got: 'file 41' });
+  const make = await client.getTask(id, 'make');
+  assert.deepEqual([make.carriedFrom, make.attempts.length, make.outputs], [1, 1, { n: '41' }]);
+  assert.equal((await dev.keelson(['logs', `${id}/make`])).stdout, 'made\n');
+  assert.deepEqual(
+    make.artifacts.map(({ path }) => path),
+    ['x.txt'],
+  );
+  const shown = await dev.keelson(['show', `${id}/make`]);
+  assert.match(shown.stdout, /carried from generation 1/);
 });
 
 test('recover --latest takes the mended version', async () => {
