@@ -33,7 +33,7 @@ async function healthy(world: World): Promise<{ id: string; worker: string }> {
   const id = await world.start(applied);
   const worker = await addWorker(world, 'w1');
   await world.sql('delete from command where instance_id = $1', [id]);
-  await world.sql('update live_instance set revision = 1 where id = $1', [id]);
+  await world.sql('update live_instance set revision = 1, begun = true where id = $1', [id]);
   await lineUp(world, id, 'a');
   const b = await bind(world, id, 'b', worker);
   await world.sql(
@@ -106,6 +106,78 @@ const DAMAGES: readonly Damage[] = [
     finds: /^stopping, 6 tasks unfinished$/,
     does: /^command settle given$/,
     holds: "select count(*) = 1 from command where kind = 'settle' and instance_id = $1",
+  },
+  {
+    rule: 'instance-without-driver',
+    sql: `with r as (delete from ready returning *), d as (delete from delayed returning *), a as (delete from active), h as (
+            insert into held (instance_id, task, generation, attempt, worker_group, capability, priority, cause)
+            select instance_id, task, generation, attempt, worker_group, capability, priority, null from r union all
+            select instance_id, task, generation, attempt, worker_group, capability, priority, cause from d
+          ), f as (
+            insert into finished_task (instance_id, generation, task, state, attempt, ended_at) select $1, 1, t, 'skipped', 0, now() from unnest('{b,g}'::text[]) t
+          ) update live_instance set state = 'pausing', unfinished = 4 where id = $1`,
+    finds: /^pausing, 4 tasks unfinished$/,
+    does: /^command settle given$/,
+    holds: "select count(*) = 1 from command where kind = 'settle' and instance_id = $1",
+  },
+  {
+    rule: 'instance-without-driver',
+    sql: `with g as (
+            insert into instance_generation (instance_id, generation, mode, task, version_id, params, created_by)
+            select i.id, 2, 'from', 'a', i.version_id, '{}', 'somebody' from instance_end e join workflow_instance i on i.id = e.instance_id returning *
+          ) insert into live_instance (id, workflow_id, version_id, generation, state, unfinished, priority)
+            select i.id, i.workflow_id, i.version_id, 2, 'running', 7, 0 from g join workflow_instance i on i.id = g.instance_id`,
+    finds: /^running, 7 tasks unfinished$/,
+    does: /^command begin given$/,
+    holds: `select payload = '{"mode": "from", "task": "a", "by": "somebody"}' from command where kind = 'begin'`,
+  },
+  {
+    rule: 'held-out-of-place',
+    sql: `with gone as (delete from delayed returning *)
+          insert into held (instance_id, task, generation, attempt, worker_group, capability, priority, cause, delay_left_ms)
+          select instance_id, task, generation, attempt, worker_group, capability, priority, cause, 5000 from gone`,
+    finds: /^task c is in held while its instance is running$/,
+    does: /^task c is no longer held$/,
+    holds: "select due_at between now() and now() + interval '6 seconds' from delayed where task = 'c'",
+  },
+  {
+    rule: 'held-out-of-place',
+    sql: "update live_instance set state = 'paused' where id = $1",
+    finds: /^task [ac] is in (ready|delayed) while its instance is paused$/,
+    does: /^task c, which was in delayed, is held$/,
+    holds:
+      "select bool_and(cause is null and task = 'a' or cause = 'delay' and delay_left_ms > 3e6) and count(*) = 2 from held",
+  },
+  {
+    rule: 'generation-lost',
+    sql: `with g as (
+            insert into instance_generation (instance_id, generation, mode, version_id, params, created_by)
+            select i.id, 2, 'rerun', i.version_id, '{}', 'somebody' from instance_end e join workflow_instance i on i.id = e.instance_id returning *
+          ) insert into history (instance_id, events) select instance_id, '[{"type": "generation-created"}]' from g`,
+    finds: /^generation 2 \(rerun\) is neither alive nor ended$/,
+    does: /^its live row is made again: running, 7 tasks unfinished$/,
+    holds: `select c.kind = 'begin' and l.generation = 2 and not l.begun from command c join live_instance l on l.id = c.instance_id where c.kind <> 'start'`,
+  },
+  {
+    rule: 'generation-lost',
+    sql: `with g as (
+            insert into instance_generation (instance_id, generation, mode, version_id, params, created_by)
+            select i.id, 2, 'rerun', i.version_id, '{}', 'somebody' from instance_end e join workflow_instance i on i.id = e.instance_id returning *
+          ) insert into history (instance_id, events) select instance_id, '[{"type": "generation-created"}, {"type": "instance-ended", "state": "stopped"}]' from g`,
+    finds: /^generation 2 \(rerun\) is neither alive nor ended$/,
+    does: /^its end \(stopped\) is written again$/,
+    holds: "select count(*) = 7 from finished_task where generation = 2 and state = 'stopped'",
+  },
+  {
+    rule: 'generation-unknown',
+    sql: `insert into instance_generation (instance_id, generation, mode, version_id, params, created_by) select id, 2, 'rerun', version_id, '{}', 'x' from live_instance where id = $1`,
+    finds: /^alive in generation 1 with version 1; told: generation 2, version 1$/,
+  },
+  {
+    rule: 'row-without-instance',
+    sql: `insert into held (instance_id, task, generation, attempt, worker_group, capability, priority) select instance_id, 'z', 1, 1, 'default', 'shell', 0 from instance_end`,
+    finds: /^task z in held, generation 1$/,
+    does: /^task z, generation 1, taken out of held$/,
   },
   {
     rule: 'attempt-of-dead-worker',

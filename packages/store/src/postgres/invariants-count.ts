@@ -1,3 +1,4 @@
+import { SKIPPED_BY_OPERATOR } from '@keelson/core';
 import type { Invariant } from '../doctor.ts';
 import { oldestLive } from './invariants-live.ts';
 
@@ -20,17 +21,28 @@ const NEEDS = `needs as materialized (
 const OLDEST = `looked as materialized (${oldestLive()})`;
 const ONE = 'looked as materialized (select * from live_instance where id = $1)';
 
+/** One that an operator skipped counts as succeeded. */
+export const MEETS = `(f.state = any(n.accepts) or f.reason->>'code' = '${SKIPPED_BY_OPERATOR}' and 'succeeded' = any(n.accepts))`;
+
 const MET = `select l.id as instance_id, n.task, count(*)::int as needs,
-                   (count(*) filter (where f.state = any(n.accepts)))::int as met, count(f.state)::int as ended
+                   (count(*) filter (where ${MEETS}))::int as met, count(f.state)::int as ended
               from looked l join needs n on n.version_id = l.version_id
               left join finished_task f on f.instance_id = l.id and f.task = n.need and f.generation = l.generation
-             where l.state = 'running'
+             where l.state in ('running', 'pausing', 'paused') and l.begun
              group by l.id, n.task`;
 
 const WRONG_COUNTS = `from (${MET}) m
            left join need_counter c on c.instance_id = m.instance_id and c.task = m.task
            where m.needs > 1 and m.met < m.needs and m.met <> coalesce(c.met, 0)
-             and not exists (select from finished_task f where f.instance_id = m.instance_id and f.task = m.task)`;
+             and not exists (select from finished_task f join live_instance l on l.id = f.instance_id and l.generation = f.generation
+                              where f.instance_id = m.instance_id and f.task = m.task)
+             and ${['ready', 'delayed', 'held', 'active', 'broadcast']
+               .map(
+                 (table) =>
+                   `not exists (select from ${table} p where p.instance_id = m.instance_id and p.task = m.task)`,
+               )
+               .join(' and ')}
+             and not exists (select from command c where c.instance_id = m.instance_id and c.kind in ('withdrawn', 'fan-out', 'skip-task'))`;
 
 /** How many needs are met, and how many tasks are left, as told by counters and by the rows that they count. */
 export const COUNT_RULES: readonly Invariant[] = [

@@ -3,9 +3,12 @@ import type { Invariant } from '../doctor.ts';
 /** How long something due may be left lying before that is a finding and not just a busy moment. */
 const PATIENCE = "interval '1 minute'";
 
+/** What a pausing one holds drives nothing, and neither do subtasks that nobody may hand over: it is an end of what runs, or a settle, that pauses it. */
 const NO_DRIVER = `l.state in ('running', 'pausing', 'stopping')
-             and not exists (select from command c where c.instance_id = l.id) and not exists (select from ready r where r.instance_id = l.id)
-             and not exists (select from delayed d where d.instance_id = l.id) and not exists (select from active a where a.instance_id = l.id)`;
+             and not exists (select from command c where c.instance_id = l.id)
+             and not exists (select from active a where a.instance_id = l.id and (l.state <> 'pausing' or a.state <> 'bound'))
+             and (l.state = 'pausing' or not exists (select from ready r where r.instance_id = l.id)
+                                         and not exists (select from delayed d where d.instance_id = l.id))`;
 
 const LOST = `from active a left join worker_incarnation w on w.id = a.incarnation_id
            where (w.id is null or w.state = 'dead')
@@ -16,19 +19,24 @@ export const DRIVER_RULES: readonly Invariant[] = [
   {
     name: 'instance-without-driver',
     explanation:
-      'a live instance has a command, a task in line, a delayed task or an active attempt: else nothing will ever move it',
+      'a live instance that is neither paused nor queued has a command, a task in line, a delayed task or an active attempt: else nothing will ever move it',
     why: 'a start commits the instance together with its command, and each step writes what follows in the same transaction',
     meaning: 'a row was lost or written by hand, or a step forgot what follows: a bug',
     pace: 'fast',
     sql: `select l.id as instance_id, format('%s, %s tasks unfinished', l.state, l.unfinished) as message from live_instance l where ${NO_DRIVER}`,
     remedy: {
       repair:
-        'gives it the command that looks again: `start` before its first step, `settle` when it is stopping or has no task left; else task-without-driver mends its tasks',
+        'gives it the command that looks again: `start` or `begin` before its first step, `settle` when it is stopping or pausing or has no task left; else task-without-driver mends its tasks',
       statements: [
         `with bare as (
-           select l.id, case when l.state = 'running' and l.revision = 0 then 'start' else 'settle' end as kind from live_instance l
-            where l.id = $1 and ${NO_DRIVER} and (l.state = 'stopping' or l.revision = 0 or l.unfinished = 0)
-         ), told as (insert into command (instance_id, kind) select id, kind from bare)
+           select l.id, l.generation, case when l.state <> 'running' or l.begun then 'settle' when l.generation = 1 then 'start' else 'begin' end as kind
+             from live_instance l
+            where l.id = $1 and ${NO_DRIVER} and (l.state <> 'running' or not l.begun or l.unfinished = 0)
+         ), told as (
+           insert into command (instance_id, kind, payload)
+           select b.id, b.kind, case b.kind when 'begin' then jsonb_strip_nulls(jsonb_build_object('mode', g.mode, 'task', g.task, 'by', g.created_by)) else '{}' end
+             from bare b left join instance_generation g on g.instance_id = b.id and g.generation = b.generation
+         )
          select format('command %s given', kind) as message, null::jsonb as events from bare`,
       ],
     },

@@ -1,19 +1,25 @@
 import type { Invariant } from '../doctor.ts';
 import { endedFollowups } from './ended.ts';
+import { REVIVALS, SAYS_ENDED } from './invariants-generation.ts';
 
 /** Of the append-only tables only so many of the newest rows are looked at; `keelson verify` reads all. */
 const NEWEST = 10_000;
 const NEWEST_WITH_BLOBS = 2000;
 
-const SAYS_ENDED = `exists (select from history h where h.instance_id = $1 and h.events @> '[{"type": "instance-ended"}]')`;
-const UNSEEN = `not exists (select from live_instance l where l.id = $1) and not exists (select from instance_end e where e.instance_id = $1)`;
-
 const ENDED = `(select * from instance_end order by instance_id desc, generation desc limit ${NEWEST}) e`;
-const NO_END = `join workflow_instance i on i.id = e.instance_id join workflow_version v on v.id = i.version_id
+const VERSION = `join workflow_instance i on i.id = e.instance_id
+           left join instance_generation g on g.instance_id = e.instance_id and g.generation = e.generation
+           join workflow_version v on v.id = coalesce(g.version_id, i.version_id)`;
+/** The histories of the generations before and after an end `e` ($1) are not its own. */
+const OF_GENERATION = `h.id >= coalesce((select max(s.id) from history s cross join lateral jsonb_array_elements(s.events) x
+                                          where s.instance_id = $1 and x->>'type' = 'generation-created' and (x->>'generation')::int <= e.generation), 0)
+               and h.id < coalesce((select min(s.id) from history s cross join lateral jsonb_array_elements(s.events) x
+                                     where s.instance_id = $1 and x->>'type' = 'generation-created' and (x->>'generation')::int > e.generation), 9223372036854775807)`;
+const NO_END = `${VERSION}
            cross join lateral (select count(*)::int as ended from finished_task f where f.instance_id = e.instance_id and f.generation = e.generation) f
            where f.ended <> v.task_count`;
 
-const GHOST = ['ready', 'delayed', 'active', 'need_counter', 'broadcast'].map(
+const GHOST = ['ready', 'delayed', 'held', 'active', 'need_counter', 'broadcast'].map(
   (table) =>
     `with gone as (
        delete from ${table} t where t.instance_id = $1 and ${SAYS_ENDED}
@@ -69,34 +75,7 @@ export const INSTANCE_RULES: readonly Invariant[] = [
     remedy: {
       repair:
         'believes the history: writes the end that it tells, else makes the live row again from what the tasks say',
-      statements: [
-        `with told as (
-           insert into instance_end (instance_id, generation, state, reason, ended_at)
-           select $1, 1, e->>'state', e->'reason', h.at from history h cross join lateral jsonb_array_elements(h.events) e
-            where h.instance_id = $1 and e->>'type' = 'instance-ended' and ${UNSEEN} order by h.id limit 1 returning state
-         )
-         select format('its end (%s) is written again', state) as message, null::jsonb as events from told`,
-        `with known as (
-           select i.*, v.definition, v.task_count from workflow_instance i join workflow_version v on v.id = i.version_id
-            where i.id = $1 and ${UNSEEN} and not ${SAYS_ENDED}
-         ), said as (
-           select count(*) as entries, coalesce(bool_or(events @> '[{"type": "stop-requested"}]'), false) as stopping,
-                  coalesce(bool_or(events @> '[{"type": "instance-started"}]'), false) as started,
-                  coalesce(bool_or(events @> '[{"type": "failure-ends-instance"}]'), false) as ending from history where instance_id = $1
-         ), ends as (
-           select f.*, k.definition->'tasks'->f.task->>'allowFailure' as allowed from finished_task f join known k on true where f.instance_id = $1
-         ), made as (
-           insert into live_instance (id, workflow_id, version_id, generation, revision, state, unfinished, failed, ending, has_artifacts, failure, priority)
-           select k.id, k.workflow_id, k.version_id, 1, case when s.started or s.stopping then s.entries else 0 end,
-                  case when s.stopping then 'stopping' else 'running' end, k.task_count - (select count(*) from ends),
-                  (select count(*) from ends where state = 'failed' and coalesce(allowed, 'false') <> 'true'), s.ending,
-                  exists (select from ends where artifacts is not null),
-                  (select jsonb_build_object('task', task, 'reason', reason) from ends where state = 'failed' and coalesce(allowed, 'false') <> 'true'
-                    order by ended_at limit 1), k.priority
-             from known k cross join said s returning state, unfinished
-         )
-         select format('its live row is made again: %s, %s tasks unfinished', state, unfinished) as message, null::jsonb as events from made`,
-      ],
+      statements: REVIVALS,
     },
   },
   {
@@ -110,12 +89,13 @@ export const INSTANCE_RULES: readonly Invariant[] = [
       repair: 'ends those of which the history tells no end as stopped; a row that it tells of is only in a backup',
       statements: [
         `with missing as (
-           select e.instance_id, e.generation, t.task from (select * from instance_end where instance_id = $1) e
-             join workflow_instance i on i.id = e.instance_id join workflow_version v on v.id = i.version_id
+           select e.instance_id, e.generation, t.task from (select * from instance_end where instance_id = $1) e ${VERSION}
             cross join lateral json_object_keys(v.definition->'tasks') as t(task)
             where not exists (select from finished_task f where f.instance_id = $1 and f.task = t.task and f.generation = e.generation)
               and not exists (select from history h cross join lateral jsonb_array_elements(h.events) x
-                               where h.instance_id = $1 and x->>'type' in ('task-ended', 'remaining-ended') and coalesce(x->>'task', t.task) = t.task)
+                               where h.instance_id = $1 and ${OF_GENERATION}
+                                 and (x->>'type' in ('task-ended', 'remaining-ended') and coalesce(x->>'task', t.task) = t.task
+                                      or coalesce(x->'carried', case when x->>'type' = 'tasks-carried' then x->'tasks' end) ? t.task))
          ), told as (
            insert into finished_task (instance_id, generation, task, state, attempt, ended_at, reason)
            select instance_id, generation, task, 'stopped', 0, clock_timestamp(),

@@ -2,7 +2,7 @@ import type { Invariant } from '../doctor.ts';
 
 /** What is in a hot table, of one instance ($1) or of all. */
 const PLACES = `select instance_id, task, generation, 'ready' as place from ready union all select instance_id, task, generation, 'delayed' from delayed
-            union all select instance_id, task, generation, 'active' from active`;
+            union all select instance_id, task, generation, 'held' from held union all select instance_id, task, generation, 'active' from active`;
 const COUNTED = `${PLACES} union all select instance_id, task, generation, 'broadcast' from broadcast
             union all select instance_id, task, null, 'need_counter' from need_counter`;
 const STRAY = `not exists (select from live_instance l where l.id = t.instance_id and l.generation = coalesce(t.generation, l.generation))`;
@@ -10,7 +10,7 @@ const OVER = `not exists (select from live_instance l where l.id = $1 and l.gene
              and (exists (select from instance_end e where e.instance_id = $1 and e.generation >= t.generation)
                   or exists (select from live_instance l where l.id = $1 and l.generation > t.generation)
                   or not exists (select from workflow_instance i where i.id = $1))`;
-const KNOWN_COMMANDS = `('start', 'stop', 'withdrawn', 'settle', 'attempt-ended', 'fan-out')`;
+const KNOWN_COMMANDS = `('start', 'stop', 'withdrawn', 'settle', 'attempt-ended', 'fan-out', 'pause', 'resume', 'begin', 'skip-task', 'set-priority', 'discard')`;
 
 const dropStray = (table: string): string =>
   `with gone as (delete from ${table} t where t.instance_id = $1 and ${OVER} returning task, generation)
@@ -69,7 +69,7 @@ export const PLACE_RULES: readonly Invariant[] = [
   },
   {
     name: 'row-without-instance',
-    explanation: 'what is in line, delayed, active or counted belongs to a live instance and its generation',
+    explanation: 'what is in line, delayed, held, active or counted belongs to a live instance and its generation',
     why: 'the step that ends an instance has seen that nothing of it is left, under its lock',
     meaning: 'a row was restored or written by hand, or an instance was ended too early',
     pace: 'fast',
@@ -78,7 +78,7 @@ export const PLACE_RULES: readonly Invariant[] = [
       repair:
         'deletes the row of an instance or generation that has ended or never was; a worker that holds the attempt is told to kill it',
       statements: [
-        ...['delayed', 'ready', 'active', 'broadcast'].map(dropStray),
+        ...['held', 'delayed', 'ready', 'active', 'broadcast'].map(dropStray),
         `with gone as (
            delete from need_counter t where t.instance_id = $1 and not exists (select from live_instance l where l.id = $1)
               and (exists (select from instance_end e where e.instance_id = $1) or not exists (select from workflow_instance i where i.id = $1)) returning task
@@ -89,20 +89,26 @@ export const PLACE_RULES: readonly Invariant[] = [
   },
   {
     name: 'task-in-two-places',
-    explanation: 'a task is in line, delayed or active: one of them at most',
+    explanation: 'a task is in line, delayed, held or active: one of them at most',
     why: 'what moves a task from one to the other is one statement',
     meaning: 'a row was restored or written by hand; a claim of the line fails for it',
     pace: 'fast',
     sql: `select t.instance_id, format('task %s: %s', t.task, string_agg(distinct t.place, ', ')) as message from (${PLACES}) t
            group by t.instance_id, t.task having count(distinct t.place) > 1`,
     remedy: {
-      repair: 'keeps the one that is furthest, so that nothing runs twice: active before in line before delayed',
-      statements: [dropSecond('delayed', 'active'), dropSecond('ready', 'active'), dropSecond('delayed', 'ready')],
+      repair:
+        'keeps the one that is furthest, so that nothing runs twice: active before in line before delayed before held',
+      statements: [
+        ...['held', 'delayed', 'ready'].map((table) => dropSecond(table, 'active')),
+        dropSecond('held', 'ready'),
+        dropSecond('delayed', 'ready'),
+        dropSecond('held', 'delayed'),
+      ],
     },
   },
   {
     name: 'ended-task-under-way',
-    explanation: 'a task that has ended is neither in line nor delayed nor active in the same generation',
+    explanation: 'a task that has ended is neither in line nor delayed, held or active in the same generation',
     why: 'the step that writes the end deletes the attempt that it ends, and an end is never changed',
     meaning: 'a row was restored or written by hand; the step that would end it again cannot be made',
     pace: 'fast',
@@ -110,7 +116,7 @@ export const PLACE_RULES: readonly Invariant[] = [
             from (${PLACES}) t join finished_task f on f.instance_id = t.instance_id and f.task = t.task and f.generation = t.generation`,
     remedy: {
       repair: 'takes it out: its end stands; a worker that holds the attempt is told to kill it',
-      statements: ['delayed', 'ready', 'active'].map(dropEnded),
+      statements: ['held', 'delayed', 'ready', 'active'].map(dropEnded),
     },
   },
 ];

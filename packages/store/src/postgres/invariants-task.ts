@@ -1,7 +1,9 @@
 import type { Invariant } from '../doctor.ts';
+import { MEETS } from './invariants-count.ts';
+import { SINCE } from './invariants-generation.ts';
 import { oldestLive } from './invariants-live.ts';
 
-const UNDER_WAY = "state = 'running' and revision > 0";
+const UNDER_WAY = "state in ('running', 'pausing', 'paused') and begun";
 
 /**
  * Tasks of running instances that nothing drives: without an end, in no line, not active, not taken back by a command that waits, and no
@@ -21,8 +23,9 @@ const bare = (looked: string): string => `looked as materialized (
               where not exists (select from finished_task f where f.instance_id = l.id and f.task = p.task and f.generation = l.generation)
                 and not exists (select from ready r where r.instance_id = l.id and r.task = p.task)
                 and not exists (select from delayed d where d.instance_id = l.id and d.task = p.task)
+                and not exists (select from held h where h.instance_id = l.id and h.task = p.task)
                 and not exists (select from active a where a.instance_id = l.id and a.task = p.task)
-                and not exists (select from command c where c.instance_id = l.id and (c.kind = 'withdrawn' or (c.kind = 'fan-out' and c.payload->>'task' = p.task)))
+                and not exists (select from command c where c.instance_id = l.id and (c.kind = 'withdrawn' or (c.kind in ('fan-out', 'skip-task') and c.payload->>'task' = p.task)))
                 and not exists (select from needs n where n.version_id = p.version_id and n.task = p.task
                                    and not exists (select from finished_task f where f.instance_id = l.id and f.task = n.need and f.generation = l.generation))
            )`;
@@ -34,10 +37,11 @@ const bare = (looked: string): string => `looked as materialized (
 const REVIVE = `with ${bare(`select * from live_instance where ${UNDER_WAY} and id = $1`)}, said as (
        select b.*, last.event, coalesce(last.event->>'type', 'none') as type, coalesce((last.event->>'attempt')::int, 0) as attempt,
               (select count(*)::int from history h cross join lateral jsonb_array_elements(h.events) e
-                where h.instance_id = $1 and e->>'task' = b.task and e->>'type' = 'attempt-ended' and e->>'end' in ('lost', 'stopped')) as losses
+                where h.instance_id = $1 and h.id >= ${SINCE} and e->>'task' = b.task and e->>'type' = 'attempt-ended' and e->>'end' in ('lost', 'stopped')) as losses
          from bare b left join lateral (
            select e.event from history h cross join lateral jsonb_array_elements(h.events) with ordinality as e(event, at)
-            where h.instance_id = $1 and e.event->>'task' = b.task order by h.id desc, e.at desc limit 1
+            where h.instance_id = $1 and h.id >= ${SINCE} and e.event->>'task' = b.task
+              and e.event->>'type' not in ('generation-created', 'generation-started', 'skip-requested', 'operation-refused') order by h.id desc, e.at desc limit 1
          ) last on true
         where b.definition->'broadcast' is null
      ), held as (
@@ -55,7 +59,7 @@ const REVIVE = `with ${bare(`select * from live_instance where ${UNDER_WAY} and 
                and not exists (select from worker_incarnation w where w.id = h.incarnation_id and w.state <> 'dead'))
            or (h.type = 'none' and h.definition->'if' is null
                and not exists (select from needs n join finished_task f on f.instance_id = $1 and f.task = n.need and f.generation = h.generation
-                                where n.version_id = h.version_id and n.task = h.task and f.state <> all(n.accepts)))
+                                where n.version_id = h.version_id and n.task = h.task and not ${MEETS}))
      ), bound as (
        insert into active (id, instance_id, task, generation, attempt, losses, incarnation_id, nonce, ready_at)
        select id, $1, task, generation, attempt, losses, incarnation_id, 'repaired', clock_timestamp() from lost
@@ -79,7 +83,7 @@ export const TASK_RULES: readonly Invariant[] = [
   {
     name: 'task-without-driver',
     explanation:
-      'a task of a running instance has ended, is in line, delayed or active, is being taken back or spread, or waits for a task that has not ended',
+      'a task of an instance that goes on has ended, is in line, delayed, held or active, is being taken back or spread, or waits for a task that has not ended',
     why: 'the step that ends the last need of a task decides in the same transaction what becomes of it',
     meaning: 'a row was lost or written by hand, or a step forgot what follows: the instance would never end',
     pace: 'slow',

@@ -1,6 +1,8 @@
 import type { Invariant } from '../doctor.ts';
 import { COUNT_RULES } from './invariants-count.ts';
 import { DRIVER_RULES } from './invariants-driver.ts';
+import { GENERATION_RULES } from './invariants-generation.ts';
+import { HELD_RULES } from './invariants-held.ts';
 import { INSTANCE_RULES } from './invariants-instance.ts';
 import { PLACE_RULES } from './invariants-place.ts';
 import { TASK_RULES } from './invariants-task.ts';
@@ -11,7 +13,9 @@ import { TASK_RULES } from './invariants-task.ts';
  */
 export const INVARIANTS: readonly Invariant[] = [
   ...INSTANCE_RULES,
+  ...GENERATION_RULES,
   ...PLACE_RULES,
+  ...HELD_RULES,
   ...COUNT_RULES,
   ...TASK_RULES,
   ...DRIVER_RULES,

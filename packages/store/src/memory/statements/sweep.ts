@@ -1,6 +1,7 @@
 import { INVARIANTS } from '../../postgres/invariants.ts';
-import type { Execution } from '../execution.ts';
+import type { Execution, Found } from '../execution.ts';
 import type { ActiveRow, LiveRow } from '../rows.ts';
+import { keyOf } from '../schema.ts';
 import type { Tables } from '../schema.ts';
 import { id, json } from '../values.ts';
 import { command, inOrder, note } from './emulation.ts';
@@ -46,9 +47,12 @@ export const SWEEP: Emulations = {
 
   *'repair-instance-without-driver-0'(it, tables, [instance]) {
     const row = withoutDriver(it, tables).find((one) => one.id === id(instance));
-    if (row === undefined || !(row.state === 'stopping' || row.revision === 0 || row.unfinished === 0)) return [];
-    const kind = row.state === 'running' && row.revision === 0 ? 'start' : 'settle';
-    yield* command(it, tables, row.id, kind);
+    if (row === undefined || !(row.state !== 'running' || !row.begun || row.unfinished === 0)) return [];
+    const unbegun = row.generation === 1 ? 'start' : 'begin';
+    const kind = row.state === 'running' && !row.begun ? unbegun : 'settle';
+    const again = it.byKey(tables.instance_generation, keyOf(row.id, row.generation))?.row;
+    const asked = again && { mode: again.mode, ...(again.task !== null && { task: again.task }), by: again.created_by };
+    yield* command(it, tables, row.id, kind, kind === 'begin' ? asked : {});
     return [{ message: `command ${kind} given`, events: null }];
   },
 
@@ -75,12 +79,16 @@ export const SWEEP: Emulations = {
 const MOVING: readonly string[] = ['running', 'pausing', 'stopping'];
 
 function withoutDriver(it: Execution, { live_instance, command, ready, delayed, active }: Tables): LiveRow[] {
-  const driven = new Set(
-    [it.all(command), it.all(ready), it.all(delayed), it.all(active)].flatMap((found) =>
-      found.map(({ row }) => row.instance_id),
-    ),
+  const of = (...all: readonly Found<{ readonly instance_id: string }>[][]): Set<string> =>
+    new Set(all.flat().map(({ row }) => row.instance_id));
+  const driven = of(it.all(command), it.all(ready), it.all(delayed), it.all(active));
+  // What a pausing one holds drives nothing, and neither do subtasks that nobody may hand over.
+  const resting = of(
+    it.all(command),
+    it.all(active, ({ state }) => state !== 'bound'),
   );
-  const bare = it.all(live_instance, (row) => MOVING.includes(row.state) && !driven.has(row.id));
+  const isDriven = ({ id, state }: LiveRow): boolean => (state === 'pausing' ? resting : driven).has(id);
+  const bare = it.all(live_instance, (row) => MOVING.includes(row.state) && !isDriven(row));
   return inOrder(bare, (row) => row.id).map(({ row }) => row);
 }
 
