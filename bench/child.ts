@@ -12,6 +12,10 @@ export interface Child {
   /** Sends a message and resolves with the next answer of this type; rejects when the child ends first. */
   ask(message: Answer, answerType: string): Promise<Answer>;
   onAnswer(listener: (answer: Answer) => void): void;
+  /** Undefined when it could not be started. */
+  readonly pid: number | undefined;
+  /** SIGKILL, and waits until it is gone. */
+  kill(): Promise<void>;
   /** Asks it to end by closing the channel, and kills it after a while. Any number of calls. */
   stop(): Promise<void>;
 }
@@ -42,6 +46,11 @@ export function startChild(module: string, { execArgv = [] }: ChildOptions = {})
   let stopping: Promise<void> | undefined;
   return {
     ask: (message, answerType) => ask(child, module, exited, message, answerType),
+    pid: child.pid,
+    kill: async () => {
+      child.kill('SIGKILL');
+      await exited;
+    },
     onAnswer: (listener) => void child.on('message', (answer) => listener(answer as Answer)),
     stop: () => (stopping ??= stopChild(child, exited)),
   };

@@ -12,6 +12,8 @@ import type { Rest } from './rest.ts';
 export interface ClusterOptions {
   readonly workers: number;
   readonly slots: number;
+  /** Server processes, each with the roles api and master; default: one. */
+  readonly servers?: number;
   /** Writes CPU profiles of the server and the workers into this folder. */
   readonly profileInto?: string | undefined;
   readonly log: (line: string) => void;
@@ -20,13 +22,23 @@ export interface ClusterOptions {
 /** A PostgreSQL, a server process and worker processes; this process is the load. */
 export interface Cluster {
   readonly database: Database;
+  /** Speaks to the first server. */
   readonly rest: Rest;
+  readonly servers: readonly BenchServer[];
   readonly workers: readonly BenchWorker[];
   /** What server and workers complained about so far. */
   complaints(): Promise<string[]>;
   /** Ends the processes but not the database, so that their last statistics are written. */
   stopProcesses(): Promise<void>;
   close(): Promise<void>;
+}
+
+export interface BenchServer {
+  pid(): number;
+  /** SIGKILL. */
+  kill(): Promise<void>;
+  /** In another process, on another port. */
+  startAgain(): Promise<void>;
 }
 
 export interface BenchWorker {
@@ -54,10 +66,16 @@ export async function openCluster(options: ClusterOptions): Promise<Cluster> {
   };
   const stopProcesses = (): Promise<void> => (stopping ??= stop());
   try {
-    const server = startChild('./server-main.ts', { execArgv });
-    children.push(server);
     const secretKey = randomBytes(32).toString('base64');
-    const { url } = await server.ask({ type: 'start', databaseUrl: database.url, secretKey, logFile }, 'ready');
+    const setup = { type: 'start', databaseUrl: database.url, secretKey, logFile };
+    const newServer = async (): Promise<{ child: Child; url: unknown }> => {
+      const child = startChild('./server-main.ts', { execArgv });
+      children.push(child);
+      return { child, url: (await child.ask(setup, 'ready'))['url'] };
+    };
+    const { child: first, url } = await newServer();
+    const servers = [benchServer(first, newServer)];
+    while (servers.length < (options.servers ?? 1)) servers.push(benchServer((await newServer()).child, newServer));
     const token = (role: 'admin' | 'worker'): Promise<string> =>
       createToken({ databaseUrl: database.url, role, name: `bench-${role}` });
     const rest = openRest(String(url), await token('admin'));
@@ -70,18 +88,19 @@ export async function openCluster(options: ClusterOptions): Promise<Cluster> {
         (answer) => void (answer.type === 'complaint' && complaints.push(`worker: ${String(answer['message'])}`)),
       );
       const name = `bench-${index + 1}`;
-      const setup = {
+      const joining = {
         server: url,
         token: workerToken,
         name,
         slots: options.slots,
         dataDir: join(database.folder, name),
       };
-      return benchWorker(child, setup);
+      return benchWorker(child, joining);
     });
     return {
       database,
       rest,
+      servers,
       workers,
       complaints: async () => [...(await warnings(logFile)), ...complaints],
       stopProcesses,
@@ -95,6 +114,15 @@ export async function openCluster(options: ClusterOptions): Promise<Cluster> {
     await database.close();
     throw error;
   }
+}
+
+function benchServer(child: Child, newServer: () => Promise<{ child: Child }>): BenchServer {
+  let current = child;
+  return {
+    pid: () => current.pid ?? 0,
+    kill: () => current.kill(),
+    startAgain: async () => void (current = (await newServer()).child),
+  };
 }
 
 function benchWorker(child: Child, setup: object): BenchWorker {

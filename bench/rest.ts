@@ -4,6 +4,8 @@ import { Pool } from 'undici';
 export interface Rest {
   /** Publishes a definition of the project `default` under its name. */
   publish(definition: Definition): Promise<void>;
+  /** Publishes many of them, all or none. */
+  publishAll(definitions: readonly Definition[]): Promise<void>;
   /** @returns the id of the new instance */
   start(workflow: string): Promise<string>;
   /** Answered when it is asked for; the end comes later. */
@@ -14,6 +16,9 @@ export interface Rest {
 export interface Definition {
   readonly name: string;
   readonly tasks: Readonly<Record<string, object>>;
+  readonly params?: object;
+  readonly triggers?: readonly object[];
+  readonly concurrency?: object;
 }
 
 const CONNECTIONS = 32;
@@ -33,6 +38,10 @@ export function openRest(url: string, token: string): Rest {
   return {
     publish: async (definition) =>
       void (await exchange('PUT', `projects/default/workflows/${definition.name}`, JSON.stringify(definition), 200)),
+    publishAll: async (definitions) => {
+      const workflows = definitions.map((one) => ({ file: `${one.name}.json`, source: JSON.stringify(one) }));
+      await exchange('POST', 'apply', JSON.stringify({ workflows }), 200);
+    },
     start: async (workflow) => {
       const text = await exchange('POST', `projects/default/workflows/${workflow}/instances`, '{}', 201);
       const { id } = JSON.parse(text) as { id: string };

@@ -29,7 +29,7 @@ export interface Findings {
 
 /** Opens a cluster, uses it, and closes it however that ends. */
 export async function withCluster(
-  options: BenchOptions & Pick<ClusterOptions, 'workers' | 'slots'>,
+  options: BenchOptions & Pick<ClusterOptions, 'workers' | 'slots' | 'servers'>,
   use: (cluster: Cluster) => Promise<Findings>,
 ): Promise<Measured> {
   const opening = openCluster(options);

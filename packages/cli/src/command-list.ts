@@ -53,6 +53,22 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import('./commands/force-success.ts'),
   },
   { name: 'priority', summary: 'change the priority of instances', load: () => import('./commands/priority.ts') },
+  {
+    name: 'schedule',
+    summary: 'list, pause and resume schedules, and say what became of their times',
+    load: () => import('./commands/schedule.ts'),
+  },
+  {
+    name: 'calendar',
+    summary: 'set, list, show and delete sets of days without fires',
+    load: () => import('./commands/calendar.ts'),
+  },
+  {
+    name: 'backfill',
+    summary: 'run a workflow for dates that are past; show, pause, resume, cancel that',
+    load: () => import('./commands/backfill.ts'),
+  },
+  { name: 'backfills', summary: 'list backfills, newest first', load: () => import('./commands/backfills.ts') },
   { name: 'secret', summary: 'set, list and delete secrets of a project', load: () => import('./commands/secret.ts') },
   {
     name: 'datasource',

@@ -71,6 +71,16 @@ export const PROBLEMS = {
     title: 'The task has no such artifact',
     advice: 'Its artifacts are listed in GET task-instances/{id}.',
   },
+  'unknown-schedule': {
+    status: 404,
+    title: 'There is no such schedule',
+    advice: '`keelson schedule list` lists the triggers of each workflow.',
+  },
+  'unknown-calendar': {
+    status: 404,
+    title: 'There is no such calendar',
+    advice: '`keelson calendar list` lists those of a project; `keelson calendar set NAME FILE` makes one.',
+  },
   'unknown-blob': { status: 404, title: 'There is no such blob', advice: 'Upload it with PUT blobs/{sha256}.' },
   'unknown-secret': { status: 404, title: 'There is no such secret', advice: '`keelson secret list` lists the names.' },
   'unknown-datasource': {
@@ -89,6 +99,11 @@ export const PROBLEMS = {
     title: 'The instance has ended',
     advice: 'An end is final; `keelson rerun ID` or `keelson recover ID` begin its next generation.',
   },
+  'backfill-ended': {
+    status: 409,
+    title: 'The backfill has ended',
+    advice: 'An end is final; make another one for what is missing: times that have succeeded are left out of it.',
+  },
   'instance-queued': {
     status: 409,
     title: 'The instance waits for its turn',
@@ -98,11 +113,6 @@ export const PROBLEMS = {
     status: 409,
     title: 'The instance is being stopped',
     advice: 'A stop cannot be taken back: wait for its end, then rerun or recover it.',
-  },
-  'backfill-ended': {
-    status: 409,
-    title: 'The backfill has ended',
-    advice: 'An end is final; make another one for what is missing: times that have succeeded are left out of it.',
   },
   'instance-live': {
     status: 409,
@@ -144,6 +154,16 @@ export const PROBLEMS = {
     title: 'The workflow has instances under way',
     advice: 'Stop them or wait for their end.',
   },
+  'missing-calendar': {
+    status: 409,
+    title: 'A trigger names a calendar that the project does not have',
+    advice: 'Set it with `keelson calendar set NAME FILE`, then apply again.',
+  },
+  'calendar-in-use': {
+    status: 409,
+    title: 'Schedules name the calendar',
+    advice: 'Take it out of their triggers and apply; then delete it.',
+  },
   'body-too-large': { status: 413, title: 'The body is too large', advice: 'Keep within the limit named here.' },
   'headers-too-large': {
     status: 431,
@@ -169,26 +189,6 @@ export const PROBLEMS = {
     status: 422,
     title: 'Two fields of the request exclude each other',
     advice: 'Leave one of them out.',
-  },
-  'invalid-request': {
-    status: 422,
-    title: 'The request does not fit its schema',
-    advice: 'Correct the fields named here; /api/v1/openapi.json has the schema.',
-  },
-  'invalid-cursor': {
-    status: 422,
-    title: 'The cursor is not one of this list',
-    advice: 'Use the `next` of a page, unchanged, or start without a cursor.',
-  },
-  'invalid-definition': {
-    status: 422,
-    title: 'The workflow definition has errors',
-    advice: 'Correct the issues listed here; nothing was stored.',
-  },
-  'invalid-params': {
-    status: 422,
-    title: 'The parameters do not fit the workflow',
-    advice: 'Correct the parameters named here; nothing was started.',
   },
   'backfill-bad-date': {
     status: 422,
@@ -229,6 +229,31 @@ export const PROBLEMS = {
     status: 422,
     title: 'A workflow depends on one that there is not',
     advice: 'Apply that one first or together with it, or take its name out of `dependsOn`.',
+  },
+  'invalid-request': {
+    status: 422,
+    title: 'The request does not fit its schema',
+    advice: 'Correct the fields named here; /api/v1/openapi.json has the schema.',
+  },
+  'invalid-cursor': {
+    status: 422,
+    title: 'The cursor is not one of this list',
+    advice: 'Use the `next` of a page, unchanged, or start without a cursor.',
+  },
+  'invalid-definition': {
+    status: 422,
+    title: 'The workflow definition has errors',
+    advice: 'Correct the issues listed here; nothing was stored.',
+  },
+  'invalid-calendar': {
+    status: 422,
+    title: 'The calendar has errors',
+    advice: 'Correct the issues listed here; nothing was stored.',
+  },
+  'invalid-params': {
+    status: 422,
+    title: 'The parameters do not fit the workflow',
+    advice: 'Correct the parameters named here; nothing was started.',
   },
   'name-mismatch': { status: 422, title: 'The definition has another name than the URL', advice: 'Make them equal.' },
   'duplicate-workflow': {

@@ -1,13 +1,16 @@
 import type { Page } from '@keelson/protocol';
 import { administrationCalls } from './client-administration.ts';
+import { backfillCalls } from './client-backfills.ts';
 import { definitionCalls } from './client-definitions.ts';
 import { instanceCalls } from './client-instances.ts';
 import { operationCalls } from './client-operations.ts';
+import { scheduleCalls } from './client-schedules.ts';
 import type { ClientOptions } from './client-transport.ts';
 import { createTransport } from './client-transport.ts';
 
 export type { ClientOptions } from './client-transport.ts';
 export type { InstanceFilter, LogPart, LogRange, StartOptions, Started } from './client-instances.ts';
+export type { BackfillFilter, BackfillOptions, BackfillRunFilter } from './client-backfills.ts';
 export type { StreamOptions } from './client-streams.ts';
 export { KeelsonApiError, KeelsonConnectionError } from './client-errors.ts';
 
@@ -22,6 +25,8 @@ export function createClient(options: ClientOptions) {
     ...definitionCalls(send),
     ...instanceCalls(send),
     ...operationCalls(send),
+    ...backfillCalls(send),
+    ...scheduleCalls(send),
     ...administrationCalls(send),
   };
 }

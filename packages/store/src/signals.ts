@@ -2,7 +2,7 @@
  * Wake-ups between processes. They carry no truth: whoever is woken looks into the tables, and looks anyway now and then, so that
  * a lost one costs time only.
  */
-export type SignalChannel = 'command' | 'ready' | 'kill' | 'bound' | 'alert' | 'followup' | 'schedule';
+export type SignalChannel = 'command' | 'ready' | 'kill' | 'bound' | 'alert' | 'followup';
 
 export interface Signals {
   /**

@@ -59,8 +59,9 @@ export function applyRoutes(api: Api, { store, wake }: ApiDeps, reader: Definiti
       refuseDuplicates(drafts, workflows);
       const planned = await store.definitions.plan(drafts);
       const applied = dryRun ? undefined : await store.definitions.apply(drafts);
-      // A limit may have changed.
+      // A limit may have changed, and when something is due next.
       if (applied !== undefined) wake.followup('admission');
+      if (applied !== undefined) wake.followup('schedule');
       const answers = drafts.map((draft, index): AppliedWorkflow => {
         const plan = planned[index];
         const now = applied?.[index];

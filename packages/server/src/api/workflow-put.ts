@@ -67,8 +67,9 @@ function putRoute(api: Api, { store, wake }: ApiDeps, reader: DefinitionReader):
         );
       const [applied] = await store.definitions.apply([draftOf(definition, body, [], callerName(request))]);
       if (applied === undefined) throw new Error('the store answered nothing for a definition');
-      // The limit may have changed.
+      // The limit may have changed, and when something is due next.
       wake.followup('admission');
+      wake.followup('schedule');
       return { version: applied.version, hash: applied.hash, changed: applied.changed, warnings: [...read.issues] };
     },
   );

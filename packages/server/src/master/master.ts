@@ -58,7 +58,7 @@ export interface Master {
 /** A master: interchangeable with any other, and holding nothing that the database does not. */
 export function startMaster(dependencies: MasterDependencies): Master {
   const { store, signals, log, clock = systemClock, random = systemRandom } = dependencies;
-  const parts: { claims?: WakeableLoop; due?: WakeableLoop; reports?: Reports } = {};
+  const parts: { commands?: WakeableLoop; claims?: WakeableLoop; due?: WakeableLoop; reports?: Reports } = {};
   /** Loops that take up what ends of instances leave for others. */
   const followups: FollowupLoops = {};
   let closing = false;
@@ -75,6 +75,7 @@ export function startMaster(dependencies: MasterDependencies): Master {
     metrics: newMasterMetrics(),
     complaints: createComplaints(log, clock),
     wake: {
+      commands: () => parts.commands?.wake(),
       claims: () => parts.claims?.wake(),
       due: () => parts.due?.wake(),
       // A master that goes leaves it to another one.
@@ -87,7 +88,7 @@ export function startMaster(dependencies: MasterDependencies): Master {
   };
   const reports = (parts.reports = createReports(context));
   const started = createStarts(context);
-  const commands = startCommands(context, reports.handover);
+  const commands = (parts.commands = startCommands(context, reports.handover));
   const claims = (parts.claims = startClaims(context, reports.handover));
   const due = (parts.due = startDue(context));
   const kills = startKills(context);
@@ -145,7 +146,6 @@ function hear(
   return [
     signals.listen('command', () => commands.wake()),
     signals.listen('kill', () => kills.wake()),
-    signals.listen('schedule', () => followups.schedule?.wake()),
     signals.listen('followup', (heard) => {
       for (const kind of FOLLOWUP_KINDS) if (heard === undefined || heard === kind) followups[kind]?.wake();
     }),

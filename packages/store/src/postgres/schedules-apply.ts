@@ -36,7 +36,7 @@ interface Wanted {
  *
  * Locks: calendars FOR KEY SHARE, then the schedules FOR NO KEY UPDATE in the order of their ids; fires that are under way are waited for.
  *
- * @throws {StoreError} `unknown-calendar`
+ * @throws {StoreError} `missing-calendar`
  */
 export async function syncSchedules(client: pg.PoolClient, versions: readonly ScheduledVersion[]): Promise<void> {
   const calendars = await knownCalendars(client, versions);
@@ -88,7 +88,7 @@ async function knownCalendars(
       if (calendars.get(project)?.has(calendar) !== true)
         throw new StoreError(
           'invalid',
-          'unknown-calendar',
+          'missing-calendar',
           `a trigger of ${project}/${name} names the calendar ${calendar}, which project ${project} does not have`,
         );
   return calendars;
@@ -131,7 +131,7 @@ function placeOf({ version, trigger, existing }: Wanted, calendars: CompiledCale
   const { project, name } = version.draft;
   const enabled = trigger.enabled !== false;
   // From the end of the last instance on: also when the delay is another one now.
-  const awaits = existing?.awaiting != null && trigger.fixedDelayMs !== undefined;
+  const awaits = (existing?.awaiting ?? null) !== null && trigger.fixedDelayMs !== undefined;
   const next = awaits ? undefined : nextPlace({ project, name, trigger }, calendars, now);
   const taken: NextTime | undefined = enabled && existing?.paused !== true ? next : undefined;
   return { enabled, awaits, exhausted: next === undefined && !awaits, taken };

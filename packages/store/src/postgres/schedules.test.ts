@@ -92,7 +92,7 @@ test('a calendar in use cannot be deleted; a changed one moves next times and fi
   const world = await openWorld(t);
   const calendars = createCalendars(world.pool);
   const trigger: TriggerDefinition = { ...EVERY, calendars: ['holidays'] };
-  await assert.rejects(world.apply(scheduled('w', trigger)), { code: 'unknown-calendar' });
+  await assert.rejects(world.apply(scheduled('w', trigger)), { code: 'missing-calendar' });
   assert.deepEqual(await world.sql('select from workflow'), [], 'nothing half done');
   const calendar = { name: 'holidays', exclude: [], include: [] };
   assert.deepEqual(await calendars.set('p', calendar, 'ann'), { moved: 0 });

@@ -4,7 +4,7 @@ import type { ConnectionSettings } from './connection.ts';
 import { HEARTBEAT_ANSWER_MS, startHeartbeat } from './heartbeat.ts';
 import type { SignalChannel, Signals } from '../signals.ts';
 
-const CHANNELS: readonly SignalChannel[] = ['command', 'ready', 'kill', 'bound', 'alert', 'followup', 'schedule'];
+const CHANNELS: readonly SignalChannel[] = ['command', 'ready', 'kill', 'bound', 'alert', 'followup'];
 const RECONNECT_MS = 500;
 /** A NOTIFY payload may have 8000 bytes. */
 const MAX_PAYLOAD = 7000;
