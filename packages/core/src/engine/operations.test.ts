@@ -287,3 +287,55 @@ test('what no limit has a place for is discarded, with the reason, and begins ag
   assert.equal(it.state.end, 'succeeded');
   assert.deepEqual(foldHistory(it.history, it.definition).violations, []);
 });
+
+test('a failure that ends the instance while it is paused ends what is held, from before and from this very step', () => {
+  const tasks = [
+    taskOf('a'),
+    taskOf('b'),
+    taskOf('c'),
+    taskOf('after', ['a']),
+    taskOf('tidy', [], { needs: { b: ['failed'] } }),
+  ];
+  const it = instanceWorld(workflowOf(tasks, { onFailure: 'end' }));
+  it.step(it.commands.splice(0));
+  it.claim('a');
+  it.claim('b');
+  it.step([{ type: 'pause', by }]);
+  assert.deepEqual([...it.held.keys()], ['c']);
+  const reason = { code: 'exit-code', message: 'ended with 1' };
+  it.step(
+    [...it.active.values()].map((attempt) => {
+      return { type: 'attempt-ended', attempt, end: attempt.task === 'a' ? 'succeeded' : 'failed', reason };
+    }),
+  );
+  while (it.commands.length > 0) it.step(it.commands.splice(0, 1));
+  assert.deepEqual(endsOf(it), { a: 'succeeded', b: 'failed', c: 'skipped', after: 'skipped' });
+  assert.deepEqual([[...it.held.keys()], it.live.state], [['tidy'], 'paused']);
+  it.step([{ type: 'resume', by }]);
+  finish(it);
+  assert.deepEqual([it.state.end, it.ends.get('tidy')], ['failed', 'succeeded']);
+  assert.deepEqual(foldHistory(it.history, it.definition).violations, []);
+});
+
+test('a broadcast that is paused hands over no more, holds its retries, and goes on where it was', () => {
+  const retry = { max: 1, delayMs: 10, backoff: 'fixed' as const, maxDelayMs: 10 };
+  const it = instanceWorld(workflowOf([taskOf('b', [], { broadcast: { parallel: 1, maxFailed: 0 }, retry })]));
+  for (const name of ['1', '2']) it.workers.push({ incarnation: name, worker: `w${name}` });
+  it.step(it.commands.splice(0));
+  const handed = () => [...it.active.values()].filter(({ state }) => state !== 'bound');
+  const end = (how: 'succeeded' | 'failed') =>
+    it.step(
+      handed().map((attempt) => ({ type: 'attempt-ended', attempt, end: how, reason: { code: 'x', message: 'x' } })),
+    );
+  it.step([{ type: 'pause', by }]);
+  assert.equal(handed().length, 1, 'what runs goes on');
+  while (it.commands.length > 0) it.step(it.commands.splice(0, 1));
+  end('failed');
+  assert.deepEqual([handed(), it.broadcasts.get('b')?.waiting, it.live.state], [[], 2, 'paused']);
+  it.step([{ type: 'skip-task', task: 'b', by }]);
+  assert.deepEqual(refusedBy(it), ['task-running']);
+  it.step([{ type: 'resume', by }]);
+  for (let turn = 0; turn < 2; turn++) end('succeeded');
+  assert.deepEqual([it.state.end, it.finishedSubtasks.length], ['succeeded', 2]);
+  assert.deepEqual(foldHistory(it.history, it.definition).violations, []);
+});
