@@ -57,6 +57,8 @@ export type { DependencyGraph } from './definition/dependency-graph.ts';
 export { dependencyCycle, dependentsOf } from './definition/dependency-graph.ts';
 export { definitionJsonSchema } from './definition/json-schema.ts';
 export type { DefinitionIssue } from './definition/issue.ts';
+export type { CalendarResult } from './definition/calendar.ts';
+export { calendarFromObject, parseCalendar } from './definition/calendar.ts';
 export type { CalendarDay, CalendarDefinition, CalendarEntry } from './definition/model-calendar.ts';
 export type {
   AtTrigger,

@@ -10,6 +10,9 @@ export const NAME_PATTERN = /^[a-z0-9][a-z0-9-]{0,62}$/;
 /** A workflow of the same project, or of another one. */
 export const WORKFLOW_REF_PATTERN = /^([a-z0-9][a-z0-9-]{0,62}\/)?[a-z0-9][a-z0-9-]{0,62}$/;
 export const TASK_ID_PATTERN = /^[A-Za-z_][A-Za-z0-9_]{0,63}$/;
+export const DATE_PATTERN = /^\d{4}-\d\d-\d\d$/;
+/** `12-25`. */
+export const YEARLY_PATTERN = /^\d\d-\d\d$/;
 /** A time of day: `09:00` or `09:00:30`. */
 export const CLOCK_PATTERN = /^([01]\d|2[0-3]):([0-5]\d)(?::([0-5]\d))?$/;
 /** `MON` or `MON-FRI`; capitals do not matter. */
@@ -30,6 +33,8 @@ export const PATTERN_MEANINGS: ReadonlyMap<string, { readonly code: string; read
     String(DURATION_PATTERN),
     { code: 'bad-duration', wanted: 'a duration such as "10s", "15m", "1h30m", "500ms" or "2d"' },
   ],
+  [String(DATE_PATTERN), { code: 'bad-date', wanted: 'a date such as "2026-12-25"' }],
+  [String(YEARLY_PATTERN), { code: 'bad-date', wanted: 'a day of the year such as "12-25" (month and day)' }],
   [String(CLOCK_PATTERN), { code: 'bad-time', wanted: 'a time of day such as "09:00" or "17:30:15"' }],
   [String(WEEKDAYS_PATTERN), { code: 'bad-weekday', wanted: 'a weekday such as "MON" or a range such as "MON-FRI"' }],
   [
@@ -49,7 +54,7 @@ export const PATTERN_MEANINGS: ReadonlyMap<string, { readonly code: string; read
 const structured = new WeakSet<z.core.$ZodType>();
 
 /** An object of ours: keys that start with `x-` are legal in it and mean nothing. */
-function keys<Shape extends z.ZodRawShape>(shape: Shape): z.ZodObject<Shape, z.core.$strict> {
+export function keys<Shape extends z.ZodRawShape>(shape: Shape): z.ZodObject<Shape, z.core.$strict> {
   const schema = z.strictObject(shape);
   structured.add(schema);
   return schema;

@@ -26,3 +26,5 @@ export const MAX_TRIGGERS = 1000;
 export const MAX_CALENDARS_OF_TRIGGER = 20;
 /** A fire is put off by at most this much. */
 export const MAX_JITTER_MS = 86_400_000;
+/** Entries of one calendar. */
+export const MAX_CALENDAR_DAYS = 10_000;
