@@ -29,5 +29,5 @@ export interface MasterContext {
   /** Servers that workers are told they may call, as far as any are advertised. */
   gateways: readonly string[];
   /** Loops of this master that have something to do now. */
-  readonly wake: { claims(): void; due(): void; followup(kind: FollowupKind): void };
+  readonly wake: { commands(): void; claims(): void; due(): void; followup(kind: FollowupKind): void };
 }

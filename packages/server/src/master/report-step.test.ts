@@ -48,7 +48,7 @@ function desk(step: (reports: readonly ReportedEnd[]) => void) {
       grew: () => undefined,
       drained: () => undefined,
     },
-    wake: { claims: () => undefined, due: () => undefined, followup: () => undefined },
+    wake: { commands: () => undefined, claims: () => undefined, due: () => undefined, followup: () => undefined },
   } as unknown as MasterContext;
   const settle = (entries: readonly PendingReport[]): void =>
     void settled.push(...entries.map(({ report }) => report.attemptId));
