@@ -123,9 +123,11 @@ for (const seed of [1, 2, 3]) {
     const it = await house(t);
     const ids = [];
     for (let index = 0; index < 6; index++) ids.push(await it.bench.start());
+    const doctor = createDoctor(it.world.pool, () => openSession(it.world.settings));
     const roll = dice(seed);
     const fate = (report: ReportedEnd): ReportedEnd => (roll(4) === 0 ? { ...report, ...failing } : report);
     for (let round = 0; round < 60; round++) {
+      await it.world.sql("update worker_incarnation set lease_until = clock_timestamp() + interval '1 minute'");
       const id = ids[roll(ids.length)] ?? '';
       const operation = OPERATIONS[roll(OPERATIONS.length)] ?? { type: 'resume' };
       if (roll(3) > 0) await it.bench.ask(id, operation);
@@ -139,6 +141,12 @@ for (const seed of [1, 2, 3]) {
       if (roll(2) === 0) assert.deepEqual((await it.verify()).violations, [], `round ${round}, asked`);
       await turn(it, roll(4), fate);
       assert.deepEqual((await it.verify()).violations, [], `round ${round}`);
+      const broken = (await doctor.check()).filter(({ rows }) => rows.length > 0);
+      assert.deepEqual(
+        broken.map(({ name, rows }) => [name, rows]),
+        [],
+        `round ${round}`,
+      );
     }
     for (const id of ids) await it.bench.ask(id, { type: 'resume' });
     while ((await turn(it, 5, (report) => report)) > 0);
