@@ -18,6 +18,9 @@ export interface Exclusion {
 
 const WEEKDAY_NAMES = ['Monday', 'Tuesday', 'Wednesday', 'Thursday', 'Friday', 'Saturday', 'Sunday'];
 
+/** A calendar that excludes every weekday leaves nothing to look for day by day. */
+const FAR_AWAY_MS = Date.UTC(9999, 11, 31);
+
 interface Span {
   readonly from: number;
   readonly to: number;
@@ -48,7 +51,9 @@ export function compileCalendar(definition: CalendarDefinition): Calendar {
       if (span !== undefined)
         return { calendar: name, day: span.name, untilDayMs: firstIncluded(included, dayMs, span.to + DAY_MS) };
       const day = single.get(dayMs) ?? yearly.get(yearlyKey(dayMs)) ?? weekdays.get(weekdayOf(dayMs));
-      return day === undefined ? undefined : { calendar: name, day, untilDayMs: dayMs + DAY_MS };
+      if (day === undefined) return undefined;
+      const untilDayMs = weekdays.size === 7 ? firstIncluded(included, dayMs, FAR_AWAY_MS) : dayMs + DAY_MS;
+      return { calendar: name, day, untilDayMs };
     },
   };
 }
