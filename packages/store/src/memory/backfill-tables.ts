@@ -27,6 +27,7 @@ export interface BackfillRow extends BackfillCountsRow {
   readonly body_hash: string | null;
   readonly created_by: string;
   readonly created_at: number;
+  readonly turned_at: number;
   readonly ended_at: number | null;
 }
 

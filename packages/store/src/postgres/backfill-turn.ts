@@ -79,7 +79,8 @@ const FORGET = { name: 'backfill-forget', text: 'delete from followup where id =
 export const COUNT = {
   name: 'backfill-count',
   text: `update backfill set state = $2, waiting = $3, pending = $4, running = $5, succeeded = $6, failed = $7, stopped = $8, skipped = $9,
-                ended_at = case when $10 then clock_timestamp() else ended_at end, last_error = null
+                ended_at = case when $10 then clock_timestamp() else ended_at end, last_error = null,
+                turned_at = clock_timestamp()
           where id = $1`,
 };
 

@@ -92,6 +92,14 @@ interface Damage {
   readonly noHistory?: true;
 }
 
+/** A running one with these counts, without its runs. */
+function backfill({ waiting = 0, pending = 0, running = 0 }): string {
+  return `insert into backfill (id, workflow_id, parallel, priority, on_failure, again, members, params, request, created_by,
+                                waiting, pending, running, succeeded, failed, stopped, skipped)
+          values (1, 1, 3, -10, 'continue', false, '[{"versionId": "1"}]', '{}', '{}', 'me', ${waiting}, ${pending}, ${running}, 0, 0, 0, 0)`;
+}
+const ONE_PENDING = `insert into backfill_run (backfill_id, seq, workflow_id, run_time, state) values (1, 1, 1, '2026-01-01', 'pending')`;
+
 const DAMAGES: readonly Damage[] = [
   {
     rule: 'instance-without-driver',
@@ -351,6 +359,54 @@ const DAMAGES: readonly Damage[] = [
     rule: 'history-without-instance',
     sql: `insert into history (instance_id, events) values (404, '[]')`,
     finds: /^its history is there/,
+  },
+  {
+    rule: 'schedule-without-next',
+    sql: `alter table schedule drop constraint schedule_place;
+          insert into schedule (workflow_id, version_id, trigger_id, trigger) values (1, 1, 't', '{}')`,
+    finds: /^schedule 1 \(trigger t of workflow 1\)$/,
+  },
+  {
+    rule: 'schedule-awaits-ended',
+    sql: `insert into schedule (workflow_id, version_id, trigger_id, trigger, awaiting) select 1, 1, 't', '{}', min(instance_id) from instance_end`,
+    finds: /^schedule 1 \(trigger t of workflow 1\)$/,
+    does: /^schedule 1 is told of its end$/,
+    holds: `select count(*) = 1 from followup f join schedule s on s.id = f.subject_id and s.awaiting = f.instance_id where f.kind = 'schedule'`,
+  },
+  {
+    rule: 'schedule-of-old-version',
+    sql: `insert into schedule (workflow_id, version_id, trigger_id, trigger, next_due, next_at) values (1, 404, 't', '{}', now() + interval '1 day', now() + interval '1 day')`,
+    finds: /^schedule 1 \(trigger t of workflow 1\)$/,
+  },
+  {
+    rule: 'fire-without-instance',
+    sql: `insert into fire (schedule_id, due_at, outcome, instance_id) values (1, '2026-01-02', 'fired', 404)`,
+    finds: /^fire of schedule 1 at 2026-01-02/,
+  },
+  {
+    rule: 'schedule-overdue',
+    sql: `insert into schedule (workflow_id, version_id, trigger_id, trigger, next_due, next_at) values (1, 1, 't', '{}', '2026-01-02', '2026-01-02')`,
+    finds: /^schedule 1 \(trigger t of workflow 1\), due at 2026-01-02/,
+  },
+  {
+    rule: 'backfill-run-not-told',
+    sql: `${backfill({ running: 1 })};
+          insert into backfill_run (backfill_id, seq, workflow_id, run_time, state, instance_id) select 1, 1, 1, '2026-01-01', 'running', min(instance_id) from instance_end`,
+    finds: /^run 1 of backfill 1$/,
+    does: /^backfill 1 is told of the end of run 1$/,
+    holds: "select count(*) = 1 from followup where kind = 'backfill' and subject_id = 1",
+  },
+  {
+    rule: 'backfill-without-driver',
+    sql: `${backfill({ waiting: 1 })};
+          insert into backfill_run (backfill_id, seq, workflow_id, run_time, state) values (1, 1, 1, '2026-01-01', 'waiting')`,
+    finds: /^backfill 1, 1 runs waiting$/,
+  },
+  { rule: 'backfill-count', sql: `${backfill({ pending: 2 })}; ${ONE_PENDING}`, finds: /^backfill 1$/ },
+  {
+    rule: 'backfill-overdue',
+    sql: `${backfill({ pending: 1 })}; ${ONE_PENDING}; update backfill set last_error = 'broken', turned_at = now() - interval '2 minutes'`,
+    finds: /^backfill 1, 1 runs to start: broken$/,
   },
   {
     rule: 'blob-missing',

@@ -1,4 +1,5 @@
 import type { Invariant } from '../doctor.ts';
+import { BACKFILL_RULES } from './invariants-backfill.ts';
 import { COUNT_RULES } from './invariants-count.ts';
 import { DRIVER_RULES } from './invariants-driver.ts';
 import { GENERATION_RULES } from './invariants-generation.ts';
@@ -19,4 +20,6 @@ export const INVARIANTS: readonly Invariant[] = [
   ...COUNT_RULES,
   ...TASK_RULES,
   ...DRIVER_RULES,
+  ...SCHEDULE_RULES,
+  ...BACKFILL_RULES,
 ];

@@ -48,6 +48,7 @@ export const BACKFILLS: Emulations = {
       body_hash: orNull(text)(bodyHash),
       created_by: text(by),
       created_at: it.clock.now(),
+      turned_at: it.clock.now(),
       ended_at: state === 'done' ? it.clock.now() : null,
     };
     // Whichever is taken first stands in the way; a second look finds the other one.
@@ -222,6 +223,7 @@ export const BACKFILLS: Emulations = {
       state: text(state),
       ended_at: ended ? it.clock.now() : row.ended_at,
       last_error: null,
+      turned_at: it.clock.now(),
     }));
     return [];
   },

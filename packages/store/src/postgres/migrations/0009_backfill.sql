@@ -34,6 +34,7 @@ create table backfill (
   body_hash   text,
   created_by  text not null,
   created_at  timestamptz not null default clock_timestamp(),
+  turned_at   timestamptz not null default clock_timestamp(), -- when a master or an operator has last done something with it
   ended_at    timestamptz,
   check ((key is null) = (body_hash is null)),
   -- Nothing is left to start, and nothing goes on, in one that is done.
@@ -60,6 +61,7 @@ create table backfill_run (
 ) with (fillfactor = 70);
 create index backfill_run_next on backfill_run (backfill_id, seq) where state = 'pending';
 create unique index backfill_run_by_instance on backfill_run (instance_id) where instance_id is not null;
+create index backfill_run_under_way on backfill_run (backfill_id) where state = 'running';
 
 -- What was done with a backfill, and by whom.
 create table backfill_event (
