@@ -129,7 +129,7 @@ describe('explain', () => {
 
   it('puts what holds the instance back before what holds the task back, but not before what runs', () => {
     assert.equal(why(ready, { state: 'paused' }).code, 'paused');
-    assert.equal(why(waiting({ task: 'a', state: 'waiting' }), { state: 'queued' }).code, 'serial-policy');
+    assert.equal(why(waiting({ task: 'a', state: 'waiting' }), { state: 'queued' }).code, 'waiting-for-slot');
     assert.equal(why(ready, { state: 'stopping' }).code, 'stopping');
     assert.equal(why(running, { state: 'paused' }).code, 'running');
   });
@@ -152,8 +152,8 @@ describe('explain', () => {
       'the instance is pausing: it is paused when the task that runs has ended',
     );
     assert.equal(
-      whole({ state: 'queued', queue: { slots: 2, used: 2, ahead: 1 } }),
-      "the instance waits for its turn: 2 of 2 places are taken, 1 instance is before it; its workflow's policy is parallel",
+      whole({ state: 'queued', queue: { policy: 'serial-wait', slots: 2, used: 3, holders: ['7', '8'], ahead: 1 } }),
+      "the instance waits for its turn: 3 of 2 slots are taken (by instance 7, 8 and 1 more), 1 instance is before it; its workflow's policy is serial-wait",
     );
     assert.equal(whole({ state: 'running', tasks: [running] }), undefined);
   });

@@ -12,8 +12,8 @@ export interface WaitFacts {
     readonly state: InstanceState;
     readonly policy: ConcurrencyPolicy;
     readonly reason: Reason | null;
-    /** Of one that is queued: the places under its workflow's limit, and how many instances are to get one before it. */
-    readonly queue?: { readonly slots: number | null; readonly used: number; readonly ahead: number };
+    /** Of one that is queued. */
+    readonly queue?: QueueFacts;
   };
   /** In the order of the definition, without those that succeeded. Empty while nothing is wrong with an ended instance. */
   readonly tasks: readonly TaskFacts[];
@@ -28,6 +28,16 @@ export interface WaitFacts {
   }[];
   /** One entry for each worker group that a ready task waits for. */
   readonly groups: Readonly<Record<string, readonly WorkerFacts[]>>;
+}
+
+/** The slots under a workflow's limit as it is now, and how many instances are to get one before this one. */
+export interface QueueFacts {
+  readonly policy: ConcurrencyPolicy;
+  readonly slots: number | null;
+  readonly used: number;
+  /** Instances that have a slot, oldest first; a few of them. */
+  readonly holders: readonly string[];
+  readonly ahead: number;
 }
 
 /** A broadcast whose subtasks are under way. */
@@ -144,7 +154,7 @@ export type WaitCode =
   | 'command-waiting'
   | 'command-retrying'
   | 'command-parked'
-  | 'serial-policy'
+  | 'waiting-for-slot'
   | 'pausing'
   | 'paused'
   /** Nothing is under way that could move it: a bug, which `keelson doctor` names. */
@@ -262,16 +272,19 @@ function activeTasks({ tasks }: WaitFacts): number {
   return tasks.filter(({ state }) => state === 'dispatched' || state === 'running').length;
 }
 
-function queued({ policy, queue }: WaitFacts['instance']): WaitWords {
-  const rule = `its workflow's policy is ${policy}`;
-  if (queue === undefined) return { code: 'serial-policy', message: `the instance waits for its turn: ${rule}` };
-  const { slots, used, ahead } = queue;
-  const places = slots === null ? 'no limit holds any more' : `${used} of ${slots} places are taken`;
-  const before = ahead === 1 ? '1 instance is' : `${ahead} instances are`;
+function queued({ policy: own, queue }: WaitFacts['instance']): WaitWords {
+  if (queue === undefined)
+    return { code: 'waiting-for-slot', message: `the instance waits for its turn: its workflow's policy is ${own}` };
+  const { policy, slots, used, holders, ahead } = queue;
+  const more = used > holders.length ? ` and ${used - holders.length} more` : '';
+  const names = holders.length === 0 ? '' : ` (by instance ${holders.join(', ')}${more})`;
+  const taken = slots === null ? 'no limit holds any more' : `${used} of ${slots} slots are taken${names}`;
+  const before =
+    ahead === 0 ? 'it is the next' : ahead === 1 ? '1 instance is before it' : `${ahead} instances are before it`;
   return {
-    code: 'serial-policy',
-    message: `the instance waits for its turn: ${places}, ${before} before it; ${rule}`,
-    details: { policy, slots, used, ahead },
+    code: 'waiting-for-slot',
+    message: `the instance waits for its turn: ${taken}, ${before}; its workflow's policy is ${policy}`,
+    details: { policy, slots, used, holders: [...holders], ahead },
   };
 }
 

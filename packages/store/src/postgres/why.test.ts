@@ -147,5 +147,5 @@ test('what is held says so, and what is left of its delay; a queued instance say
     [id],
   );
   const facts = (await createWhy(world.pool).facts(id)) ?? assert.fail();
-  assert.deepEqual(facts.instance.queue, { slots: 1, used: 0, ahead: 0 });
+  assert.deepEqual(facts.instance.queue, { policy: 'serial-wait', slots: 1, used: 0, holders: [], ahead: 0 });
 });

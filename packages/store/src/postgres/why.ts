@@ -144,9 +144,11 @@ async function readQueue(
   instanceId: string,
 ): Promise<{ readonly queue?: NonNullable<WaitFacts['instance']['queue']> }> {
   const { rows } = await client.query<NonNullable<WaitFacts['instance']['queue']>>(
-    `select c.slots, (select count(*)::int from slot s where s.workflow_id = c.workflow_id) as used,
+    `select c.policy, c.slots, (select count(*)::int from slot s where s.workflow_id = c.workflow_id) as used,
+            array(select s.instance_id::text from slot s where s.workflow_id = c.workflow_id order by s.held_since, s.instance_id limit 5) as holders,
             (select count(*)::int from live_instance o
               where o.workflow_id = c.workflow_id and o.limited and o.state = 'queued'
+                and not exists (select from slot s where s.workflow_id = o.workflow_id and s.instance_id = o.id)
                 and case c.policy when 'serial-priority' then (-o.priority, o.place) < (-l.priority, l.place) else o.place < l.place end) as ahead
        from live_instance l join concurrency c on c.workflow_id = l.workflow_id where l.id = $1`,
     [instanceId],
