@@ -4,13 +4,15 @@ import type { Measured } from '../result.ts';
 import { withCluster } from '../run.ts';
 import type { BenchOptions } from '../run.ts';
 import { until } from '../timings.ts';
-import { holding } from '../workflows.ts';
+import { holding, shells } from '../workflows.ts';
 
 const TASKS = 1000;
 const WORKERS = 4;
 const RUNS = 10;
+const SHELLS = 200;
+const SHELL_RUNS = 3;
 const LOOK_MS = 5;
-/** What the project allows; functions in a worker end at once, so no kill grace comes on top. */
+/** What the project allows; what is stopped here ends at the first asking, so no kill grace comes on top. */
 const BAR_MS = 3000;
 
 /** Milliseconds from the call to the committed end, while all tasks of the instance run. */
@@ -45,16 +47,19 @@ interface Stopped {
   readonly ended: number;
 }
 
-/** An instance whose 1,000 tasks all run is stopped. */
+/** An instance whose 1,000 tasks all run is stopped: functions in the workers; then one of 200 processes. */
 export function stop(options: BenchOptions): Promise<Measured> {
   const { tasks = TASKS, repetitions = RUNS } = options;
   const slots = options.slots ?? Math.ceil(tasks / WORKERS);
   return withCluster({ ...options, workers: WORKERS, slots }, async (cluster) => {
     await cluster.rest.publish(holding('held', tasks));
+    await cluster.rest.publish(shells('sleeping', SHELLS, 'exec sleep 600'));
     for (const worker of cluster.workers) await worker.join();
     await stopOnce(cluster, 'held', tasks);
     const runs: Stopped[] = [];
     for (let run = 0; run < repetitions; run++) runs.push(await stopOnce(cluster, 'held', tasks));
+    const processes: Stopped[] = [];
+    for (let run = 0; run < SHELL_RUNS; run++) processes.push(await stopOnce(cluster, 'sleeping', SHELLS));
     return {
       figures: {
         [`stop of ${tasks} running tasks`]: figure(
@@ -62,12 +67,17 @@ export function stop(options: BenchOptions): Promise<Measured> {
           runs.map(({ ended }) => ended),
           neverMoreThan(BAR_MS),
         ),
+        [`stop of ${SHELLS} running processes`]: figure(
+          'ms',
+          processes.map(({ ended }) => ended),
+          neverMoreThan(BAR_MS),
+        ),
         'the call': figure(
           'ms',
           runs.map(({ answered }) => answered),
         ),
       },
-      workload: { tasks, repetitions, workers: WORKERS, slots },
+      workload: { tasks, repetitions, shells: SHELLS, shellRepetitions: SHELL_RUNS, workers: WORKERS, slots },
     };
   });
 }

@@ -8,6 +8,7 @@ import { Socket } from 'node:net';
 import { flushCompileCache } from 'node:module';
 import type { ProcessEnd } from '@keelson/tasks';
 import { discardCgroup, endCgroup, joinCgroup, killOthers, processesIn } from './cgroup.ts';
+import { createEscapeeHunt } from './escapee-hunt.ts';
 import { createFrameReader, encodeFrame, type Frame } from './frames.ts';
 import { startGuard } from './guard.ts';
 import {
@@ -58,6 +59,7 @@ const config = JSON.parse(process.argv[2] ?? '{}') as LauncherConfig;
 const guard = startGuard(config);
 if (config.cgroup !== undefined) joinCgroup(config.cgroup, process.pid);
 const pipes = createPipeSource(config.pipeDir);
+const hunt = createEscapeeHunt();
 const running = new Map<number, Running>();
 const keys = new Set<string>();
 const output = new Socket({ fd: 1, readable: false, writable: true });
@@ -84,7 +86,7 @@ function start(id: number, message: StartMessage): void {
   const onOutput = (): void => {
     if ((running.get(id)?.process.output.pendingBytes ?? 0) >= OUTPUT_AT_ONCE_BYTES) sendOutput(id);
   };
-  const process = startTaskProcess(message, pipes.open(), onOutput, (end) => ended(id, key, end));
+  const process = startTaskProcess(message, pipes.open(), hunt, onOutput, (end) => ended(id, key, end));
   if (process === undefined) return;
   running.set(id, { process, announced: false });
   if (congested) process.output.pause();

@@ -12,17 +12,19 @@ export function signalGroup(pgid: number, signal: NodeJS.Signals | 0): boolean {
 }
 
 /**
- * True while a process of the group runs. Zombies do not count: an orphan stays one until the machine's init reaps it,
- * which in a container may be never.
+ * The groups in which a process runs. Zombies do not count: an orphan stays one until the machine's init reaps it, which in a container may
+ * be never. Elsewhere than on
+ * Linux nothing tells them apart, and all run.
  */
-export function groupRuns(pgid: number): boolean {
-  if (!signalGroup(pgid, 0)) return false;
-  if (process.platform !== 'linux') return true;
-  return readdirSync('/proc').some((name) => {
-    if (!/^\d+$/.test(name)) return false;
+export function runningGroups(): { has(pgid: number): boolean } {
+  if (process.platform !== 'linux') return { has: () => true };
+  const groups = new Set<number>();
+  for (const name of readdirSync('/proc')) {
+    if (!/^\d+$/.test(name)) continue;
     const [state, , group] = statFields(name);
-    return group === String(pgid) && state !== 'Z' && state !== 'X';
-  });
+    if (group !== undefined && state !== 'Z' && state !== 'X') groups.add(Number(group));
+  }
+  return groups;
 }
 
 /** State, parent, group and so on of a process: the fields behind its name, which may itself hold spaces and brackets. */

@@ -3,9 +3,10 @@ import { closeSync, existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ProcessEnd } from '@keelson/tasks';
 import { capture, fromPipe, fromStreams, type Capture } from './capture.ts';
+import type { EscapeeHunt } from './escapee-hunt.ts';
 import { ATTEMPT_KEY, type StartMessage } from './messages.ts';
 import type { Pipe } from './pipes.ts';
-import { groupRuns, killByKey, signalGroup } from './process-tree.ts';
+import { signalGroup } from './process-tree.ts';
 
 /** One process that the launcher started, with its group. */
 export interface TaskProcess {
@@ -20,7 +21,6 @@ export interface TaskProcess {
 
 /** How long something that nobody should hold any more may keep the output open after the main process's exit. */
 const OUTPUT_END_MS = 150;
-const GROUP_POLL_MS = 20;
 
 /**
  * Starts a process in a group of its own, with exactly the given environment. `onEnd` is called once: when it has
@@ -29,6 +29,7 @@ const GROUP_POLL_MS = 20;
 export function startTaskProcess(
   message: StartMessage,
   pipe: Pipe | undefined,
+  hunt: EscapeeHunt,
   onOutput: () => void,
   onEnd: (end: ProcessEnd) => void,
 ): TaskProcess | undefined {
@@ -44,7 +45,7 @@ export function startTaskProcess(
       ? fromStreams([child.stdout, child.stderr].filter((stream) => stream !== null))
       : fromPipe(pipe.readEnd);
   const output = capture(source, message.limits, onOutput);
-  return supervise(child, child.pid, message.env[ATTEMPT_KEY] ?? '', output, onEnd);
+  return supervise(child, child.pid, message.env[ATTEMPT_KEY] ?? '', output, hunt, onEnd);
 }
 
 function spawnChild(
@@ -94,35 +95,33 @@ function supervise(
   pid: number,
   key: string,
   output: Capture,
+  hunt: EscapeeHunt,
   onEnd: (end: ProcessEnd) => void,
 ): TaskProcess {
   let graceEndsAt: number | undefined;
   let exited: ProcessEnd | undefined;
 
-  function killTree(): void {
+  function killTree(done: () => void): void {
     signalGroup(pid, 'SIGKILL');
-    killByKey((found) => found === key);
+    hunt.kill(key, done);
   }
 
   /** The main process is gone; during a kill's grace the rest of its group may still tidy up. */
   function endGroup(end: ProcessEnd): void {
-    if (graceEndsAt !== undefined && performance.now() < graceEndsAt && groupRuns(pid)) {
-      setTimeout(() => endGroup(end), GROUP_POLL_MS);
-      return;
-    }
-    if (graceEndsAt === undefined) signalGroup(pid, 'SIGKILL');
-    else killTree();
-    endOutput(end);
+    if (graceEndsAt === undefined) {
+      signalGroup(pid, 'SIGKILL');
+      endOutput(end);
+    } else hunt.awaitGroup(pid, graceEndsAt, () => killTree(() => endOutput(end)));
   }
 
   /** The pipe still holds what was printed last; whoever keeps it open beyond that has escaped. */
   function endOutput(end: ProcessEnd): void {
     if (output.ended) return onEnd(end);
-    const timer = setTimeout(() => {
-      killByKey((found) => found === key);
-      setImmediate(() => finish());
-    }, OUTPUT_END_MS);
+    const timer = setTimeout(() => hunt.kill(key, () => setImmediate(finish)), OUTPUT_END_MS);
+    let finished = false;
     const finish = (): void => {
+      if (finished) return;
+      finished = true;
       output.onEnd(() => undefined);
       clearTimeout(timer);
       onEnd(end);
@@ -144,8 +143,9 @@ function supervise(
       if (graceEndsAt === undefined && exited === undefined) signalGroup(pid, 'SIGTERM');
       if (graceEndsAt !== undefined && graceEndsAt <= until) return;
       graceEndsAt = until;
-      if (exited !== undefined) return;
-      setTimeout(() => exited === undefined && killTree(), graceMs);
+      // What still tidies up has less time now.
+      if (exited !== undefined) return hunt.awaitGroup(pid, until, () => undefined);
+      setTimeout(() => exited === undefined && killTree(() => undefined), graceMs);
     },
     killNow: () => void signalGroup(pid, 'SIGKILL'),
   };
