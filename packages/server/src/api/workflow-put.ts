@@ -5,20 +5,9 @@ import { callerName } from './authenticate.ts';
 import { draftOf, modulesOf, refuseErrors } from './definition-source.ts';
 import type { DefinitionReader } from './definition-source.ts';
 import type { Api, ApiDeps } from './deps.ts';
-import { decode } from './request-text.ts';
+import { acceptSource } from './source-body.ts';
 
 const named = z.object({ project: scalar.name, workflow: scalar.name });
-const SOURCE_TYPES = [
-  'application/yaml',
-  'application/x-yaml',
-  'text/yaml',
-  'text/x-yaml',
-  'text/plain',
-  'application/json',
-  'application/octet-stream',
-  // What curl says unless it is told otherwise.
-  'application/x-www-form-urlencoded',
-];
 
 /** In a scope of its own: here the body is a definition's text, whatever its type; it is YAML or JSON by its content. */
 export function workflowPutRoute(root: Api, deps: ApiDeps, reader: DefinitionReader): void {
@@ -26,16 +15,6 @@ export function workflowPutRoute(root: Api, deps: ApiDeps, reader: DefinitionRea
     acceptSource(api);
     putRoute(api, deps, reader);
   });
-}
-
-function acceptSource(api: Api): void {
-  api.addHook('onRequest', async ({ headers }) => void (headers['content-type'] ??= 'application/yaml'));
-  api.removeAllContentTypeParsers();
-  api.addContentTypeParser(
-    SOURCE_TYPES,
-    { parseAs: 'buffer', bodyLimit: MAX_DEFINITION_BYTES },
-    async (_request: unknown, body: Buffer) => decode(body),
-  );
 }
 
 function putRoute(api: Api, { store, wake }: ApiDeps, reader: DefinitionReader): void {

@@ -6,6 +6,7 @@ import { GENERATION_RULES } from './invariants-generation.ts';
 import { HELD_RULES } from './invariants-held.ts';
 import { INSTANCE_RULES } from './invariants-instance.ts';
 import { PLACE_RULES } from './invariants-place.ts';
+import { SCHEDULE_RULES } from './invariants-schedule.ts';
 import { TASK_RULES } from './invariants-task.ts';
 
 /**
@@ -19,7 +20,7 @@ export const INVARIANTS: readonly Invariant[] = [
   ...HELD_RULES,
   ...COUNT_RULES,
   ...TASK_RULES,
-  ...DRIVER_RULES,
   ...SCHEDULE_RULES,
   ...BACKFILL_RULES,
+  ...DRIVER_RULES,
 ];

@@ -3,6 +3,7 @@ import { LRUCache } from 'lru-cache';
 import type pg from 'pg';
 import type { VerifiedBatch, Verifier, VerifyOptions, Violation } from '../verify.ts';
 import { compareInstance } from './verify-compare.ts';
+import { verifyFires } from './verify-fires.ts';
 import { lastIdOf, readBatch } from './verify-read.ts';
 import type { StoredBatch } from './verify-read.ts';
 import { tokenSet } from './verify-tokens.ts';
@@ -24,13 +25,15 @@ async function* verify(pool: pg.Pool, options: VerifyOptions): AsyncGenerator<Ve
   let next = readBatch(pool, options, '0', last);
   for (;;) {
     const batch = await next;
-    if (batch === undefined) return;
+    if (batch === undefined) break;
     next = readBatch(pool, options, batch.lastId, last);
     // Awaited in the next round; an error of it must not count as unhandled while this batch is at work.
     next.catch(() => undefined);
     await loadDefinitions(pool, definitions, batch);
     yield compareBatch(batch, definitions, tokens);
   }
+  for await (const violations of verifyFires(pool, options, last))
+    if (violations.length > 0) yield { instances: 0, events: 0, violations };
 }
 
 function compareBatch(
