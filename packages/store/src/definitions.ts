@@ -105,7 +105,9 @@ export interface Definitions {
    */
   apply(drafts: readonly DefinitionDraft[]): Promise<Applied[]>;
   /** What `apply` would do, without doing it. */
-  plan(drafts: readonly (WorkflowName & { readonly hash: string })[]): Promise<PlannedApply[]>;
+  plan(
+    drafts: readonly (WorkflowName & { readonly hash: string; readonly definition?: WorkflowDefinition })[],
+  ): Promise<PlannedApply[]>;
   /** The latest version unless one is named; undefined when there is none or the workflow is deleted. */
   get(workflow: WorkflowName, version?: number): Promise<WorkflowVersion | undefined>;
   /** What a start needs, without reading a definition that this process has read before. */

@@ -1,7 +1,7 @@
 import { readFile, realpath } from 'node:fs/promises';
 import { dirname, isAbsolute } from 'node:path';
 import type { WorkflowDefinition } from '@keelson/core';
-import { MAX_DEFINITION_BYTES, definitionFromObject, parseDefinition } from '@keelson/core';
+import { MAX_DEFINITION_BYTES, definitionFromObject, dependencyCycle, parseDefinition } from '@keelson/core';
 import type { RestDefinitionIssue } from '@keelson/protocol';
 import { MAX_APPLY_WORKFLOWS, MAX_VERSION_FILES } from '@keelson/protocol';
 import { taskTypes } from '@keelson/tasks';
@@ -65,7 +65,7 @@ export async function prepare(cwd: string, paths: readonly DefinitionPath[]): Pr
       });
     }
   }
-  issues.push(...duplicates(texts));
+  issues.push(...duplicates(texts), ...circle(texts));
   await addSources(sources, issues, cwd);
   return {
     workflows,
@@ -168,6 +168,27 @@ function duplicates(texts: readonly DefinitionText[]): RestDefinitionIssue[] {
       },
     ];
   });
+}
+
+/** Workflows of these files that depend on each other. Whether the others exist only the server knows. */
+function circle(texts: readonly DefinitionText[]): RestDefinitionIssue[] {
+  const named = texts.flatMap(({ file, definition }) =>
+    definition === undefined ? [] : [{ file, definition, name: `${definition.project}/${definition.name}` }],
+  );
+  const found = dependencyCycle(new Map(named.map(({ name, definition }) => [name, definition.dependsOn ?? []])));
+  const first = named.find(({ name }) => name === found?.[0]);
+  // One that depends on itself is an issue of its file already.
+  if (found === undefined || first === undefined || found.length === 1) return [];
+  return [
+    {
+      severity: 'error' as const,
+      code: 'dependency-cycle',
+      message: `these workflows depend on each other: ${[...found, found[0]].join(' → ')}`,
+      suggestion: 'take one of these names out of its dependsOn',
+      path: 'dependsOn',
+      file: first.file,
+    },
+  ];
 }
 
 function withFile(issues: readonly RestDefinitionIssue[], file: string): RestDefinitionIssue[] {

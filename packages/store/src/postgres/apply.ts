@@ -4,6 +4,7 @@ import type { BlobStore } from '../blobs.ts';
 import type { Applied, DefinitionDraft } from '../definitions.ts';
 import { StoreError } from '../store-error.ts';
 import { setLimits } from './concurrency.ts';
+import { checkDependencies } from './dependencies.ts';
 import { checkName, ensureProjects } from './projects.ts';
 import { syncSchedules } from './schedules-apply.ts';
 import { inTransaction } from './transaction.ts';
@@ -37,6 +38,7 @@ export async function applyDefinitions(
       client,
       plans.filter(({ changed }) => changed),
     );
+    await checkDependencies(client, drafts, { lock: true });
     const published = plans.map((plan) => ({ ...plan, versionId: plan.versionId ?? ids.get(plan.workflowId) ?? '' }));
     await syncSchedules(client, published);
     await writeLimits(client, published);

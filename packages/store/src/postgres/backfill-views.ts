@@ -2,6 +2,7 @@ import type { BackfillCounts } from '@keelson/core';
 import type pg from 'pg';
 import type { BackfillDetail, BackfillMember, BackfillSummary, BackfillViews, RunView } from '../backfills.ts';
 import { pageFrom, parseCursor } from './cursor.ts';
+import { DEPENDENCIES } from './dependencies.ts';
 import { isId, iso, isoOrNull } from './rows.ts';
 
 const COLUMNS = `b.id, b.state, b.members, b.params, b.request, b.parallel, b.priority, b.on_failure, b.again, b.last_error, b.created_by,
@@ -31,11 +32,6 @@ const THERE = `select distinct on (i.workflow_id, i.run_time) i.workflow_id, i.r
          select from instance_end e where e.instance_id = i.id and e.state = 'succeeded'
             and not exists (select from instance_end n where n.instance_id = i.id and n.generation > e.generation)))
    order by i.workflow_id, i.run_time, l.id is null, i.id desc`;
-
-const DEPENDENCIES = `select p.name || '/' || w.name as name, v.depends_on
-    from workflow w join project p on p.id = w.project_id
-    join workflow_version v on v.workflow_id = w.id and v.version = w.latest_version
-   where w.deleted_at is null and v.depends_on is not null order by 1`;
 
 interface BackfillRow {
   readonly id: string;

@@ -6,9 +6,11 @@ import { applyDefinitions } from './apply.ts';
 import { pageFrom, parseCursor } from './cursor.ts';
 import { removeSchedulesOf } from './schedules-apply.ts';
 import { inTransaction } from './transaction.ts';
+import { checkDependencies } from './dependencies.ts';
 import { definitionCache } from './definition-cache.ts';
 import type { DefinitionReader } from './definition-cache.ts';
 import { isId, iso } from './rows.ts';
+import type { Queryable } from './rows.ts';
 import { summaryFrom, versionFrom } from './version-rows.ts';
 import type { SummaryRow, VersionRow } from './version-rows.ts';
 
@@ -98,10 +100,8 @@ export function createDefinitions(
   };
 }
 
-async function planApply(
-  pool: pg.Pool,
-  drafts: readonly (WorkflowName & { readonly hash: string })[],
-): Promise<PlannedApply[]> {
+async function planApply(pool: pg.Pool, drafts: Parameters<Definitions['plan']>[0]): Promise<PlannedApply[]> {
+  await checkDependencies(pool, drafts, { lock: false });
   const { rows } = await pool.query<VersionRow>(
     `${VERSION} join (select distinct * from unnest($1::text[], $2::text[])) as asked(project, name)
         on asked.project = p.name and asked.name = w.name
@@ -151,6 +151,23 @@ function deleteWorkflow(pool: pg.Pool, { project, name }: WorkflowName, by: stri
         `${project}/${name} still has ${named} under way: stop what runs or wait for its end`,
       );
     }
+    await refuseWhileBackfilled(client, id, `${project}/${name}`);
     await client.query('update workflow set deleted_at = now() where id = $1', [id]);
   });
+}
+
+/** One that has just been made may be missed: it runs the versions that it has, as a start does. */
+async function refuseWhileBackfilled(client: Queryable, id: string, name: string): Promise<void> {
+  const { rows } = await client.query<{ id: string }>(
+    `select id from backfill where state in ('running', 'paused')
+        and members @> jsonb_build_array(jsonb_build_object('workflowId', $1::text)) order by id limit 1`,
+    [id],
+  );
+  const [backfill] = rows;
+  if (backfill !== undefined)
+    throw new StoreError(
+      'conflict',
+      'workflow-busy',
+      `${name} is still to be run by backfill ${backfill.id}: cancel it or wait for its end`,
+    );
 }
