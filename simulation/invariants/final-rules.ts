@@ -1,6 +1,8 @@
 import { committedRows } from '../../packages/store/src/memory/database.ts';
 import type { Cluster } from '../faults/incidents.ts';
 import type { World } from '../world/world.ts';
+import { checkCalendarEnd } from './calendar-rules.ts';
+import { isForced } from './ledger-rules.ts';
 
 /** Whether everything that was asked for has come to its end. */
 export function isQuiet({ database: { tables }, ledger }: World, { client }: Cluster): boolean {
@@ -9,7 +11,10 @@ export function isQuiet({ database: { tables }, ledger }: World, { client }: Clu
     ledger.open.size === 0 &&
     tables.live_instance.tuples.size === 0 &&
     tables.command.tuples.size === 0 &&
-    tables.active.tuples.size === 0
+    tables.active.tuples.size === 0 &&
+    tables.followup.tuples.size === 0 &&
+    committedRows(tables.schedule).every(({ next_at, awaiting }) => next_at === null && awaiting === null) &&
+    committedRows(tables.backfill).every(({ state }) => state !== 'running')
   );
 }
 
@@ -25,8 +30,14 @@ export function checkTheEnd(world: World, cluster: Cluster): void {
   if (redrives > 0) world.violated('sweeper-stays-idle', `the sweeper had to drive ${redrives} instances again`);
   for (const { instance_id, error } of committedRows(tables.command_error))
     world.violated('no-command-is-parked', `a command was parked: ${error}`, instance_id);
+  for (const { id, next_at, awaiting } of committedRows(tables.schedule))
+    if (next_at !== null || awaiting !== null)
+      world.violated('everything-ends', `schedule ${id} has not come to its end`);
+  for (const { kind, subject_id, instance_id } of committedRows(tables.followup))
+    world.violated('everything-ends', `nobody dealt with the follow-up ${kind} of ${subject_id}`, instance_id);
   checkWishes(world, cluster);
   checkEffects(world);
+  checkCalendarEnd(world);
 }
 
 /** An acknowledged start has its instance; a wish with a key has one at the most, without one no more than tries. */
@@ -49,7 +60,10 @@ function checkEffects(world: World): void {
   const used = new Map<string, string>();
   const { finished_task, finished_subtask } = world.database.tables;
   const broadcast = new Set(committedRows(finished_subtask).map((row) => `${row.instance_id}.${row.task}`));
-  const single = committedRows(finished_task).filter((row) => !broadcast.has(`${row.instance_id}.${row.task}`));
+  // What was carried into a later generation counts in that in which it ended; what was forced never ran.
+  const single = committedRows(finished_task).filter(
+    (row) => !broadcast.has(`${row.instance_id}.${row.task}`) && row.carried_from === null && !isForced(row.reason),
+  );
   for (const { instance_id, task, state, attempt_id } of [...single, ...committedRows(finished_subtask)]) {
     if (state !== 'succeeded') continue;
     const run = attempt_id === null ? undefined : world.ledger.ofAttempt(attempt_id);

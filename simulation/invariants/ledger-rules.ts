@@ -1,3 +1,4 @@
+import { FORCED_SUCCESS, SKIPPED_BY_OPERATOR } from '@keelson/core';
 import { committedRows } from '../../packages/store/src/memory/database.ts';
 import type { LedgerWatch, Run } from '../world/ledger.ts';
 import type { World } from '../world/world.ts';
@@ -39,7 +40,11 @@ function checkSubtask(world: World, { instanceId, task, attemptId, incarnationId
   if (name !== undefined && !worker.startsWith(`${name}#`))
     world.violated('subtask-stays-with-its-worker', `a subtask bound to ${name} runs on ${worker}`, instanceId);
   const ended = committedRows(finished_subtask).find(
-    (row) => row.instance_id === instanceId && row.task === task && row.incarnation_id === incarnationId,
+    (row) =>
+      row.instance_id === instanceId &&
+      row.task === task &&
+      row.incarnation_id === incarnationId &&
+      row.generation === bound?.generation,
   );
   if (ended !== undefined)
     world.violated(
@@ -49,8 +54,13 @@ function checkSubtask(world: World, { instanceId, task, attemptId, incarnationId
     );
 }
 
+const codeOf = (reason: unknown): unknown => (reason as { code?: unknown } | null)?.code;
+
+/** An operator has said that it succeeded. */
+export const isForced = (reason: unknown): boolean => codeOf(reason) === FORCED_SUCCESS;
+
 /** Each upstream task has ended in a state that the need accepts, and one that succeeded has really run to its end. */
-function checkNeeds(world: World, { instanceId, task }: Run): void {
+function checkNeeds(world: World, { instanceId, task, attemptId }: Run): void {
   const { tables } = world.database;
   const instance = committedRows(tables.workflow_instance).find(({ id }) => id === instanceId);
   if (instance === undefined)
@@ -58,13 +68,31 @@ function checkNeeds(world: World, { instanceId, task }: Run): void {
   const definition = world.definitionOf(instance.version_id);
   const needs = definition?.tasks[task]?.needs ?? {};
   if (Object.keys(needs).length === 0) return;
-  const finished = committedRows(tables.finished_task).filter((row) => row.instance_id === instanceId);
+  const generation =
+    committedRows(tables.active).find(({ id }) => id === attemptId)?.generation ??
+    committedRows(tables.live_instance).find(({ id }) => id === instanceId)?.generation ??
+    1;
+  const begun = committedRows(tables.instance_generation).find(
+    (row) => row.instance_id === instanceId && row.generation === generation,
+  );
+  // One task alone runs whatever its needs are.
+  if (begun?.mode === 'only' && begun.task === task) return;
+  const finished = committedRows(tables.finished_task).filter(
+    (row) => row.instance_id === instanceId && row.generation === generation,
+  );
   for (const [need, accepted] of Object.entries(needs)) {
     const upstream = finished.find((row) => row.task === need);
-    if (upstream === undefined || !accepted.some((state) => state === upstream.state)) {
-      const state = upstream?.state ?? 'not ended';
-      world.violated('needs-before-task', `${task} starts although ${need} is ${state}`, instanceId);
-    } else if (upstream.state === 'succeeded' && definition?.tasks[need]?.broadcast === undefined)
+    // For what comes after, a task that an operator skipped is one that succeeded.
+    const skipped = upstream?.state === 'skipped' && codeOf(upstream.reason) === SKIPPED_BY_OPERATOR;
+    const state = skipped ? 'succeeded' : upstream?.state;
+    if (upstream === undefined || !accepted.some((one) => one === state || one === upstream.state)) {
+      const found = upstream?.state ?? 'not ended';
+      world.violated('needs-before-task', `${task} starts although ${need} is ${found}`, instanceId);
+    } else if (
+      upstream.state === 'succeeded' &&
+      !isForced(upstream.reason) &&
+      definition?.tasks[need]?.broadcast === undefined
+    )
       checkEffect(world, upstream.attempt_id, need, instanceId);
   }
 }

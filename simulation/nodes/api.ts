@@ -1,4 +1,5 @@
 import type { MemoryStore } from '../../packages/store/src/memory/open.ts';
+import type { BackfillDraft, GenerationRequest, LiveOperation } from '@keelson/store';
 import type { Request } from '../network/network.ts';
 
 export interface StartCall {
@@ -10,7 +11,7 @@ export interface StartCall {
   readonly key: string | undefined;
 }
 
-/** What the REST API does for a start and a stop, without the checks of what people send. */
+/** What the REST API does for starts, operations and backfills, without the checks of what people send. */
 export async function answerApi(store: MemoryStore, { path, body }: Request): Promise<unknown> {
   if (path === 'api/start') {
     const { workflowId, versionId, taskCount, wish, key } = JSON.parse(body) as StartCall;
@@ -27,8 +28,19 @@ export async function answerApi(store: MemoryStore, { path, body }: Request): Pr
     store.signals.send('command');
     return outcome;
   }
-  const { instanceId } = JSON.parse(body) as { instanceId: string };
-  const outcome = await store.operations.operate(instanceId, { type: 'stop' }, 'client');
-  if (outcome.kind === 'requested') store.signals.send('command');
+  if (path === 'api/backfill') {
+    const outcome = await store.backfills.create(JSON.parse(body) as BackfillDraft);
+    store.signals.send('followup', 'backfill');
+    return outcome;
+  }
+  if (path === 'api/begin') {
+    const outcome = await store.operations.beginGeneration(JSON.parse(body) as GenerationRequest);
+    store.signals.send('command');
+    store.signals.send('followup', 'admission');
+    return outcome;
+  }
+  const { instanceId, operation } = JSON.parse(body) as { instanceId: string; operation: LiveOperation };
+  const outcome = await store.operations.operate(instanceId, operation, 'client');
+  store.signals.send('command');
   return outcome;
 }

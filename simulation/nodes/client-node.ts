@@ -1,6 +1,7 @@
-import type { WorkflowVersion } from '@keelson/store';
+import type { BackfillDraft, WorkflowVersion } from '@keelson/store';
 import type { Life } from '../clock/life.ts';
 import { call } from '../network/call.ts';
+import type { Act } from '../workload/operator.ts';
 import type { World } from '../world/world.ts';
 import type { StartCall } from './api.ts';
 import type { Node } from './node.ts';
@@ -24,6 +25,10 @@ export interface Wish {
 export interface ClientNode extends Node {
   readonly wishes: readonly Wish[];
   wish(wish: Wish): void;
+  /** Asks for it some times, until there is an answer; a client that dies forgets it. */
+  act(act: Act): void;
+  /** Asks until it is answered. */
+  backfill(draft: BackfillDraft): void;
   /** Nothing is left to ask for. */
   done(): boolean;
 }
@@ -31,8 +36,17 @@ export interface ClientNode extends Node {
 const CALL_TIMEOUT_MS = 5000;
 const RETRY_MS = { least: 50, most: 1500 };
 
+const MOST_TRIES = 6;
+
+interface Caller {
+  start(life: Life, wish: Wish): Promise<void>;
+  act(life: Life, act: Act): Promise<void>;
+  /** True once it was answered. */
+  backfill(life: Life, draft: BackfillDraft): Promise<void>;
+}
+
 /** How a client asks for what it wishes, again and again. */
-function openCaller(world: World): { start(life: Life, wish: Wish): Promise<void> } {
+function openCaller(world: World): Caller {
   const ask = async <T>(life: Life, path: string, body: object, repeatable = true): Promise<T | undefined> => {
     const server = life.dice.pick(world.servers);
     const request = { path, bearer: '', body: JSON.stringify(body) };
@@ -72,22 +86,45 @@ function openCaller(world: World): { start(life: Life, wish: Wish): Promise<void
     if (instanceId === undefined || stopAfterMs === undefined || wish.stopped) return;
     await new Promise<void>((resolve) => life.clock.after(stopAfterMs, resolve));
     for (;;) {
-      const answer = await ask<string>(life, 'api/stop', { instanceId });
-      if (answer === 'unknown') world.violated('acknowledged-start', 'a stop found no such instance', instanceId);
+      const operation = { type: 'stop' };
+      const answer = await ask<{ kind: string }>(life, 'api/operate', { instanceId, operation });
+      if (answer?.kind === 'unknown') world.violated('acknowledged-start', 'a stop found no such instance', instanceId);
       if (answer !== undefined) break;
       await rest(life);
     }
     wish.stopped = true;
     world.trace.note(life.name, `has asked for the end of instance ${instanceId}`);
   };
-  return { start };
+  const act = async (life: Life, wanted: Act): Promise<void> => {
+    for (let tries = 0; tries < MOST_TRIES; tries++) {
+      const [path, body] =
+        wanted.kind === 'begin' ? ['api/begin', wanted.request] : ['api/operate', { ...wanted, kind: undefined }];
+      const answer = await ask<{ kind: string }>(life, path, body);
+      if (answer !== undefined) {
+        const what = wanted.kind === 'begin' ? wanted.request.mode : wanted.operation.type;
+        const id = wanted.kind === 'begin' ? wanted.request.instanceId : wanted.instanceId;
+        return world.trace.note(life.name, `asked ${what} of instance ${id}: ${JSON.stringify(answer)}`);
+      }
+      await rest(life);
+    }
+  };
+  const backfill = async (life: Life, draft: BackfillDraft): Promise<void> => {
+    while ((await ask<object>(life, 'api/backfill', draft)) === undefined) await rest(life);
+    world.trace.note(life.name, 'has made a backfill');
+  };
+  return { start, act, backfill };
 }
 
 export function openClientNode(world: World, name: string): ClientNode {
   const wishes: Wish[] = [];
+  const backfills = new Set<BackfillDraft>();
   let running: Life | undefined;
 
-  const { start } = openCaller(world);
+  const { start, act, backfill } = openCaller(world);
+  const askBackfill = async (life: Life, draft: BackfillDraft): Promise<void> => {
+    await backfill(life, draft);
+    backfills.delete(draft);
+  };
   const node: ClientNode = {
     name,
     wishes,
@@ -97,6 +134,7 @@ export function openClientNode(world: World, name: string): ClientNode {
         if (wish.tries > 0 && wish.key === undefined && wish.acknowledged === undefined) wish.givenUp = true;
         void start(life, wish);
       }
+      for (const draft of backfills) void askBackfill(life, draft);
     },
     life: () => running,
     crash: (why) => {
@@ -110,7 +148,13 @@ export function openClientNode(world: World, name: string): ClientNode {
       wishes.push(wish);
       if (running !== undefined) void start(running, wish);
     },
+    act: (wanted) => void (running !== undefined && act(running, wanted)),
+    backfill: (draft) => {
+      backfills.add(draft);
+      if (running !== undefined) void askBackfill(running, draft);
+    },
     done: () =>
+      backfills.size === 0 &&
       wishes.every(
         ({ acknowledged, givenUp, stopAfterMs, stopped }) =>
           givenUp || (acknowledged !== undefined && (stopAfterMs === undefined || stopped)),

@@ -9,6 +9,8 @@ import { ledgerRules } from '../invariants/ledger-rules.ts';
 import { openClientNode } from '../nodes/client-node.ts';
 import { openServerNode } from '../nodes/server-node.ts';
 import { openWorkerNode } from '../nodes/worker-node.ts';
+import { scheduleCalendarWork } from '../workload/calendar-work.ts';
+import { startOperator } from '../workload/operator.ts';
 import { scheduleWishes } from '../workload/wishes.ts';
 import { openWorld } from '../world/world.ts';
 import type { World } from '../world/world.ts';
@@ -55,8 +57,13 @@ export async function runSeed(seed: number, { trace, print }: SeedOptions): Prom
     world.timeline.after(dice.between(0, 300), node.boot);
   const faultMs = dice.between(10_000, 60_000);
   scheduleWishes(world, cluster.client, dice, faultMs);
+  scheduleCalendarWork(world, cluster.client, world.dice.stream('calendar'), faultMs);
+  const operator = startOperator(world, cluster.client, world.dice.stream('operator'), faultMs);
   const faults = startFaults(world, cluster, drawClimate(dice));
-  await live(world, cluster, faultMs, faults.heal);
+  await live(world, cluster, faultMs, () => {
+    faults.heal();
+    operator.settle();
+  });
   const { timeline, ledger, database } = world;
   return {
     seed,
@@ -94,11 +101,12 @@ async function live(world: World, cluster: Cluster, faultMs: number, heal: () =>
 
 /** Tells when nothing has started or ended for too long. */
 function watchRest({ timeline, ledger, database }: World): () => boolean {
-  const { instance_end, finished_task } = database.tables;
+  const { instance_end, instance_generation, finished_task, fire } = database.tables;
   let since = timeline.now();
   let before = -1;
   return () => {
-    const progress = ledger.runs.length * 2 - ledger.open.size + instance_end.tuples.size + finished_task.tuples.size;
+    const written = [instance_end, instance_generation, finished_task, fire].map(({ tuples }) => tuples.size);
+    const progress = written.reduce((sum, size) => sum + size, ledger.runs.length * 2 - ledger.open.size);
     if (progress !== before) since = timeline.now();
     before = progress;
     return timeline.now() - since > LONGEST_REST_MS;
