@@ -7,6 +7,7 @@ import { HELD_RULES } from './invariants-held.ts';
 import { INSTANCE_RULES } from './invariants-instance.ts';
 import { PLACE_RULES } from './invariants-place.ts';
 import { SCHEDULE_RULES } from './invariants-schedule.ts';
+import { SLOT_RULES } from './invariants-slot.ts';
 import { TASK_RULES } from './invariants-task.ts';
 
 /**
@@ -20,6 +21,7 @@ export const INVARIANTS: readonly Invariant[] = [
   ...HELD_RULES,
   ...COUNT_RULES,
   ...TASK_RULES,
+  ...SLOT_RULES,
   ...SCHEDULE_RULES,
   ...BACKFILL_RULES,
   ...DRIVER_RULES,
