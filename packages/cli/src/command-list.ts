@@ -55,7 +55,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   { name: 'priority', summary: 'change the priority of instances', load: () => import('./commands/priority.ts') },
   {
     name: 'schedule',
-    summary: 'list, pause and resume schedules, and say what became of their times',
+    summary: 'preview, list, pause and resume schedules, and say what became of their times',
     load: () => import('./commands/schedule.ts'),
   },
   {

@@ -16,6 +16,8 @@ export type { DueTrigger, FirePlan, NextTime, PlannedTime } from './time/misfire
 export { nextTime, planFires } from './time/misfire.ts';
 export type { DateTimes, LeftOutCode, Occurrence } from './time/occurrences.ts';
 export { datesOf, exclusionText, occurrences, startOfDate } from './time/occurrences.ts';
+export type { PreviewRow, TriggerPreview } from './time/preview.ts';
+export { previewTrigger } from './time/preview.ts';
 export { shiftTime } from './time/shift.ts';
 export type { CompiledTrigger, FireContext } from './time/trigger.ts';
 export { compileTrigger, nextFire } from './time/trigger.ts';

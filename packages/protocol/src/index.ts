@@ -16,6 +16,7 @@ export * from './rest/history.ts';
 export * from './rest/why.ts';
 export * from './rest/live.ts';
 export * from './rest/log.ts';
+export * from './rest/schedule-preview.ts';
 export * from './rest/schedule.ts';
 export * from './rest/secret.ts';
 export * from './rest/datasource.ts';

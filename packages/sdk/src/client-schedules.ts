@@ -6,6 +6,7 @@ import type {
   RestFireOutcome,
   RestScheduleChange,
   Schedule,
+  SchedulePreviewResponse,
 } from '@keelson/protocol';
 import type { PageRequest } from './client-definitions.ts';
 import type { Send } from './client-transport.ts';
@@ -26,6 +27,13 @@ export interface FireFilter extends PageRequest {
   readonly to?: string | undefined;
 }
 
+export interface PreviewQuery {
+  readonly from?: string | undefined;
+  /** Fires of each trigger. */
+  readonly count?: number | undefined;
+  readonly trigger?: string | undefined;
+}
+
 /** Calls about what starts workflows by the clock. */
 export function scheduleCalls(send: Send) {
   const get = async <Body>(path: string, query: object = {}) =>
@@ -42,6 +50,12 @@ export function scheduleCalls(send: Send) {
   const calendar = (owner: string, name: string): string => `${project(owner)}/calendars/${encodeURIComponent(name)}`;
   return {
     listSchedules: (filter: ScheduleFilter = {}) => get<Page<Schedule>>('api/v1/schedules', filter),
+    /** The next times of the latest version's triggers, and why others are left out. `from`: RFC 3339, inclusive. */
+    previewSchedules: (owner: string, workflow: string, query: PreviewQuery = {}) =>
+      get<SchedulePreviewResponse>(
+        `${project(owner)}/workflows/${encodeURIComponent(workflow)}/schedule-preview`,
+        query,
+      ),
     getSchedule: (id: string) => get<Schedule>(`api/v1/schedules/${encodeURIComponent(id)}`),
     /** Latest first. */
     listFires: (id: string, filter: FireFilter = {}) =>

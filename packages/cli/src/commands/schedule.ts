@@ -1,4 +1,5 @@
 import type { Fire, RestScheduleEvent, Schedule } from '@keelson/protocol';
+import { MAX_PREVIEW } from '@keelson/protocol';
 import type { KeelsonClient } from '@keelson/sdk/client';
 import { allItems } from '@keelson/sdk/client';
 import type { Command } from 'commander';
@@ -13,6 +14,7 @@ import { tableLines } from '../terminal/table.ts';
 import type { Terminal } from '../terminal/terminal.ts';
 import { printJson, printLines, remark } from '../terminal/terminal.ts';
 import { localTime, plain } from '../terminal/text.ts';
+import { preview } from './schedule-preview.ts';
 
 const STATES = ['active', 'awaiting', 'paused', 'disabled', 'ended'] as const;
 const OUTCOMES = ['fired', 'misfired', 'skipped', 'failed'] as const;
@@ -34,6 +36,11 @@ interface FiresOptions extends TriggerOptions {
   readonly count: number;
 }
 
+interface PreviewFlags extends TriggerOptions {
+  readonly from?: string;
+  readonly count: number;
+}
+
 const ONE_TRIGGER = ['-t, --trigger <id>', 'one of its triggers'] as const;
 
 export function define(command: Command, terminal: Terminal): void {
@@ -44,6 +51,15 @@ export function define(command: Command, terminal: Terminal): void {
     .option('-p, --project <name>', 'only of this project')
     .addOption(new Option('-s, --state <state>', 'only those in this state').choices(STATES))
     .action(async (name: string | undefined, options: ListOptions) => list(terminal, name, options));
+  connected(command.command('preview'))
+    .argument('<name-or-file>', '[project/]workflow, or a definition file')
+    .description('Shows the next times in their zone and in UTC, and why others are left out.')
+    .option(...ONE_TRIGGER)
+    .option('--from <time>', 'from this time on (default: now)')
+    .option('-n, --count <number>', 'so many of each trigger', integer(1, MAX_PREVIEW), 10)
+    .action(async (target: string, { from, ...options }: PreviewFlags) =>
+      preview(terminal, target, { ...options, from: timeOf('--from', from) ?? new Date().toISOString() }),
+    );
   for (const what of ['pause', 'resume'] as const)
     connected(command.command(what))
       .argument('<name>', '[project/]workflow')
@@ -60,6 +76,7 @@ export function define(command: Command, terminal: Terminal): void {
     .option('-n, --count <number>', 'at most so many', integer(1, LARGEST_PAGE), 20)
     .action(async (name: string, options: FiresOptions) => fires(terminal, name, options));
   examples(command, [
+    ['keelson schedule preview flow.yaml -n 5', 'the next 5 times of a file that is not applied yet'],
     ['keelson schedule list -p demo', 'next time and last fire of each'],
     ['keelson schedule pause demo/daily-sales', 'no fires until it is resumed, whatever is applied'],
     ['keelson schedule fires demo/daily-sales --outcome failed', 'why there was no instance'],
