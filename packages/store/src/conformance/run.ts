@@ -2,6 +2,7 @@ import { test } from 'node:test';
 import { ADMISSION } from './admission.ts';
 import { BACKFILLS } from './backfills.ts';
 import { BROADCASTS } from './broadcasts.ts';
+import { FIRES } from './fires.ts';
 import { LEASES } from './leases.ts';
 import { OPERATION_RACES } from './operation-races.ts';
 import { OPERATIONS } from './operations.ts';
@@ -22,6 +23,7 @@ export function conformance(open: OpenSubject): void {
     BROADCASTS,
     BACKFILLS,
     ADMISSION,
+    FIRES,
     OPERATIONS,
     OPERATION_RACES,
     QUARANTINE,

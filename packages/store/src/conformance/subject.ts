@@ -1,9 +1,10 @@
 import type { TestContext } from 'node:test';
-import type { WorkflowDefinition } from '@keelson/core';
+import type { TriggerDefinition, WorkflowDefinition } from '@keelson/core';
 import { systemClock } from '@keelson/core/system';
 import { openMemoryDatabase } from '../memory/database.ts';
 import { newTables } from '../memory/schema.ts';
 import type { MemoryDatabase } from '../memory/database.ts';
+import { memorySchedules } from '../memory/schedules.ts';
 import { openMemorySession } from '../memory/session.ts';
 import { openPool } from '../postgres/connection.ts';
 import { ensurePartition, instanceIds } from '../postgres/partitions.ts';
@@ -24,8 +25,21 @@ export interface Subject {
   endLease(incarnationId: string): Promise<void>;
   /** Lets all delays be over. */
   endDelays(): Promise<void>;
+  /** A schedule of workflow 1 in its version 1, which is made if it is not there. Answers its id. */
+  addSchedule(schedule: NewSchedule): Promise<string>;
+  /** Its next time is this one, and it waits for nothing: as after an edit. */
+  moveSchedule(id: string, dueMs: number): Promise<void>;
+  /** Somebody pauses it: it has no next time. */
+  pauseSchedule(id: string): Promise<void>;
   /** How many transactions wait for another one. */
   waiting(): Promise<number>;
+}
+
+export interface NewSchedule {
+  readonly trigger: TriggerDefinition;
+  /** When it is due; absent: only by what it awaits. */
+  readonly dueMs?: number;
+  readonly awaiting?: string;
 }
 
 /** One behaviour; the definition is what its instances are made of, if it starts any. */
@@ -92,6 +106,34 @@ function over(pool: pg.Pool, open: OpenSession): Subject {
       await pool.query(`update worker_incarnation ${ended} where id = $1`, [incarnation]);
     },
     endDelays: async () => void (await pool.query('update delayed set due_at = clock_timestamp()')),
+    addSchedule: async ({ trigger, dueMs, awaiting = null }) => {
+      await pool.query(`insert into project (id, name) overriding system value values (1, 'p') on conflict do nothing`);
+      await pool.query(
+        `insert into workflow (id, project_id, name, latest_version) overriding system value values (1, 1, 'w', 1) on conflict do nothing`,
+      );
+      await pool.query(
+        `insert into workflow_version (id, workflow_id, version, hash, definition, task_count, source, created_by) overriding system value
+         values (1, 1, 1, 'h', '{"params": {}}', 1, 's', 't') on conflict do nothing`,
+      );
+      const due = dueMs === undefined ? null : new Date(dueMs);
+      const { rows } = await pool.query<{ id: string }>(
+        `insert into schedule (workflow_id, version_id, trigger_id, trigger, next_due, next_at, awaiting) values (1, 1, $1, $2, $3, $3, $4) returning id`,
+        [trigger.id, JSON.stringify(trigger), due, awaiting],
+      );
+      return rows[0]?.id ?? '';
+    },
+    moveSchedule: async (id, dueMs) => {
+      await pool.query('update schedule set next_due = $2, next_at = $2, awaiting = null where id = $1', [
+        id,
+        new Date(dueMs),
+      ]);
+    },
+    pauseSchedule: async (id) => {
+      await pool.query(
+        `update schedule set paused_at = now(), paused_by = 'x', next_due = null, next_at = null where id = $1`,
+        [id],
+      );
+    },
     waiting: async () => {
       const text =
         "select count(*)::int as n from pg_stat_activity where datname = current_database() and application_name = 'subject' and wait_event_type = 'Lock'";
@@ -117,6 +159,9 @@ export function memorySubjectOf(database: MemoryDatabase): Subject {
   const open: OpenSession = () => openMemorySession(database, 'subject', sessions++);
   const runner = open();
   const { clock } = database;
+  const schedules = memorySchedules(database);
+  const of = { projectId: '1', project: 'p', workflow: 'w', taskCount: 1, params: {}, projectParams: {} };
+  database.lookUpIn({ tasksOf: () => [], holdsToken: () => false, versionOf: () => of });
   return {
     open,
     nextId: instanceIds(runner, async () => undefined),
@@ -133,6 +178,20 @@ export function memorySubjectOf(database: MemoryDatabase): Subject {
         for (const found of it.all(delayed)) yield* it.update(found, (row) => ({ ...row, due_at: clock.now() }));
       });
     },
+    addSchedule: ({ trigger, dueMs = null, awaiting = null }) =>
+      schedules.add({
+        workflow_id: '1',
+        version_id: '1',
+        trigger_id: trigger.id,
+        trigger,
+        next_due: dueMs,
+        next_at: dueMs,
+        awaiting,
+      }),
+    moveSchedule: (id, dueMs) =>
+      schedules.change(id, (row) => ({ ...row, next_due: dueMs, next_at: dueMs, awaiting: null })),
+    pauseSchedule: (id) =>
+      schedules.change(id, (row) => ({ ...row, paused_at: 1, paused_by: 'x', next_due: null, next_at: null })),
     waiting: async () => database.transactions.waiting(),
   };
 }
