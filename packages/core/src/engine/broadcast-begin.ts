@@ -157,7 +157,7 @@ export function haltBroadcasts(draft: Draft, reason: Reason): void {
 }
 
 /** What this decision had handed over stays; failures that it had given another attempt are open again. */
-function undoStarts(draft: Draft, found: BroadcastDraft): void {
+export function undoStarts(draft: Draft, found: BroadcastDraft): void {
   const { task, record, promote } = found.change;
   if (record === undefined) return;
   const { waiting, running } = record;

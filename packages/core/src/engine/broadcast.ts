@@ -1,10 +1,18 @@
 import { anotherOrEnd, failureOf, handedOver, ranTo, STOPPED, yields } from './attempt.ts';
-import { broadcastDraft, broadcastOf, fanOut, NEW_RECORD, setRecord, withdrawWaiting } from './broadcast-begin.ts';
+import {
+  broadcastDraft,
+  broadcastOf,
+  fanOut,
+  NEW_RECORD,
+  setRecord,
+  undoStarts,
+  withdrawWaiting,
+} from './broadcast-begin.ts';
 import type { FinishedSubtask, FinishedTask } from './changes.ts';
 import { planned, recordOf, requireRecords } from './draft.ts';
 import type { BroadcastDraft, Draft } from './draft.ts';
 import { goesOn, isHolding, lineUp } from './line.ts';
-import { acceptsFailure, downstreamRecords, endTask, FAILURE_ENDS_INSTANCE } from './progress.ts';
+import { acceptsFailure, requireCascade, endTask, FAILURE_ENDS_INSTANCE } from './progress.ts';
 import type { Reason } from './reason.ts';
 import { retryDelayMs } from './retry.ts';
 import type { SubtaskEndState } from './states.ts';
@@ -27,7 +35,7 @@ export function fanOutLater(draft: Draft, task: string): void {
     ? fanOut(draft, task, 'delayed', record)
     : { task, state: ran ? 'stopped' : 'skipped', attempt: 0, reason: FAILURE_ENDS_INSTANCE };
   if (ended === undefined) return;
-  requireRecords(draft, downstreamRecords(draft, task));
+  requireCascade(draft, [task]);
   endTask(draft, 'delayed', ended);
 }
 
@@ -197,7 +205,10 @@ function handOverMore(draft: Draft, found: BroadcastDraft): void {
   const { task, record } = found.change;
   if (record === undefined || !mayHandOver(draft, found)) return;
   const over = tooManyFailed(draft, task, record);
-  if (over !== undefined) return withdrawWaiting(draft, found, 'skipped', over);
+  if (over !== undefined) {
+    if (isHolding(draft)) finishHeld(draft, found);
+    return withdrawWaiting(draft, found, 'skipped', over);
+  }
   const { waiting, running } = record;
   const promote = Math.min(waiting, places(draft, task, record));
   found.change = {
@@ -205,6 +216,12 @@ function handOverMore(draft: Draft, found: BroadcastDraft): void {
     promote: found.change.promote + promote,
     record: { ...record, waiting: waiting - promote, running: running + promote },
   };
+}
+
+/** Retries that this very decision has put among those that wait: no row of them is there yet that could be withdrawn. */
+function finishHeld(draft: Draft, found: BroadcastDraft): void {
+  undoStarts(draft, found);
+  for (const failure of found.failures.splice(0)) finishSubtask(draft, found, failure, 'failed');
 }
 
 /** Some subtask waits, and there is a place for it or none will ever be. */

@@ -8,7 +8,7 @@ import { changesOf, MissingRows, needsRecord, newDraft, planned, recordOf, requi
 import type { Draft, Missing } from './draft.ts';
 import { goesOn } from './line.ts';
 import { discard, pause, resume, setPriority, settle, stop } from './operate.ts';
-import { downstreamRecords, endTask, FAILURE_ENDS_INSTANCE } from './progress.ts';
+import { endTask, FAILURE_ENDS_INSTANCE, requireCascade } from './progress.ts';
 import { skippedBy, skipTask } from './skip.ts';
 import { assertInstanceTransition } from './states.ts';
 import type { InstanceEndState } from './states.ts';
@@ -74,7 +74,9 @@ function apply(draft: Draft, event: EngineEvent, events: readonly EngineEvent[])
 /** A stopping instance ends these with all the others, when nothing of it runs any more. */
 function withdrawn(draft: Draft, tasks: readonly WithdrawnTask[], by?: string): void {
   if (!goesOn(draft)) return;
-  requireRecords(draft, new Set(tasks.flatMap(({ task }) => [task, ...downstreamRecords(draft, task)])));
+  const ids = tasks.map(({ task }) => task);
+  requireRecords(draft, ids);
+  requireCascade(draft, ids);
   for (const { task, attempt, from } of tasks) {
     // An operator may have skipped it while it was nowhere.
     if (recordOf(draft, task).end !== undefined) continue;

@@ -24,6 +24,8 @@ export interface Draft {
   live: LiveInstance;
   end?: { readonly state: InstanceEndState; readonly reason: Reason | null };
   readonly tasks: Map<string, TaskRecord>;
+  /** Tasks below which all rows are loaded that a cascade of skips may touch. */
+  readonly cascades: Set<string>;
   readonly finished: FinishedTask[];
   readonly earlier: EarlierAttempt[];
   readonly released: string[];
@@ -70,6 +72,7 @@ export function newDraft(view: InstanceView): Draft {
     view,
     live: { ...view.live, revision: view.live.revision + 1 },
     tasks: new Map(),
+    cascades: new Set(),
     finished: [],
     earlier: [],
     released: [],
@@ -93,7 +96,15 @@ export function newDraft(view: InstanceView): Draft {
 }
 
 export function changesOf(draft: Draft): InstanceChanges {
-  const { view: _view, tasks: _tasks, takenBack: _takenBack, broadcasts, withdraw, ...changes } = draft;
+  const {
+    view: _view,
+    tasks: _tasks,
+    cascades: _cascades,
+    takenBack: _takenBack,
+    broadcasts,
+    withdraw,
+    ...changes
+  } = draft;
   return {
     ...changes,
     ...(withdraw === undefined ? {} : { withdraw }),

@@ -1,4 +1,3 @@
-import { downstream } from './downstream.ts';
 import type { TaskPlan } from '../definition/plan.ts';
 import { beginBroadcast, dropBroadcast, haltBroadcasts } from './broadcast-begin.ts';
 import { ExpressionError } from '../expression/expression-error.ts';
@@ -67,7 +66,7 @@ export function admit(draft: Draft, task: TaskPlan): FinishedTask | undefined {
   if (condition !== true) {
     if (condition === false)
       return skipped(draft, id, { code: 'condition-false', message: `if: ${task.definition.if} is false` });
-    requireRecords(draft, downstreamRecords(draft, id));
+    requireCascade(draft, [id]);
     return { task: id, state: 'failed', attempt: 0, reason: condition };
   }
   if (task.definition.broadcast !== undefined) return admitBroadcast(draft, task);
@@ -80,7 +79,7 @@ export function admit(draft: Draft, task: TaskPlan): FinishedTask | undefined {
 function admitBroadcast(draft: Draft, task: TaskPlan): FinishedTask | undefined {
   const ended = beginBroadcast(draft, task);
   if (ended === undefined) leaveWaiting(draft, task);
-  else requireRecords(draft, downstreamRecords(draft, ended.task));
+  else requireCascade(draft, [ended.task]);
   return ended;
 }
 
@@ -90,7 +89,7 @@ export const FAILURE_ENDS_INSTANCE: Reason = {
 };
 
 export function skipped(draft: Draft, task: string, reason: Reason): FinishedTask {
-  requireRecords(draft, downstreamRecords(draft, task));
+  requireCascade(draft, [task]);
   return { task, state: 'skipped', attempt: 0, reason };
 }
 
@@ -179,11 +178,22 @@ function conditionHolds(draft: Draft, task: TaskPlan): boolean | Reason {
   }
 }
 
-/** Tasks below `task` whose rows a cascade of skips may touch. */
-export function* downstreamRecords(draft: Draft, task: string): Generator<string> {
-  for (const id of downstream(draft.view.plan, task)) {
-    const below = planned(draft, id);
-    if (mayHaveRows(draft, below)) yield id;
-    yield* below.conditionRefs;
+/**
+ * Throws `MissingRows` for the rows below these tasks that a cascade of skips may touch, all of them at once. Each task is looked at once in
+ * a decision, however long the cascade is.
+ */
+export function requireCascade(draft: Draft, tasks: readonly string[]): void {
+  const wanted = new Set<string>();
+  const open = [...tasks];
+  for (let next = open.pop(); next !== undefined; next = open.pop()) {
+    if (draft.cascades.has(next)) continue;
+    draft.cascades.add(next);
+    for (const id of planned(draft, next).successors) {
+      const below = planned(draft, id);
+      if (mayHaveRows(draft, below)) wanted.add(id);
+      for (const ref of below.conditionRefs) wanted.add(ref);
+      open.push(id);
+    }
   }
+  requireRecords(draft, wanted);
 }

@@ -21,7 +21,11 @@ export function skipTask(draft: Draft, task: string, by: string, events: readonl
   const here = leaveLine(draft, task);
   if (here !== undefined) return endTask(draft, here, skippedBy(task, by));
   if (draft.live.begun && placeOf(draft, task, events) !== 'none') return void draft.takeBack.push({ task, by });
-  draft.live = { ...draft.live, endedAhead: true };
+  if (!draft.live.endedAhead) {
+    draft.live = { ...draft.live, endedAhead: true };
+    // More tasks may have rows than before.
+    draft.cascades.clear();
+  }
   endTask(draft, 'waiting', skippedBy(task, by));
 }
 

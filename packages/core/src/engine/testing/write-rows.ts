@@ -54,8 +54,9 @@ export function write(rows: Rows, changes: InstanceChanges): void {
     state.end = changes.end.state;
     state.reason = changes.end.reason;
     must(ends.size === rows.plan.taskCount, 'every task ends with the instance at the latest');
-    for (const line of [rows.ready, rows.delayed, rows.held, rows.active, rows.broadcasts])
-      must(line.size === 0, 'nothing is left of an instance that has ended');
+    const { ready, delayed, held, active, broadcasts } = rows;
+    for (const [place, line] of Object.entries({ ready, delayed, held, active, broadcasts }))
+      must(line.size === 0, `${[...line.keys()].join(', ')} left in ${place} of an instance that has ended`);
     rows.counters.clear();
     commands.length = 0;
   }
