@@ -46,6 +46,25 @@ test('the types refuse a task that does nothing', () => {
   workflow({ name: 'a', tasks: { a: { title: 'nothing' } } });
 });
 
+test('a trigger is of one kind', () => {
+  const tasks = { a: { run: 'true' } };
+  workflow({
+    name: 'a',
+    triggers: [
+      { cron: '30 2 * * *', calendars: ['holidays'], misfire: 'skip', misfireThreshold: '5m' },
+      { fixedRate: '30s', start: '2026-12-01', jitter: '5s' },
+      { fixedDelay: '1s', enabled: false },
+      { at: '2026-12-01T08:00', timezone: 'Asia/Shanghai' },
+      { id: 'office', dailyInterval: { from: '09:00', to: '18:00', every: '30m', weekdays: ['MON-FRI'] } },
+    ],
+    tasks,
+  });
+  // @ts-expect-error two kinds
+  workflow({ name: 'a', triggers: [{ cron: '@daily', fixedRate: '1m' }], tasks });
+  // @ts-expect-error no kind
+  workflow({ name: 'a', triggers: [{ timezone: 'UTC' }], tasks });
+});
+
 test('says where a value stands that a definition cannot hold', () => {
   const build = (value: unknown) => () =>
     workflow({ name: 'a', tasks: { a: { run: 'true' } }, 'x-value': { list: [value] } });

@@ -66,13 +66,54 @@ export interface ParamSource {
   readonly description?: string;
 }
 
-export interface TriggerSource extends Documented {
+/** When a workflow starts by the clock: exactly one of the five kinds, and what bounds it. */
+export type TriggerSource = TriggerCommon &
+  (
+    | OneKind<'cron', string>
+    | OneKind<'fixedRate', Duration>
+    | OneKind<'fixedDelay', Duration>
+    | OneKind<'at', string>
+    | OneKind<'dailyInterval', DailyIntervalSource>
+  );
+
+type TriggerKind = 'cron' | 'fixedRate' | 'fixedDelay' | 'at' | 'dailyInterval';
+
+/**
+ * `cron`: 5 fields (Unix rules) or 6 to 7 (Quartz rules). `fixedRate`: every so often, of real time. `fixedDelay`: so long
+ * after the end of the last instance. `at`: once, `2026-12-01T08:00`.
+ */
+type OneKind<Kind extends TriggerKind, Value> = { readonly [K in Kind]: Value } & {
+  readonly [Other in Exclude<TriggerKind, Kind>]?: never;
+};
+
+export interface TriggerCommon extends Documented {
+  /** Keeps the schedule the same one when its content changes. */
   readonly id?: string;
-  /** 5 fields: Unix rules; 6 or 7: Quartz rules. */
-  readonly cron: string;
   readonly timezone?: string;
+  /** `2026-12-01`, or with a time; nothing is due before it. */
+  readonly start?: string;
+  /** Likewise; a date is inclusive. */
+  readonly end?: string;
+  readonly enabled?: boolean;
+  /** What becomes of missed fires: one for the latest (default), all, or none. */
   readonly misfire?: 'fire-once' | 'fire-all' | 'skip';
+  /** A fire later than this counts as missed; default: `1m`. */
+  readonly misfireThreshold?: Duration;
+  /** Calendars of the project; a day that one of them excludes has no fires. */
+  readonly calendars?: readonly string[];
+  /** Fires start up to this much later. */
+  readonly jitter?: Duration;
   readonly params?: JsonObject;
+}
+
+export interface DailyIntervalSource {
+  /** `09:00` or `09:00:30`. */
+  readonly from: string;
+  /** Likewise; earlier than `from`: on the next day. */
+  readonly to: string;
+  readonly every: Duration;
+  /** `MON` … `SUN`, or ranges such as `MON-FRI`; default: every day. */
+  readonly weekdays?: readonly string[];
 }
 
 /** What `defaults` may say for all tasks, and each task for itself. */

@@ -79,7 +79,7 @@ async function readDefinitions(path: DefinitionPath): Promise<DefinitionText[]> 
   const folder = await realpath(dirname(path.path));
   if (path.format === 'module') {
     return (await loadModule(path)).map(({ shown, value }) => {
-      const { definition, issues } = definitionFromObject(value, { taskTypes });
+      const { definition, issues } = definitionFromObject(value, { taskTypes, nowMs: Date.now() });
       // What a definition cannot hold is an issue already; JSON.stringify must not throw on top of it.
       const source = definition === undefined ? '' : `${JSON.stringify(value, null, 2)}\n`;
       return {
@@ -93,7 +93,7 @@ async function readDefinitions(path: DefinitionPath): Promise<DefinitionText[]> 
     });
   }
   const source = await readText(path);
-  const { definition, issues } = parseDefinition(source, { taskTypes, file: path.shown });
+  const { definition, issues } = parseDefinition(source, { taskTypes, file: path.shown, nowMs: Date.now() });
   return [
     {
       file: path.shown,

@@ -5,12 +5,14 @@ import { hasExpression } from '../expression/template.ts';
 import type { ValuePath } from '../expression/evaluate.ts';
 import { templatesIn } from '../expression/evaluate.ts';
 import { canonicalJson } from './canonical-json.ts';
+import { checkThatItFires } from './check-trigger-fires.ts';
 import { readTriggerKind } from './check-trigger-kind.ts';
 import { readTriggerLimits } from './check-trigger-limits.ts';
 import { contentHash } from './content-hash.ts';
 import { withoutExtensionsIn } from './extensions.ts';
 import type { TriggerFile } from './file-schema.ts';
 import { triggerSchema } from './file-schema.ts';
+import { MAX_TRIGGERS } from './limits.ts';
 import type { ParamDefinition, TriggerDefinition } from './model.ts';
 import { readParamValue } from './param-value.ts';
 import type { Report } from './report.ts';
@@ -39,6 +41,7 @@ export function readTriggers(
   ownZone: string | undefined,
   params: ReadonlyMap<string, ParamDefinition>,
   report: Report,
+  nowMs: number | undefined,
 ): { timezone: string; triggers: TriggerDefinition[] } {
   const files = section.map((raw, index) =>
     readBySchema(triggerSchema, withoutExtensionsIn(raw, ['dailyInterval']), ['triggers', index], report),
@@ -52,6 +55,16 @@ export function readTriggers(
     file === undefined ? [] : readTrigger(file, zones[index] ?? timezone, ['triggers', index], params, report),
   );
   refuseTwins(files, triggers, report);
+  if (section.length > MAX_TRIGGERS)
+    report.add({
+      code: 'too-many-triggers',
+      path: ['triggers'],
+      atKey: true,
+      message: `a workflow has at most ${MAX_TRIGGERS} triggers, not ${section.length}`,
+    });
+  // Where something else is wrong, that is what the author should hear of.
+  if (!report.failed())
+    for (const [index, trigger] of triggers.entries()) checkThatItFires(trigger, ['triggers', index], report, nowMs);
   return { timezone, triggers };
 }
 

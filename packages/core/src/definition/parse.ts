@@ -79,7 +79,7 @@ function readDefinition(raw: unknown, context: ReadContext): WorkflowDefinition 
   }
   const root = readBySchema(rootSchema, withoutExtensionsIn(value, ['concurrency']), [], report) ?? salvage(value);
   const params = readParams(root.params ?? {}, report);
-  const { timezone, triggers } = readTriggers(root.triggers ?? [], root.timezone, params, report);
+  const { timezone, triggers } = readTriggers(root.triggers ?? [], root.timezone, params, report, context.nowMs);
   const defaults = readDefaults(root.defaults ?? {}, params, context);
   checkFiles(root.files ?? [], report);
   const project = root.project ?? context.defaultProject ?? 'default';

@@ -6,6 +6,8 @@ export interface DefinitionOptions {
   readonly taskTypes: TaskTypes;
   /** The project of a definition that names none. */
   readonly defaultProject?: string;
+  /** With it, a trigger whose times are all past is warned of. */
+  readonly nowMs?: number;
 }
 
 /** What the readers of the sections share. */

@@ -29,6 +29,7 @@ export function createDefinitionReader(taskTypes: ReadonlyMap<string, TaskType>)
     read: ({ text, file }, defaultProject) => {
       const { definition, issues } = parseDefinition(text, {
         taskTypes,
+        nowMs: Date.now(),
         ...(defaultProject !== undefined && { defaultProject }),
       });
       return { issues: issues.map((issue) => restIssue(issue, file)), ...(definition && { definition }) };
