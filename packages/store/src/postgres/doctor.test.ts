@@ -3,6 +3,9 @@ import { test } from 'node:test';
 import { taskOf } from '@keelson/core/testing';
 import { addWorker, bind, finish, lineUp, namedWorkflow, openWorld } from '../testing/world.ts';
 import type { World } from '../testing/world.ts';
+import type { Damage } from '../testing/damage.ts';
+import { BACKFILL_DAMAGES } from '../testing/damages-backfill.ts';
+import { SLOT_DAMAGES } from '../testing/damages-slot.ts';
 import { createDoctor } from './doctor.ts';
 import { sweep } from './doctor-sweep.ts';
 import { INVARIANTS } from './invariants.ts';
@@ -76,38 +79,6 @@ test('a system at work has no finding, and nothing is repaired', async (t) => {
   t.after(() => session.close());
   for (const pace of ['fast', 'slow'] as const) assert.deepEqual(await sweep(session, pace), { repairs: [], left: [] });
 });
-
-interface Damage {
-  readonly rule: string;
-  /** $1: the instance in the middle. */
-  readonly sql: string;
-  readonly finds: RegExp;
-  /** What the repair says; absent: only a person can mend it. */
-  readonly does?: RegExp;
-  /** A question whose answer is `true` after the repair. */
-  readonly holds?: string;
-  /** Other rules that the same damage breaks. */
-  readonly also?: readonly string[];
-  /** What was damaged has no instance that could have a history. */
-  readonly noHistory?: true;
-}
-
-/** A running one with these counts, without its runs. */
-function backfill({ waiting = 0, pending = 0, running = 0 }): string {
-  return `insert into backfill (id, workflow_id, parallel, priority, on_failure, again, members, params, request, created_by,
-                                waiting, pending, running, succeeded, failed, stopped, skipped)
-          values (1, 1, 3, -10, 'continue', false, '[{"versionId": "1"}]', '{}', '{}', 'me', ${waiting}, ${pending}, ${running}, 0, 0, 0, 0)`;
-}
-const ONE_PENDING = `insert into backfill_run (backfill_id, seq, workflow_id, run_time, state) values (1, 1, 1, '2026-01-01', 'pending')`;
-
-/** A limit of its workflow, and that it goes under it. */
-const LIMITED = `insert into concurrency (workflow_id, policy, slots, changed_at) select workflow_id, 'serial-wait', 1, clock_timestamp() - interval '1 hour'
-                   from workflow_instance where id = $1`;
-const SLOT = 'insert into slot (workflow_id, instance_id) select workflow_id, id from live_instance where id = $1';
-/** As if it had never begun. */
-const QUEUED = `${['active', 'ready', 'delayed', 'need_counter', 'finished_task'].map((table) => `delete from ${table} where instance_id = $1;`).join(' ')}
-  delete from history where instance_id = $1 and not events @> '[{"type": "instance-created"}]';
-  update live_instance set state = 'queued', begun = false, limited = true, revision = 0, unfinished = 7 where id = $1`;
 
 const DAMAGES: readonly Damage[] = [
   {
@@ -398,80 +369,14 @@ const DAMAGES: readonly Damage[] = [
     finds: /^schedule 1 \(trigger t of workflow 1\), due at 2026-01-02/,
   },
   {
-    rule: 'backfill-run-not-told',
-    sql: `${backfill({ running: 1 })};
-          insert into backfill_run (backfill_id, seq, workflow_id, run_time, state, instance_id) select 1, 1, 1, '2026-01-01', 'running', min(instance_id) from instance_end`,
-    finds: /^run 1 of backfill 1$/,
-    does: /^backfill 1 is told of the end of run 1$/,
-    holds: "select count(*) = 1 from followup where kind = 'backfill' and subject_id = 1",
-  },
-  {
-    rule: 'backfill-without-driver',
-    sql: `${backfill({ waiting: 1 })};
-          insert into backfill_run (backfill_id, seq, workflow_id, run_time, state) values (1, 1, 1, '2026-01-01', 'waiting')`,
-    finds: /^backfill 1, 1 runs waiting$/,
-  },
-  { rule: 'backfill-count', sql: `${backfill({ pending: 2 })}; ${ONE_PENDING}`, finds: /^backfill 1$/ },
-  {
-    rule: 'backfill-overdue',
-    sql: `${backfill({ pending: 1 })}; ${ONE_PENDING}; update backfill set last_error = 'broken', turned_at = now() - interval '2 minutes'`,
-    finds: /^backfill 1, 1 runs to start: broken$/,
-  },
-  {
     rule: 'blob-missing',
     sql: `insert into blob values (repeat('a', 64), 1);
           update workflow_version set files = jsonb_build_array(jsonb_build_object('path', 'x.sh', 'sha256', repeat('b', 64)))`,
     finds: /x\.sh, sha256 bbb/,
   },
-  {
-    rule: 'slot-without-instance',
-    sql: `${LIMITED}; insert into slot (workflow_id, instance_id) select workflow_id, max(instance_id) from concurrency, instance_end group by 1`,
-    finds: /^slot of workflow 1 since /,
-    does: /^slot of workflow 1 taken back$/,
-    holds:
-      "select not exists (select from slot) and exists (select from followup where kind = 'admission' and subject_id = 1)",
-  },
-  {
-    rule: 'instance-without-slot',
-    sql: `${LIMITED}; update live_instance set limited = true where id = $1`,
-    finds: /^running, of workflow 1$/,
-    does: /^has a slot of workflow 1$/,
-    holds: 'select count(*) = 1 from slot where instance_id = $1',
-  },
-  {
-    rule: 'slots-over-limit',
-    sql: `${LIMITED}; update live_instance set limited = true; insert into slot (workflow_id, instance_id) select workflow_id, id from live_instance`,
-    finds: /^workflow 1: 2 given, limit 1$/,
-  },
-  {
-    rule: 'queued-unseen',
-    sql: `${LIMITED}; ${QUEUED}`,
-    finds: /^queued in workflow 1, and nobody is told$/,
-    does: /^the line of workflow 1 will be looked at$/,
-    holds: 'select count(*) = 1 from followup where instance_id = $1',
-  },
-  {
-    rule: 'queued-unseen',
-    sql: `${QUEUED}; update live_instance set limited = false where id = $1`,
-    finds: /^queued in workflow 1, and nobody is told$/,
-    does: /^the line of workflow 1 will be looked at$/,
-    holds: 'select limited from live_instance where id = $1',
-  },
-  {
-    rule: 'queued-not-begun',
-    sql: `${LIMITED}; ${QUEUED}; ${SLOT}`,
-    finds: /^queued with a slot of workflow 1, and without a command$/,
-    does: /^command start given$/,
-    holds: "select count(*) = 1 from command where kind = 'start' and instance_id = $1",
-  },
-  {
-    rule: 'followup-overdue',
-    sql: "insert into followup (kind, subject_id, instance_id, created_at) values ('admission', 1, 0, now() - interval '2 minutes')",
-    finds: /^admission 1, since /,
-  },
 ];
 
-for (const damage of DAMAGES) {
+for (const damage of [...DAMAGES, ...BACKFILL_DAMAGES, ...SLOT_DAMAGES]) {
   const { rule, sql, finds, does, holds, also = [], noHistory } = damage;
   test(`${rule}: ${finds.source}${does === undefined ? '' : ` → ${does.source}`}`, async (t) => {
     const world = await openWorld(t);
