@@ -172,7 +172,7 @@ function fieldsOf(pattern: CronPattern, { days, weekdays, times, split }: Writte
   const [hours, minutes] = [positions(pattern.hour, 0), positions(pattern.minute, 0)];
   // As crontab(5) has it, a field that starts with "*" restricts nothing by itself: with "*/2" both fields must fit.
   const restricted = (field: string): boolean => !field.startsWith('*') && field !== '?';
-  const years = positions(pattern.year, 0);
+  const years = pattern.starYear ? undefined : positions(pattern.year, 0);
   return {
     seconds: positions(pattern.second, 0),
     minutes,
@@ -187,7 +187,7 @@ function fieldsOf(pattern: CronPattern, { days, weekdays, times, split }: Writte
     // The library marks a weekday that is in every week with 63, one of the month's weeks with its bit.
     weekdays: pattern.dayOfWeek.slice(0, 7).map((weeks) => weeks & ALL_WEEKS),
     combine: restricted(days) && restricted(weekdays) ? 'either' : 'both',
-    ...(!pattern.starYear && years.length < 9_999 && { years: years.filter((year) => year >= FIRST_YEAR) }),
+    ...(years !== undefined && { years: years.filter((year) => year >= FIRST_YEAR) }),
     everyHour: hours.length === 24,
     interval: /[*/]/.test(times) || hours.length === 24 || minutes.length === 60,
   };
