@@ -28,6 +28,8 @@ export interface InstanceSummary {
   readonly runTime: string;
   readonly createdBy: string;
   readonly createdAt: string;
+  /** When its generation was asked for; of the first one, when it was created. */
+  readonly begunAt: string;
   readonly endedAt: string | null;
   /** Why it failed or stopped; of a live instance, the first failure so far. */
   readonly reason: Reason | null;

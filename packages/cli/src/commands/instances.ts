@@ -64,13 +64,13 @@ function named(name: string, project: string | undefined): { project: string; wo
 }
 
 function row(item: Instance, paint: Paint, now: number): string[] {
-  const took = (item.endedAt === null ? now : Date.parse(item.endedAt)) - Date.parse(item.createdAt);
+  const took = (item.endedAt === null ? now : Date.parse(item.endedAt)) - Date.parse(item.begunAt);
   return [
     item.id,
     `${item.project}/${item.workflow} ${paint('dim', `v${item.version}`)}`,
     `${stateSymbol(item.state, paint)} ${stateText(item.state, paint)}`,
     localTime(item.runTime),
-    localTime(item.createdAt),
+    localTime(item.begunAt),
     elapsedText(took),
     item.reason === null ? '' : plain(item.reason.message),
   ];

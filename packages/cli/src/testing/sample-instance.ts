@@ -63,6 +63,7 @@ export function sampleInstance(tasks: readonly TaskInstance[], values: Partial<C
     unfinished: 1,
     createdBy: 'ann',
     createdAt: '2026-01-01T00:00:00Z',
+    begunAt: '2026-01-01T00:00:00Z',
     endedAt: null,
     taskCount: tasks.length,
     counts,

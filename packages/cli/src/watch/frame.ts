@@ -31,7 +31,7 @@ export function frameLines(watched: WatchedInstance, tree: readonly TreeRow[], o
 }
 
 export function headLine({ instance }: WatchedInstance, { now, paint }: FrameOptions): string {
-  const passed = (instance.endedAt === null ? now : Date.parse(instance.endedAt)) - Date.parse(instance.createdAt);
+  const passed = (instance.endedAt === null ? now : Date.parse(instance.endedAt)) - Date.parse(instance.begunAt);
   const name = paint('bold', `${instance.project}/${instance.workflow}`);
   const again = instance.generation > 1 ? ` generation ${instance.generation}` : '';
   return `${stateSymbol(instance.state, paint)} ${name} ${paint('dim', `v${instance.version}`)}  instance ${instance.id}${again}  ${stateText(instance.state, paint)}  ${elapsedText(passed)}`;

@@ -52,6 +52,8 @@ const instanceCore = z.object({
   priority: z.int(),
   createdBy: z.string(),
   createdAt: time,
+  /** When its generation was asked for; of the first one, when it was created. */
+  begunAt: time,
   endedAt: time.nullable(),
   taskCount: z.int(),
   /** Tasks that have not ended; 0 once the instance has. */

@@ -132,6 +132,9 @@ test('a rerun begins the next generation; repeated under the generation that was
       },
     ],
   );
+  const { begunAt, createdAt } = (await it.call('GET', `/api/v1/instances/${id}`)).json();
+  assert.equal(begunAt, items[1].createdAt);
+  assert.ok(createdAt < begunAt);
   assert.equal((await it.call('GET', '/api/v1/instances/999/generations')).statusCode, 404);
 });
 

@@ -16,6 +16,7 @@ export interface InstanceRow {
   readonly run_time: Date;
   readonly created_by: string;
   readonly created_at: Date;
+  readonly begun_at: Date;
   readonly ended_at: Date | null;
   readonly reason: Reason | null;
   readonly failure: { readonly task: string; readonly reason: Reason } | null;
@@ -31,7 +32,7 @@ export interface InstanceRow {
 export const INSTANCE_COLUMNS = `
   i.id, p.name as project, w.name as workflow, v.version, v.id as version_id, l.id is not null as live,
   coalesce(l.state, e.state) as state, coalesce(l.generation, e.generation, 1) as generation, i.trigger, coalesce(l.priority, i.priority) as priority,
-  i.run_time, i.created_by, i.created_at, e.ended_at, e.reason, l.failure, v.task_count, coalesce(l.unfinished, 0) as unfinished,
+  i.run_time, i.created_by, i.created_at, coalesce(g.created_at, i.created_at) as begun_at, e.ended_at, e.reason, l.failure, v.task_count, coalesce(l.unfinished, 0) as unfinished,
   coalesce(g.params, i.params) as params`;
 
 export const INSTANCE_JOINS = `
@@ -40,7 +41,7 @@ export const INSTANCE_JOINS = `
     select state, generation, reason, ended_at from instance_end e
      where e.instance_id = i.id and l.id is null order by e.generation desc limit 1) e on true
   left join lateral (
-    select version_id, params from instance_generation g
+    select version_id, params, created_at from instance_generation g
      where coalesce(l.generation, e.generation) > 1 and g.instance_id = i.id and g.generation = coalesce(l.generation, e.generation)) g on true
   join workflow_version v on v.id = coalesce(l.version_id, g.version_id, i.version_id)
   join workflow w on w.id = i.workflow_id join project p on p.id = w.project_id`;
@@ -58,6 +59,7 @@ export function summaryFrom(row: InstanceRow): InstanceSummary {
     runTime: iso(row.run_time),
     createdBy: row.created_by,
     createdAt: iso(row.created_at),
+    begunAt: iso(row.begun_at),
     endedAt: isoOrNull(row.ended_at),
     reason: reasonOf(row),
     taskCount: row.task_count,

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { InstanceFilter } from '../instances.ts';
+import type { InstanceFilter, InstanceSummary } from '../instances.ts';
 import { taskOf } from '@keelson/core/testing';
 import { addWorker, bind, finish, lineUp, namedWorkflow, openWorld } from '../testing/world.ts';
 import type { World } from '../testing/world.ts';
@@ -16,8 +16,9 @@ test('a fresh instance shows what it was started with, and every task waiting in
     timezone: 'Asia/Tokyo',
   });
   const id = await world.start(applied);
-  const { createdAt, ...rest } = (await instances.get(id)) ?? assert.fail();
+  const { createdAt, begunAt, ...rest } = (await instances.get(id)) ?? assert.fail();
   assert.ok(Date.parse(createdAt) > 0);
+  assert.equal(begunAt, createdAt);
   assert.deepEqual(rest, {
     id,
     project: 'demo',
@@ -280,6 +281,45 @@ test('lists are newest first, in pages, and narrowed by project, workflow and st
     );
   }
   await assert.rejects(instances.list({}, { limit: 1, cursor: 'WyJ4Il0' }), { code: 'invalid-cursor' });
+});
+
+test('times, triggers and ids narrow a list as they would narrow the whole one', async (t) => {
+  const world = await openWorld(t);
+  const instances = createInstances(world.pool);
+  const [etl, report] = await Promise.all(
+    [namedWorkflow('demo', 'etl'), namedWorkflow('demo', 'report')].map(world.apply),
+  );
+  assert.ok(etl && report);
+  const states = ['running', 'succeeded', 'failed', 'stopped', 'paused', 'succeeded', 'failed', 'running'] as const;
+  for (const [index, state] of states.entries()) {
+    const id = await world.start(index % 3 === 0 ? report : etl);
+    if (state === 'paused') await world.sql('update live_instance set state = $2 where id = $1', [id, state]);
+    else if (state !== 'running') await world.end(id, state);
+  }
+  const { items: all } = await instances.list({}, AT_ONCE);
+  const [moment = ''] = all.slice(3).map(({ createdAt }) => createdAt);
+  const [runTime = ''] = all.map((item) => item.runTime);
+  const chosen = all.filter((_, index) => index % 2 === 0).map(({ id }) => id);
+  const criteria: readonly (readonly [InstanceFilter, (item: InstanceSummary) => boolean])[] = [
+    [{ createdFrom: moment }, (item) => item.createdAt >= moment],
+    [{ createdTo: moment }, (item) => item.createdAt < moment],
+    [{ runFrom: runTime }, (item) => item.runTime >= runTime],
+    [{ runTo: runTime }, (item) => item.runTime < runTime],
+    [{ trigger: 'manual' }, (item) => item.trigger === 'manual'],
+    [{ trigger: 'schedule' }, () => false],
+    [{ ids: [...chosen, '999', 'x'] }, (item) => chosen.includes(item.id)],
+    [{ ids: chosen, createdFrom: moment }, (item) => chosen.includes(item.id) && item.createdAt >= moment],
+    [{ ids: [] }, () => false],
+  ];
+  for (const state of [undefined, 'running', 'paused', 'succeeded', 'failed', 'stopped', 'queued'] as const) {
+    for (const scope of [{}, { project: 'demo' }, { project: 'demo', workflow: 'etl' }, { workflow: 'nosuch' }]) {
+      const base = (await instances.list({ ...scope, state }, AT_ONCE)).items;
+      for (const [filter, fits] of criteria) {
+        const { items } = await instances.list({ ...scope, state, ...filter }, AT_ONCE);
+        assert.deepEqual(items, base.filter(fits), JSON.stringify({ ...scope, state, ...filter }));
+      }
+    }
+  }
 });
 
 test('an instance that lives again is not listed by how an earlier generation ended', async (t) => {
