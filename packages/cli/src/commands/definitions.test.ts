@@ -73,6 +73,16 @@ test('lint: files and modules that are missing, and the same workflow twice', as
   assert.match(terminal.err(), /duplicate-workflow/);
 });
 
+test('lint: workflows that depend on each other', async (context) => {
+  const flow = (name: string, on: string) =>
+    `name: ${name}\nproject: demo\ndependsOn: [${on}]\ntasks: { a: { run: "true" } }\n`;
+  const cwd = await testFolder(context, { 'a.yaml': flow('a', 'b, elsewhere'), 'b.yaml': flow('b', 'demo/a') });
+  const terminal = testTerminal({ cwd });
+  assert.equal(await runCli(['lint', '.'], terminal), 1);
+  assert.match(terminal.err(), /error: these workflows depend on each other: demo\/(a|b) → demo\/(a|b) → demo\/(a|b)/);
+  assert.match(terminal.err(), /dependency-cycle at dependsOn/);
+});
+
 test('lint: paths that are no definitions', async (context) => {
   const cwd = await testFolder(context, { 'readme.md': '', 'empty/x.txt': '', 'data/x.json': '{}' });
   const message = async (path: string) => {

@@ -20,7 +20,10 @@ const ENDS = {
           where f.kind = 'backfill' and f.subject_id = $1 order by f.id`,
 };
 
-/** All runs of the times in which an instance has ended, and of those that are next. After the ends: it must not know less than they do. */
+/**
+ * All runs of the times in which an instance has ended, and of those that are next. After the ends: it must not know less than they do. `offset 0`
+ * keeps the look into each time apart: joined freely, a plan that was made when statistics were young read the whole backfill (0.5 s for 33,000 runs).
+ */
 const RUNS = {
   name: 'backfill-runs',
   text: `
@@ -31,19 +34,22 @@ const RUNS = {
     union
     select r.seq from followup f join backfill_run r on r.instance_id = f.instance_id and r.backfill_id = f.subject_id
      where f.kind = 'backfill' and f.subject_id = $1
-  ), times as (
+  ), times as materialized (
     select distinct (seq - 1) / n as place, n from picked, width
   )
   select r.seq, r.run_time, r.state, r.reason, there.id as there, there.live
-    from times t join backfill_run r on r.backfill_id = $1 and r.seq between t.place * t.n + 1 and t.place * t.n + t.n
+    from times t cross join lateral (
+      select seq, workflow_id, run_time, state, reason from backfill_run
+       where backfill_id = $1 and seq between t.place * t.n + 1 and t.place * t.n + t.n offset 0
+    ) r
     left join lateral (
       select i.id, l.id is not null as live
         from workflow_instance i left join live_instance l on l.id = i.id
-       where i.workflow_id = r.workflow_id and i.run_time = r.run_time and (l.id is not null or exists (
+       where r.state in ('waiting', 'pending') and i.workflow_id = r.workflow_id and i.run_time = r.run_time and (l.id is not null or exists (
              select from instance_end e where e.instance_id = i.id and e.state = 'succeeded'
                 and not exists (select from instance_end n where n.instance_id = i.id and n.generation > e.generation)))
        order by l.id is null, i.id desc limit 1
-    ) there on r.state in ('waiting', 'pending')
+    ) there on true
    order by r.seq`,
 };
 
