@@ -1,5 +1,5 @@
 import type { DayWorkflow } from './workflows.ts';
-import { DAY, THRESHOLD_MS } from './workflows.ts';
+import { BACKFILL, DAY, THRESHOLD_MS } from './workflows.ts';
 
 export interface FireRow {
   readonly workflow: string;
@@ -45,6 +45,23 @@ export function findingsOf(
       ...limitFindings(workflow, made),
     ].map((finding) => `${workflow.name}: ${finding}`);
   });
+}
+
+/** Each day once, at its beginning, no more at a time than was asked for. */
+export function backfillFindings(instances: readonly InstanceRow[]): string[] {
+  const { name, from, days, parallel } = BACKFILL;
+  const made = instances.filter(({ workflow }) => workflow === name);
+  const expected = Array.from({ length: days }, (_, day) => Date.parse(`${from}T00:00:00Z`) + day * 86_400_000);
+  const found = made.flatMap(({ id, trigger, state }) =>
+    trigger === 'backfill' && state === 'succeeded' ? [] : [`${id} of ${trigger} ended ${state}`],
+  );
+  const times = made.map(({ runMs }) => runMs).toSorted((one, other) => one - other);
+  if (times.join() !== expected.join()) found.push(`it ran for ${times.map(at).join(', ')}`);
+  for (const { id, createdMs } of made) {
+    const together = made.filter((other) => other.createdMs <= createdMs && createdMs < (other.endedMs ?? 0)).length;
+    if (together > parallel) found.push(`${together} at once when ${id} was made`);
+  }
+  return found.map((finding) => `backfill: ${finding}`);
 }
 
 const at = (ms: number): string => new Date(ms).toISOString();

@@ -84,7 +84,7 @@ function workflow(
   const task = { uses: 'processor', with: { processor: 'work', args: { minutes } } };
   const definition = {
     name,
-    triggers: [{ ...BOUNDS, misfire, ...trigger }],
+    triggers: Object.keys(trigger).length === 0 ? [] : [{ ...BOUNDS, misfire, ...trigger }],
     ...(policy === 'parallel' && limit === Infinity ? {} : { concurrency }),
     tasks: index % 10 === 0 ? { first: task, second: { ...task, needs: ['first'] } } : { only: task },
   };
@@ -98,7 +98,9 @@ function cron(index: number): DayWorkflow {
   const zone = ZONES[index % ZONES.length] ?? 'UTC';
   const minutes = minutesOf(zone, DAY.fromMs, DAY.toMs).filter((wall) => rule(wall) && !(fixed && wall.again));
   const due = during(minutes.flatMap(({ ms }) => seconds.map((second) => ms + second * 1000)));
-  return workflow(`cron-${index}`, index, { cron: expression, timezone: zone }, { due });
+  // One without a time within its bounds would be refused; it begins later.
+  const end = due.length === 0 ? { start: '2027-11-05', end: undefined } : {};
+  return workflow(`cron-${index}`, index, { cron: expression, timezone: zone, ...end }, { due });
 }
 
 function fixedRate(index: number): DayWorkflow {
@@ -140,24 +142,36 @@ function dailyInterval(index: number): DayWorkflow {
       return listed && at >= from * 60 + 10 && at <= (to + 3) * 60 && (at - from * 60 - 10) % every === 0;
     })
     .map(({ ms }) => ms);
-  return workflow(`daily-${index}`, index, { dailyInterval: { ...trigger, weekdays }, timezone: zone }, { due });
+  const end = due.length === 0 ? { start: '2027-11-05', end: undefined } : {};
+  return workflow(
+    `daily-${index}`,
+    index,
+    { dailyInterval: { ...trigger, weekdays }, timezone: zone, ...end },
+    { due },
+  );
 }
 
-/** Two or three within some minutes of each hour, which take longer than that. */
+/** Two or three within some minutes of each hour, which take longer than that. They stop early, so that nobody waits for the last of them. */
 function crowded(index: number): DayWorkflow {
   const policy = (['serial-wait', 'serial-discard', 'serial-priority', 'parallel'] as const)[index % 4] ?? 'parallel';
   const at = policy === 'parallel' ? [0, 5, 10] : [0, 10];
-  const due = during(
-    minutesOf('UTC', DAY.fromMs, DAY.toMs)
-      .filter(({ minute }) => at.includes(minute))
-      .map(({ ms }) => ms),
+  const endMs = DAY.toMs - 3 * 3_600_000;
+  const due = minutesOf('UTC', DAY.fromMs, endMs).flatMap(({ ms, minute }) => (at.includes(minute) ? [ms] : []));
+  const more = { due, policy, limit: policy === 'parallel' ? 2 : 1, minutes: 14 };
+  return workflow(
+    `crowd-${index}`,
+    index,
+    { cron: `${at.join(',')} * * * *`, timezone: 'UTC', end: text(endMs) },
+    more,
   );
-  const more = { due, policy, limit: policy === 'parallel' ? 2 : 1, minutes: 18 };
-  return workflow(`crowd-${index}`, index, { cron: `${at.join(',')} * * * *`, timezone: 'UTC' }, more);
 }
 
 const many = (count: number, make: (index: number) => DayWorkflow): DayWorkflow[] =>
   Array.from({ length: count }, (_, index) => make(index));
+
+/** Beside them: days that are long past, a leap day among them, three at a time. */
+export const BACKFILL = { name: 'backfilled', from: '2024-02-10', to: '2024-03-10', days: 30, parallel: 3 } as const;
+export const BACKFILLED = workflow(BACKFILL.name, 1, {}, { minutes: 20 }).definition;
 
 /** The 300 workflows of the day. */
 export function workflowsOfTheDay(): DayWorkflow[] {

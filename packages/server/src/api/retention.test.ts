@@ -49,7 +49,12 @@ test('an instance that was removed answers 410, and a run tells before what it w
   assert.equal((await call('GET', `/api/v1/instances/${id}`)).statusCode, 200);
   const run = (await call('POST', '/api/v1/retention/run', {})).json();
   assert.deepEqual([run.outcome, run.removed.instances, run.more], ['done', 1, false]);
-  for (const path of [`/api/v1/instances/${id}`, `/api/v1/instances/${id}/why`, `/api/v1/instances/${id}/history`]) {
+  const task = `/api/v1/task-instances/${id}.1.extract`;
+  for (const path of [
+    ...['', '/why', '/history', '/tasks/extract'].map((of) => `/api/v1/instances/${id}${of}`),
+    task,
+    `${task}/log`,
+  ]) {
     const answer = await call('GET', path);
     assert.deepEqual([answer.statusCode, answer.json().code], [410, 'instance-archived'], path);
   }

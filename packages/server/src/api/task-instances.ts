@@ -60,8 +60,10 @@ export function keyOf(id: string): TaskInstanceKey {
 
 export async function requireTask(store: Store, key: TaskInstanceKey): Promise<StoredTask> {
   const task = await store.instances.task(key);
-  if (task === undefined) throw unknownTask(taskInstanceId(key));
-  return task;
+  if (task !== undefined) return task;
+  if (await store.retention.isArchived(key.instanceId))
+    throw new ApiError('instance-archived', `instance ${key.instanceId} has ended, and was removed by retention since`);
+  throw unknownTask(taskInstanceId(key));
 }
 
 function unknownTask(id: string): ApiError {
