@@ -12,7 +12,7 @@ const SCHEDULES = 10_000;
 const ROUNDS = 5;
 const SERVERS = 3;
 const BUNDLE = 500;
-const LEAD_MS = 3000;
+const LEAD_MS = 6000;
 const LOOK_MS = 20;
 const GIVE_UP_MS = 60_000;
 
@@ -65,12 +65,11 @@ async function crowd(cluster: Cluster, schedules: number, killAfterMs: number | 
   const due = await makeDue(database);
   const victim = servers.at(-1);
   const wait = due - Date.now();
-  const killing =
-    killAfterMs === undefined
-      ? Promise.resolve()
-      : pause(wait + killAfterMs).then(async () => {
-          await victim?.kill();
-        });
+  const kill = async (afterMs: number): Promise<void> => {
+    await pause(wait + afterMs);
+    await victim?.kill();
+  };
+  const killing = killAfterMs === undefined ? undefined : kill(killAfterMs);
   await pause(Math.max(0, wait - 50));
   const lags = await watch(database, due, schedules);
   await killing;

@@ -10,6 +10,8 @@ export interface Fires {
    * @param asOfMs no time after this one is due, whatever the database's clock says; Infinity trusts it
    */
   round(limit: number, asOfMs: number, mind: FireMind): Promise<FireRound>;
+  /** What will be due at the latest then, unlocked: to think about it beforehand. It may be another one when its time has come. */
+  ahead(untilMs: number, limit: number): Promise<DueSchedule[]>;
   /** When to look again. Costs one look into an index, however many schedules there are. */
   nextLook(): Promise<NextLook>;
 }

@@ -17,8 +17,21 @@ const MOST_CALENDARS = 500;
 /** Times of one schedule that are decided about at once; more follow in the next round. */
 const MOST_TIMES = 100;
 
+/** A mind that can think about what is to come. */
+export interface PreparedMind extends FireMind {
+  /** Forgets what was thought about before. */
+  forget(): void;
+  /** Decides as if its time had just come; that counts if it is the same then, and it is not late. */
+  prepare(schedule: DueSchedule): void;
+}
+
+interface Prepared {
+  readonly schedule: DueSchedule;
+  readonly decision: FireDecision;
+}
+
 /** What fires when: the pure part of a fire, with what it has parsed before. */
-export function createFireMind(): FireMind {
+export function createFireMind(): PreparedMind {
   const triggers = new LRUCache<string, CompiledTrigger>({ max: MOST_TRIGGERS });
   const calendars = new LRUCache<string, Calendar>({ max: MOST_CALENDARS });
   const triggerOf = ({ trigger: text }: DueSchedule): CompiledTrigger => {
@@ -39,13 +52,45 @@ export function createFireMind(): FireMind {
     }
     return { calendars: found };
   };
+  const prepared = new Map<string, Prepared>();
   return {
+    forget: () => prepared.clear(),
+    prepare: (schedule) => {
+      const { dueMs } = schedule;
+      try {
+        const trigger = triggerOf(schedule);
+        if (dueMs === undefined || !canPrepare(trigger)) return;
+        const decision = decideFires(schedule, trigger, { calendars: new Map() }, dueMs);
+        prepared.set(schedule.id, { schedule, decision });
+      } catch {
+        // It is said when its time has come.
+      }
+    },
     calendarsOf: (schedule) => triggerOf(schedule).definition.calendars ?? [],
     decide: (schedule, source, nowMs) => {
       const trigger = triggerOf(schedule);
+      const thought = prepared.get(schedule.id);
+      if (thought !== undefined && prepared.delete(schedule.id) && stillHolds(thought, schedule, trigger, nowMs))
+        return thought.decision;
       return decideFires(schedule, trigger, contextOf(trigger, source), nowMs);
     },
   };
+}
+
+/** Of others the decision depends on more than on what is at hand. */
+const canPrepare = ({ definition, jitterMs }: CompiledTrigger): boolean =>
+  definition.calendars === undefined && definition.fixedDelayMs === undefined && jitterMs === 0;
+
+function stillHolds(
+  { schedule: before, decision }: Prepared,
+  now: DueSchedule,
+  { thresholdMs }: CompiledTrigger,
+  nowMs: number,
+): boolean {
+  const { dueMs = Infinity } = now;
+  const same = before.dueMs === dueMs && before.trigger === now.trigger && before.versionId === now.versionId;
+  const inTime = nowMs >= dueMs && nowMs - dueMs <= thresholdMs && (decision.next?.atMs ?? Infinity) > nowMs;
+  return same && inTime && JSON.stringify(before.projectParams) === JSON.stringify(now.projectParams);
 }
 
 function decideFires(

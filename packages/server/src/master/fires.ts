@@ -10,6 +10,8 @@ const FALLBACK_POLL_MS = 1000;
 const RETRY_MS = 100;
 /** Schedules of one transaction: another master takes the next ones meanwhile, and a killed one holds up no more than these. */
 const BATCH = 500;
+/** A crowd is thought about in the last seconds before it is due, in slices that hold nothing else up. */
+const AHEAD = { fromMs: 4000, toMs: 500, crowdMs: 1000, most: 10_000, slice: 50 };
 /** Something is due that cannot be taken: another master has it, or the clock is in doubt. */
 const NOT_YET_MS = { first: 5, most: 250 };
 /** Commands of the first instances of a crowd wait no longer than this for the last of them to be made. */
@@ -24,12 +26,29 @@ export function startFires(context: MasterContext): WakeableLoop {
   const mind = createFireMind();
   const bound = createClockBound(() => clock.now());
   let resting = NOT_YET_MS.first;
+  let preparedFor: number | undefined;
+
+  const prepare = async (dueMs: number, givenMs: number): Promise<void> => {
+    preparedFor = dueMs;
+    mind.forget();
+    const until = clock.now() + givenMs - AHEAD.toMs;
+    const coming = await store.fires.ahead(dueMs + AHEAD.crowdMs, AHEAD.most);
+    for (let from = 0; from < coming.length && clock.now() < until && !context.closing(); from += AHEAD.slice) {
+      for (const schedule of coming.slice(from, from + AHEAD.slice)) mind.prepare(schedule);
+      await new Promise<void>((resolve) => clock.soon(resolve));
+    }
+  };
 
   const round = async (): Promise<number> => {
     const before = clock.now();
     const { nowMs, dueMs = Infinity, ended } = await store.fires.nextLook();
     const asOfMs = bound.read(nowMs, before);
     const wait = ended ? 0 : Math.min(dueMs - nowMs, FALLBACK_POLL_MS);
+    const untilDue = dueMs - nowMs;
+    if (!ended && untilDue > AHEAD.toMs && untilDue <= AHEAD.fromMs && preparedFor !== dueMs) {
+      // Not waited for: something nearer may be written meanwhile. What fails here is found out when its time has come.
+      prepare(dueMs, untilDue).catch(() => undefined);
+    }
     if (wait > 0) return Math.ceil(wait);
     if ((await fireAll(context, (limit) => store.fires.round(limit, asOfMs + clock.now() - before, mind))) > 0) {
       resting = NOT_YET_MS.first;

@@ -32,6 +32,12 @@ const TAKE_ENDED = {
           order by f.id limit $1 for update of f skip locked for no key update of s skip locked`,
 };
 
+const AHEAD = {
+  name: 'fires-ahead',
+  text: `select ${COLUMNS}, extract(epoch from clock_timestamp()) * 1000 as now_ms
+           from schedule s ${JOINS} where s.next_at <= $1::timestamptz order by s.next_at limit $2`,
+};
+
 const CALENDARS = {
   name: 'fires-calendars',
   text: `select c.project_id, c.name, c.revision, c.definition from unnest($1::bigint[], $2::text[]) as u(project_id, name)
@@ -78,6 +84,12 @@ export function takenFrom([ended = [], due = []]: readonly Rows[]): TakenRows {
     ended: awaited.map((row) => takenRow(row, { endedAtMs: Math.round(Number(row.ended_ms)) })),
     followups: ended.map((row): string => row.followup_id),
   };
+}
+
+export const aheadCall = (untilMs: number, limit: number): Call => call(AHEAD, new Date(untilMs).toISOString(), limit);
+
+export function aheadFrom(rows: Rows): DueSchedule[] {
+  return rows.map((row) => takenRow(row, { dueMs: Math.round(Number(row.due_ms)) }).schedule);
 }
 
 function takenRow(row: Rows[number], when: Pick<DueSchedule, 'dueMs' | 'endedAtMs'>): Taken {

@@ -70,7 +70,7 @@ const PUT_OFF = {
 };
 
 /** Rows of one statement: its CTEs are joined by nested loops, whose cost grows with the square. */
-const MOST_FIRES = 200;
+const MOST_FIRES = 100;
 const PUT_OFF_MS = 60_000;
 
 export interface Decided {

@@ -1,6 +1,16 @@
 import type { DueSchedule, FireMind, FireRound, Fires } from '../fires.ts';
 import { outcomeOf } from './errors.ts';
-import { calendarKey, calendarsCall, calendarsFrom, nextCall, nextFrom, takeCalls, takenFrom } from './fires-read.ts';
+import {
+  aheadCall,
+  aheadFrom,
+  calendarKey,
+  calendarsCall,
+  calendarsFrom,
+  nextCall,
+  nextFrom,
+  takeCalls,
+  takenFrom,
+} from './fires-read.ts';
 import type { Taken, TakenRows } from './fires-read.ts';
 import { isFireCall, putOffCall, writeCalls } from './fires-write.ts';
 import type { Decided, Unable } from './fires-write.ts';
@@ -36,6 +46,7 @@ export function createFires(
   const taker: Taker = { session, nextId, now };
   return {
     round: (limit, asOfMs, mind) => round(taker, limit, asOfMs, mind),
+    ahead: async (untilMs, limit) => aheadFrom((await session.run([aheadCall(untilMs, limit)]))[0] ?? []),
     nextLook: async () => nextFrom((await session.run([nextCall()]))[0] ?? []),
     close: () => session.close(),
   };

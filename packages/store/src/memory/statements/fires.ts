@@ -91,6 +91,14 @@ export const FIRES: Emulations = {
     return taken;
   },
 
+  'fires-ahead': (it, { schedule }, [until, limit]) =>
+    it
+      .all(schedule, (row) => row.next_at !== null && row.next_at <= time(until))
+      .toSorted((a, b) => (a.row.next_at ?? 0) - (b.row.next_at ?? 0) || byNumber(a.row.id, b.row.id))
+      .map(({ row }) => joined(it, row))
+      .filter((row) => row !== undefined)
+      .slice(0, number(limit)),
+
   'fires-calendars': (it, { calendar }, [projects, names]) => {
     const wanted = textList(names).map((name, at) => keyOf(idList(projects)[at] ?? '', name));
     return wanted.flatMap((key) => {
