@@ -14,6 +14,7 @@ export interface Definition {
   readonly name: string;
   readonly params?: object;
   readonly defaults?: object;
+  readonly concurrency?: object;
   readonly tasks: Readonly<Record<string, Task>>;
 }
 
