@@ -9,6 +9,7 @@ export { backoffMs } from './random.ts';
 export type { Calendar, Exclusion } from './time/calendar.ts';
 export { compileCalendar } from './time/calendar.ts';
 export { cronProblem, nextCronTime } from './time/cron.ts';
+export { describeTrigger } from './time/describe.ts';
 export { DURATION_PATTERN, MAX_DURATION_MS, formatDuration, parseDuration } from './time/duration.ts';
 export { formatTime } from './time/format.ts';
 export { jitterOf, scheduleKeyOf } from './time/jitter.ts';

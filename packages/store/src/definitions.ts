@@ -61,6 +61,8 @@ export interface WorkflowSummary extends WorkflowName {
   readonly labels: Readonly<Record<string, string>>;
   readonly timezone: string;
   readonly crons: readonly string[];
+  /** What each trigger says, in few words. */
+  readonly triggers: readonly string[];
   readonly taskCount: number;
   readonly createdAt: string;
   /** When and by whom the latest version was applied. */

@@ -39,11 +39,11 @@ async function workflows(terminal: Terminal, options: WorkflowsOptions): Promise
   const rows = items.map((item) => [
     `${item.project}/${item.name}`,
     `v${item.version}`,
-    item.crons.map(plain).join(', '),
+    item.triggers.map(plain).join(', '),
     localTime(item.updatedAt),
     plain(item.title ?? item.description ?? ''),
   ]);
-  printLines(terminal, tableLines(terminal, ['WORKFLOW', 'VERSION', 'CRON', 'APPLIED', 'TITLE'], rows));
+  printLines(terminal, tableLines(terminal, ['WORKFLOW', 'VERSION', 'TRIGGERS', 'APPLIED', 'TITLE'], rows));
 }
 
 async function projectNames(client: KeelsonClient): Promise<string[]> {

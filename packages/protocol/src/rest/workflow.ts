@@ -27,6 +27,8 @@ export const workflow = z
     labels: z.record(z.string(), z.string()),
     timezone: z.string(),
     crons: z.array(z.string()),
+    /** What each trigger says, in few words. */
+    triggers: z.array(z.string()),
     taskCount: z.int(),
     createdAt: time,
     /** When the latest version was applied, and by whom. */

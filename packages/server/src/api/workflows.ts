@@ -32,6 +32,7 @@ export function workflowReadRoutes(api: Api, { store }: ApiDeps): void {
       restPage(await store.definitions.list({ project: params.project, search: query.search }, query), (item) => ({
         ...item,
         crons: [...item.crons],
+        triggers: [...item.triggers],
       })),
   );
   api.get(

@@ -1,4 +1,5 @@
-import type { WorkflowDefinition } from '@keelson/core';
+import { describeTrigger } from '@keelson/core';
+import type { TriggerDefinition, WorkflowDefinition } from '@keelson/core';
 import type { FileRef, WorkflowSummary, WorkflowVersion } from '../definitions.ts';
 import { iso } from './rows.ts';
 
@@ -32,7 +33,7 @@ export interface SummaryRow {
   readonly owner: string | null;
   readonly labels: Record<string, string>;
   readonly timezone: string;
-  readonly triggers: readonly { readonly cron: string }[];
+  readonly triggers: readonly TriggerDefinition[];
 }
 
 export function versionFrom(row: VersionRow): WorkflowVersion {
@@ -66,7 +67,8 @@ export function summaryFrom(row: SummaryRow): WorkflowSummary {
     owner,
     labels,
     timezone,
-    crons: triggers.map(({ cron }) => cron),
+    crons: triggers.flatMap(({ cron }) => cron ?? []),
+    triggers: triggers.map(describeTrigger),
     taskCount: row.task_count,
     createdAt: iso(row.workflow_created_at),
     updatedAt: iso(row.created_at),
