@@ -6,6 +6,7 @@ import type { LoadedInstance, Placement, ReportedEnd, StepMind, StepOutcome } fr
 import type { LiveOperation, OperationOutcome } from '../operations.ts';
 import { createAdmission } from '../postgres/admission.ts';
 import { setLimits } from '../postgres/concurrency.ts';
+import { createBackfills } from '../postgres/backfills.ts';
 import { createEngine } from '../postgres/engine.ts';
 import { createOperations } from '../postgres/operations.ts';
 import { createStarts } from '../postgres/starts.ts';
@@ -26,10 +27,18 @@ export async function openBench(t: TestContext, subject: Subject, definition: Wo
   const engine = createEngine(subject.open, 3);
   const workers = createWorkers(subject.open);
   const timers = createTimers(subject.open);
+  const backfills = createBackfills(subject.open, subject.nextId);
   const admission = createAdmission(subject.open);
   const runner = subject.open();
   const close = async (): Promise<void> => {
-    await Promise.all([engine.close(), workers.close(), timers.close(), admission.close(), runner.close()]);
+    await Promise.all([
+      engine.close(),
+      workers.close(),
+      timers.close(),
+      backfills.close(),
+      admission.close(),
+      runner.close(),
+    ]);
   };
   t.after(close);
   const starts = createStarts(runner, subject.nextId);
@@ -47,6 +56,7 @@ export async function openBench(t: TestContext, subject: Subject, definition: Wo
     engine,
     workers,
     timers,
+    backfills,
     admission,
     starts,
     operations,

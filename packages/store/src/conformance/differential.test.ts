@@ -19,6 +19,9 @@ const TABLES = [
   'concurrency',
   'slot',
   'followup',
+  'backfill',
+  'backfill_run',
+  'backfill_event',
   'command',
   'command_error',
   'need_counter',
@@ -36,7 +39,7 @@ const TABLES = [
 ] as const;
 /** What the two need not agree about: numbers that only tell rows apart, and what memory does not keep. */
 const UNSEEN = new Set(['seq', 'place', 'delay_left_ms', 'tries', 'last_error', 'since', 'held_since', 'revision']);
-const OWN_ID = new Set(['command', 'command_error', 'history', 'alert', 'followup']);
+const OWN_ID = new Set(['command', 'command_error', 'history', 'alert', 'followup', 'backfill_event']);
 /** How long ago, and how long yet. */
 const DURATIONS = new Set(['dispatchedAgoMs', 'startAfterMs', 'sinceAgoMs']);
 

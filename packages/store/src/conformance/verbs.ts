@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import type { BoundAttempt, ReportedEnd } from '../engine.ts';
 import type { GenerationMode, LiveOperation } from '../operations.ts';
+import { backfillVerbs } from './backfill-verbs.ts';
 import type { Bench } from './bench.ts';
 import { limits } from './verbs-limits.ts';
 
@@ -199,6 +200,7 @@ export const verb: fc.Arbitrary<Verb> = fc.oneof(
   { arbitrary: starts, weight: 3 },
   { arbitrary: operations, weight: 4 },
   { arbitrary: limits, weight: 3 },
+  { arbitrary: backfillVerbs, weight: 4 },
   { arbitrary: timers, weight: 2 },
   { arbitrary: leases, weight: 2 },
   { arbitrary: troubles, weight: 2 },
