@@ -98,13 +98,12 @@ export type {
   BroadcastFacts,
   CommandFacts,
   HeldFacts,
-  TaskExplanation,
   TaskFacts,
   UnmetNeed,
-  WaitCode,
   WaitFacts,
   WorkerFacts,
-} from './engine/why.ts';
+} from './engine/why-facts.ts';
+export type { TaskExplanation, WaitCode } from './engine/why.ts';
 export { explain } from './engine/why.ts';
 
 export type {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { explain } from './why.ts';
-import type { TaskFacts, WaitFacts } from './why.ts';
+import type { TaskFacts, WaitFacts } from './why-facts.ts';
 
 const NOW = '2026-03-01T12:00:00.000Z';
 const AHEAD = '2026-03-01T12:01:30.000Z';
