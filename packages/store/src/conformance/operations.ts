@@ -254,6 +254,29 @@ export const OPERATIONS: Cases = {
     assert.deepEqual(await it.texts('ready', 'generation', 'task'), ['2 a']);
   },
 
+  'what was read ahead for a late report is how the tasks ended in its generation, and in no other': async (
+    t,
+    subject,
+  ) => {
+    const it = await openBench(t, subject, workflowOf([taskOf('a'), taskOf('b'), taskOf('c', ['a', 'b'])]));
+    const id = await it.start();
+    await it.commands();
+    const [a, late] = await claimAll(it);
+    assert.ok(a !== undefined && late !== undefined);
+    await it.report([a]);
+    await it.stop(id);
+    await it.commands();
+    await it.report([{ ...late, end: 'stopped' }]);
+    await settleAll(it);
+    await it.operations.beginGeneration(again(it, id, 'recover'));
+    const demand = ['a', 'c'].map((task) => ({ instanceId: id, generation: 1, task }));
+    const input = { reports: [late], demand, commandLimit: 0 };
+    assert.deepEqual((await it.engine.step(input, it.mind)).decided, [id], 'the begin goes along');
+    assert.deepEqual(await runAll(it), ['b', 'c']);
+    assert.deepEqual((await it.texts('instance_end', 'generation', 'state')).at(-1), '2 succeeded');
+    await assertNothingHot(it);
+  },
+
   'the same generation begins once, whoever asks how often': async (t, subject) => {
     const it = await openBench(t, subject, CHAIN);
     const id = await it.start();

@@ -1,4 +1,4 @@
-import type { ReportedEnd, StepInput } from '../../engine.ts';
+import type { ReportedEnd, StepInput, TaskKey } from '../../engine.ts';
 import { generationKey } from '../../ids.ts';
 import { call } from '../session.ts';
 import type { Rows } from '../session.ts';
@@ -39,7 +39,7 @@ export async function readReports(bench: Workbench, { reports, demand }: StepInp
     bench,
     ids.filter((id) => !bench.live.has(id) && !bench.unknown.has(id)),
   );
-  recordsInto(bench.records, demand, counters, finished);
+  readAhead(bench, demand, counters, finished);
   const attempts = new Map(active.map((row) => [String(row.id), activeFrom(row)]));
   const due = commands.filter((row) => bench.live.has(row.instance_id));
   // An end that was kept as a command is the same worker's word, and older; one that a lease's end left is only a guess.
@@ -53,6 +53,16 @@ export async function readReports(bench: Workbench, { reports, demand }: StepInp
     bench,
     due.filter((row) => !isReport(row)),
   );
+}
+
+/** Takes up what was read ahead, but for instances of which it was read in a generation that is over: their own is read when it is asked for. */
+function readAhead(bench: Workbench, demand: readonly TaskKey[], counters: Rows, finished: Rows): void {
+  const over = new Set<string>();
+  for (const { instanceId, generation } of demand)
+    if (bench.live.get(instanceId)?.generation !== generation) over.add(instanceId);
+  const isCurrent = (row: Rows[number]): boolean => !over.has(row.instance_id);
+  const keys = demand.filter(({ instanceId }) => !over.has(instanceId));
+  recordsInto(bench.records, keys, counters.filter(isCurrent), finished.filter(isCurrent));
 }
 
 /** A report that comes late may speak of a generation that has ended, and a command of the one that lives waits for the same instance. */
