@@ -44,6 +44,11 @@ export function operationCalls(send: Send) {
       readJson(await send('GET', `${at(id)}/generations`)),
     /** One operation on the instances that a filter finds, each answered for itself; `next` is the `cursor` to go on with. */
     operateInstances: async (request: BulkInput): Promise<BulkResponse> =>
-      readJson(await send('POST', 'api/v1/instances/operations', { json: request })),
+      readJson(await send('POST', 'api/v1/instances/operations', { json: request, repeatable: isRepeatable(request) })),
   };
+}
+
+/** What begins a generation would, asked twice, begin another one if the first has ended meanwhile. */
+function isRepeatable({ operation, dryRun }: BulkInput): boolean {
+  return dryRun === true || !['rerun', 'recover', 'force-success'].includes(operation);
 }

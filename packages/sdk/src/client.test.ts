@@ -87,6 +87,32 @@ test('a call that is not repeatable is sent once; its outcome is said to be unkn
   assert.equal(seen.length, 1);
 });
 
+test('an operation whose answer is lost is asked for again, unless that could begin two generations', async (context) => {
+  const answer = { id: '7', operation: 'stop', outcome: 'already' };
+  const lossy = () =>
+    serve(context, (_seen, response, count) => (count === 1 ? response.destroy() : json(response, 202, answer)));
+  for (const ask of [
+    (client: KeelsonClient) => client.pauseInstance('7'),
+    (client: KeelsonClient) => client.skipTask('7', 'a'),
+    (client: KeelsonClient) => client.rerunInstance('7', { generation: 2 }),
+    (client: KeelsonClient) => client.operateInstances({ operation: 'stop', filter: { state: 'running' } }),
+  ]) {
+    const { client, seen } = await lossy();
+    await ask(client);
+    assert.equal(seen.length, 2);
+    assert.equal(seen[0]?.body, seen[1]?.body);
+  }
+  for (const ask of [
+    (client: KeelsonClient) => client.rerunInstance('7', { from: 'a' }),
+    (client: KeelsonClient) => client.recoverInstance('7'),
+    (client: KeelsonClient) => client.operateInstances({ operation: 'recover', filter: { state: 'failed' } }),
+  ]) {
+    const { client, seen } = await lossy();
+    await assert.rejects(ask(client), { kind: 'interrupted' });
+    assert.equal(seen.length, 1);
+  }
+});
+
 test('a refusal carries the code, the words and the issues of the problem', async (context) => {
   const issue = {
     severity: 'error' as const,

@@ -120,7 +120,7 @@ test('--wait and it fails: the reason, the last log lines, where to see more, an
   assert.equal(code, 1);
   assert.match(out, /✖ load failed after 2 attempts: exit code 3 \(exit-code\)\n {2}│ one\n {2}│ two\n/);
   assert.match(out, /all of it: keelson logs 7\/load\n/);
-  assert.match(out, /more: keelson show 7 {3}keelson why 7\n$/);
+  assert.match(out, /more: keelson show 7 {3}keelson why 7 {3}go on from there: keelson recover 7\n$/);
 });
 
 test('--follow prints the logs of all tasks, each line with its task', async (context) => {

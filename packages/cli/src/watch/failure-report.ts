@@ -28,7 +28,14 @@ export async function failureReport(client: KeelsonClient, ended: CountedInstanc
   if (failed.length > MOST_TASKS) lines.push('', `… and ${failed.length - MOST_TASKS} more failed tasks`);
   if (failed.length === 0 && ended.reason !== null)
     lines.push('', `${plain(ended.reason.message)} ${paint('dim', `(${ended.reason.code})`)}`);
-  return [...lines, '', paint('dim', `more: keelson show ${ended.id}   keelson why ${ended.id}`)];
+  return [
+    ...lines,
+    '',
+    paint(
+      'dim',
+      `more: keelson show ${ended.id}   keelson why ${ended.id}   go on from there: keelson recover ${ended.id}`,
+    ),
+  ];
 }
 
 /** The one that the instance names as its failure comes first. */
