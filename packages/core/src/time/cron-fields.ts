@@ -1,5 +1,7 @@
 import { CronPattern } from 'croner';
 
+import { cronWords } from './cron-words.ts';
+
 /**
  * A cron expression, read. The library reads numbers, names, lists, ranges and steps; what Quartz has beyond it (`L-3`, `LW`
  * in a list, `L` for Saturday, ranges that run over the end), and where Unix differs from it, is settled here.
@@ -97,7 +99,7 @@ function parse(pattern: string, quartz: boolean): CronPattern {
       sloppyRanges: quartz,
     });
   } catch (error) {
-    throw new RangeError((error instanceof Error ? error.message : String(error)).replace(/^CronPattern: /, ''));
+    throw new RangeError(cronWords(error instanceof Error ? error.message : String(error), quartz));
   }
 }
 
