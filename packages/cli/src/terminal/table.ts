@@ -37,5 +37,7 @@ export function tableLines(
     .toString()
     .split('\n')
     .map((line) => line.trimEnd());
-  return terminal.stdout.isTTY === true ? lines.map((line) => truncate(line, terminal.stdout.columns ?? 80)) : lines;
+  const { isTTY, columns = 0 } = terminal.stdout;
+  // A terminal that does not know its width says 0.
+  return isTTY === true ? lines.map((line) => truncate(line, columns === 0 ? 80 : columns)) : lines;
 }
