@@ -179,6 +179,40 @@ export const OPERATIONS: Cases = {
     assert.deepEqual(await it.texts('held', 'task', 'priority'), ['a -3', 'd -3']);
   },
 
+  'what can be asked of an instance that waits for a slot: not to pause, but to skip, to hurry, and to stop': async (
+    t,
+    subject,
+  ) => {
+    const it = await openBench(t, subject, CHAIN);
+    await it.limit('serial-wait', 1);
+    const [first, second] = [await it.start(), await it.start()];
+    const asked = [];
+    for (const operation of [
+      { type: 'pause' },
+      { type: 'resume' },
+      { type: 'skip-task', task: 'a' },
+      { type: 'set-priority', priority: 2 },
+    ] as const)
+      asked.push(await it.ask(first, operation));
+    assert.deepEqual(asked, ['refused', 'refused', 'requested', 'requested']);
+    await settleAll(it);
+    assert.deepEqual(await it.texts('live_instance', 'id', 'state', 'priority'), [
+      `${first} queued 2`,
+      `${second} queued 0`,
+    ]);
+    assert.deepEqual(await it.texts('finished_task', 'task', 'state'), ['a skipped']);
+    assert.deepEqual(await it.rows('ready'), [], 'nothing follows before it begins');
+    assert.equal(await it.ask(first, { type: 'skip-task', task: 'a' }), 'already');
+    assert.equal(await it.stop(second), 'requested');
+    await settleAll(it);
+    assert.deepEqual(await it.texts('instance_end', 'instance_id', 'state'), [`${second} stopped`]);
+    await it.admission.admit();
+    assert.deepEqual(await runAll(it), ['b', 'c']);
+    await it.admission.admit();
+    assert.deepEqual([await it.rows('slot'), await it.rows('followup')], [[], []]);
+    await assertNothingHot(it);
+  },
+
   'a recovery keeps what succeeded and does the rest again': async (t, subject) => {
     const it = await openBench(t, subject, CHAIN);
     const id = await it.start();
