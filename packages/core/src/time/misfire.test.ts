@@ -37,6 +37,8 @@ test('in time: it fires, and nothing is said', () => {
     assert.equal(shown(found), '0 fired, next 10');
     assert.equal(found.fires[0]?.reason, undefined);
   }
+  assert.equal(shown(plan({ ...every10, misfire: 'skip' }, MINUTE)), '0 fired, next 10');
+  assert.equal(shown(plan({ ...every10, misfire: 'skip' }, MINUTE + 1)), '0 misfired, next 10');
   assert.equal(shown(plan(every10, -1)), 'next 0');
 });
 

@@ -171,6 +171,10 @@ test('golden: leap days, ends of months and years', () => {
   assert.equal(daily('0 0 0 L-3 * ?', 2), '2026-03-28T00:00 2026-04-27T00:00');
   assert.equal(daily('0 0 0 LW * ?', 3), '2026-03-31T00:00 2026-04-30T00:00 2026-05-29T00:00');
   assert.equal(daily('59 59 23 31 12 ? 2026-2027', 3), '2026-12-31T23:59:59 2027-12-31T23:59:59');
+  // 1 August 2026 is a Saturday, 31 May 2026 a Sunday, 15 March 2026 a Sunday.
+  assert.equal(daily('0 0 0 1W 8 ?', 1), '2026-08-03T00:00');
+  assert.equal(daily('0 0 0 31W 5 ?', 1), '2026-05-29T00:00');
+  assert.equal(daily('0 0 0 15W * ?', 2), '2026-03-16T00:00 2026-04-15T00:00');
   assert.equal(daily('0 0 0 ? * L', 2), '2026-02-28T00:00 2026-03-07T00:00');
   assert.equal(daily('0 0 0 ? 2 2#5', 1), '2044-02-29T00:00');
   assert.equal(daily('0 0 22-2/2 * * ?', 4), '2026-02-27T02:00 2026-02-27T22:00 2026-02-28T00:00 2026-02-28T02:00');
