@@ -1,12 +1,15 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { TestContext } from 'node:test';
 import { openPool } from '../connection.ts';
 import { createInstances } from '../instances.ts';
+import { createOperations } from '../operations.ts';
 import { ensurePartition } from '../partitions.ts';
 import { openSession, poolRunner } from '../session.ts';
 import { createStarts } from '../starts.ts';
 import { namedWorkflow, openWorld } from '../../testing/world.ts';
 import type { World } from '../../testing/world.ts';
+import type { RetentionOutcome } from '../../retention.ts';
 import { createRetention } from './retention.ts';
 
 const SPAN = 1_000_000;
@@ -151,3 +154,89 @@ test('a removal under load holds nobody up', async (t) => {
     `${next - 3 * SPAN - 10_000} starts meanwhile; locks on partitioned tables: ${[...modes].toSorted().join(', ')}`,
   );
 });
+
+interface Rerunnable {
+  readonly world: World;
+  readonly retention: ReturnType<typeof createRetention>;
+  begin(instanceId: string): Promise<string>;
+}
+
+async function rerunnable(t: TestContext): Promise<Rerunnable> {
+  const world = await openWorld(t);
+  const { pool, settings } = world;
+  for (let index = 0n; index < 5n; index++) await ensurePartition(pool, index);
+  const { versionId } = await fill(world);
+  const retention = createRetention({ ...settings, applicationName: 'removal' }, pool, undefined);
+  t.after(() => retention.close());
+  const operations = createOperations(poolRunner(pool));
+  const request = { after: 1, mode: 'rerun', versionId, taskCount: 1, params: {}, by: 'test' } as const;
+  return {
+    world,
+    retention,
+    begin: async (instanceId) => (await operations.beginGeneration({ ...request, instanceId })).kind,
+  };
+}
+
+async function assertWholeOrGone({ sql }: World, instanceId: string, there: boolean): Promise<void> {
+  const [row] = await sql(
+    `select exists (select from workflow_instance where id = $1) as instance, exists (select from live_instance where id = $1) as live,
+            exists (select from history where instance_id = $1) as history, exists (select from instance_generation where instance_id = $1) as generation`,
+    [instanceId],
+  );
+  assert.deepEqual(row, { instance: there, live: there, history: there, generation: there }, `instance ${instanceId}`);
+}
+
+test('reruns race with the removal of single instances: each is there or gone, never half', async (t) => {
+  const { world, retention, begin } = await rerunnable(t);
+  // One that failed and is kept, and its partition with it.
+  await world.sql("update retention_rule set keep_ms = null where subject = 'unsuccessful'");
+  await world.sql('delete from instance_end where instance_id = 3000');
+  await world.sql("insert into instance_end (instance_id, generation, state) values (3000, 1, 'failed')");
+  const outcomes = new Map<string, Promise<string>>();
+  let next = 5;
+  // A little ahead of the removal and a little behind it, while it goes on.
+  const pause = async (): Promise<void> => {
+    for (const id of [next, next + 150].map(String)) if (!outcomes.has(id)) outcomes.set(id, begin(id));
+    next = (next + 17) % 2900;
+  };
+  await retention.run({ pause });
+  const kinds = new Map<string, number>();
+  for (const [id, asked] of outcomes) {
+    const kind = await asked;
+    kinds.set(kind, (kinds.get(kind) ?? 0) + 1);
+    if (Number(id) < 3000) await assertWholeOrGone(world, id, kind === 'begun');
+  }
+  assert.ok((kinds.get('begun') ?? 0) > 0 && (kinds.get('unknown') ?? 0) > 0, JSON.stringify([...kinds]));
+});
+
+test('a rerun that is not committed yet keeps its partition, and the removal does not wait for it', async (t) => {
+  const { world, retention, begin } = await rerunnable(t);
+  const client = await world.pool.connect();
+  try {
+    await client.query('begin');
+    await client.query('set local idle_in_transaction_session_timeout = 0');
+    await client.query('select id from workflow_instance where id = 77 for key share');
+    const { removed, more } = await assertDone(retention.run({ pause: async () => undefined }));
+    assert.deepEqual([removed.partitions, more], [0, true]);
+    await client.query('rollback');
+  } finally {
+    client.release();
+  }
+  assert.equal(await begin('77'), 'begun');
+  await retention.run({ pause: async () => undefined });
+  await assertWholeOrGone(world, '77', true);
+  await assertWholeOrGone(world, '78', false);
+});
+
+test('what is about to go with its partition is not begun again', async (t) => {
+  const { world, begin } = await rerunnable(t);
+  await world.sql('insert into removal (first_id, last_id, whole_partition) values (0, 999999, true)');
+  assert.notEqual(await begin('77'), 'begun');
+  assert.deepEqual(await world.sql('select 1 from live_instance where id = 77'), []);
+});
+
+async function assertDone(outcome: Promise<RetentionOutcome>) {
+  const done = await outcome;
+  assert.ok(done.kind === 'done');
+  return done;
+}

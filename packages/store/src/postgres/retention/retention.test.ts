@@ -167,6 +167,7 @@ test('nothing goes that lives again, and a rerun that begins meanwhile is not me
   try {
     // As a rerun does it.
     await client.query('begin');
+    await client.query('set local idle_in_transaction_session_timeout = 0');
     await client.query('select id from workflow_instance where id = 1 for key share');
     await client.query(
       "insert into live_instance (id, workflow_id, version_id, generation, state, unfinished, priority) select id, workflow_id, version_id, 2, 'running', 2, 0 from workflow_instance where id = 1",
@@ -276,6 +277,7 @@ test('a reader of a partition is not disturbed, and the partition goes when it h
   const reader = await it.world.pool.connect();
   try {
     await reader.query('begin isolation level repeatable read');
+    await reader.query('set local idle_in_transaction_session_timeout = 0');
     const before = await reader.query('select count(*)::int from workflow_instance');
     const first = await it.run();
     assert.deepEqual([first.removed.partitions, first.more], [0, true]);
@@ -353,9 +355,13 @@ test('old fires go, but for the last of a schedule and those whose instance is k
             case when s = 1 then d - 100 end, now() - d * interval '1 day' from (values (1, 102), (1, 101), (1, 3), (2, 120), (2, 110)) f(s, d)`,
   );
   await sql(
-    "insert into backfill values (1, 1, 'done', 1, 0, 'stop', false, '[]', '{}', '{}', 0, 0, 0, 1, 0, 0, 0, null, null, null, 'x', now(), now() - interval '200 days')",
+    `insert into backfill (id, workflow_id, state, parallel, priority, on_failure, again, members, params, request,
+                           waiting, pending, running, succeeded, failed, stopped, skipped, created_by, ended_at)
+     values (1, 1, 'done', 1, 0, 'stop', false, '[]', '{}', '{}', 0, 0, 0, 1, 0, 0, 0, 'x', now() - interval '200 days')`,
   );
-  await sql("insert into backfill_run values (1, 1, 1, now(), 'succeeded', 77, null)");
+  await sql(
+    "insert into backfill_run (backfill_id, seq, workflow_id, run_time, state, instance_id) values (1, 1, 1, now(), 'succeeded', 77)",
+  );
   assert.equal((await it.retention.due()).fires, 2);
   assert.equal((await it.run()).removed.fires, 2);
   const left = await sql(
