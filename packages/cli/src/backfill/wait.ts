@@ -8,6 +8,8 @@ import { painter, remark } from '../terminal/terminal.ts';
 import { progressText } from './lines.ts';
 
 const POLL_MS = 500;
+/** How often progress is said. */
+const REMARK_MS = 2000;
 /** A server that is being restarted is waited for. */
 const AWAY_MS = 120_000;
 
@@ -27,6 +29,8 @@ export async function waitForBackfill(
     terminal.exit(EXIT.interrupted);
   });
   let shown = '';
+  let state: BackfillDetail['state'] | undefined;
+  let shownAt = 0;
   let awaySince: number | undefined;
   try {
     for (;;) {
@@ -39,8 +43,11 @@ export async function waitForBackfill(
       if (found !== undefined) {
         awaySince = undefined;
         const text = `${found.state}: ${progressText(found, paint)}`;
-        if (!quiet && text !== shown) remark(terminal, text);
-        shown = text;
+        const isNews = text !== shown && (found.state !== state || performance.now() - shownAt >= REMARK_MS);
+        if (isNews || found.endedAt !== null) {
+          if (!quiet && text !== shown) remark(terminal, text);
+          [shown, state, shownAt] = [text, found.state, performance.now()];
+        }
         if (found.endedAt !== null) return found;
       }
       await setTimeout(POLL_MS);

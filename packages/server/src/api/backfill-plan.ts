@@ -156,7 +156,13 @@ function checkParams(
     for (const runTime of new Set([times[0] ?? '', times.at(-1) ?? ''])) {
       const zone = members[place]?.zone ?? definition.timezone;
       const zoned = { ...definition, timezone: zone };
-      resolvedParams({ definition: zoned, projectParams, start: place === 0 ? params : {}, runTime });
+      try {
+        resolvedParams({ definition: zoned, projectParams, start: place === 0 ? params : {}, runTime });
+      } catch (error) {
+        if (place === 0 || !(error instanceof ApiError)) throw error;
+        const message = `${definition.project}/${definition.name}, which depends on it, runs with its defaults: ${error.message}`;
+        throw new ApiError('invalid-params', message);
+      }
     }
 }
 

@@ -106,6 +106,7 @@ test('dependents are found, ordered, and checked', async (t) => {
   await workflow('needy', 'dependsOn: [daily]\nparams: { who: { type: string } }');
   const refused = await post(`${WORKFLOW}/backfills`, { ...RANGE, dependents: true });
   assert.deepEqual([refused.status, refused.body.code], [422, 'invalid-params']);
+  assert.match(refused.body.detail, /^demo\/needy, which depends on it, runs with its defaults: .*who/);
   assert.equal((await post(`${WORKFLOW}/backfills/preview`, RANGE)).status, 200, 'alone it needs nothing of them');
 });
 
