@@ -3,6 +3,7 @@ import { MissingRows, NOTHING_MISSING, recordOf } from './draft.ts';
 import type { Draft } from './draft.ts';
 import { SKIPPED_BY_OPERATOR, TASK_OPERATION_TABLE, unknownTask } from './operations.ts';
 import type { OperationAnswer } from './operations.ts';
+import { FAILURE_ENDS_INSTANCE } from './progress.ts';
 import type { GenerationMode, PriorEnd } from './view.ts';
 
 type Prior = ReadonlyMap<string, PriorEnd>;
@@ -44,12 +45,22 @@ function freshTasks({ view: { plan } }: Draft, prior: Prior, mode: GenerationMod
     case 'from':
       return downstream(plan, task).add(task);
     case 'force-success': {
-      const below = [...downstream(plan, task)].filter((id) => neverRan(prior.get(id)));
-      return new Set([task, ...below]);
+      const ended = endedBy(plan.tasks, prior, task);
+      const kept = [...ended, ...downstream(plan, task, ...ended)].filter((id) => neverRan(prior.get(id)));
+      return new Set([task, ...kept]);
     }
     case 'recover':
       return undone(plan.tasks, prior);
   }
+}
+
+/** What `onFailure: end` has ended because of this task: where another one failed too it may have been that one. */
+function endedBy(tasks: Draft['view']['plan']['tasks'], prior: Prior, task: string): string[] {
+  const ids = [...tasks.keys()];
+  const failed = (id: string): boolean =>
+    prior.get(id)?.state === 'failed' && tasks.get(id)?.definition.allowFailure !== true;
+  if (ids.some((id) => id !== task && failed(id))) return [];
+  return ids.filter((id) => prior.get(id)?.reason?.code === FAILURE_ENDS_INSTANCE.code && neverRan(prior.get(id)));
 }
 
 /** What an operator skipped stays skipped. */

@@ -339,3 +339,31 @@ test('a broadcast that is paused hands over no more, holds its retries, and goes
   assert.deepEqual([it.state.end, it.finishedSubtasks.length], ['succeeded', 2]);
   assert.deepEqual(foldHistory(it.history, it.definition).violations, []);
 });
+
+test('a success by force lets go on what onFailure: end had ended elsewhere, unless another task had failed too', () => {
+  const tasks = [
+    taskOf('a'),
+    taskOf('b', ['a']),
+    taskOf('slow', [], { delayMs: 5 }),
+    taskOf('behind', ['slow']),
+    taskOf('z'),
+  ];
+  for (const alsoFailed of [false, true]) {
+    const it = instanceWorld(workflowOf(tasks, { onFailure: 'end' }));
+    it.step(it.commands.splice(0));
+    it.claim('a');
+    it.claim('z');
+    for (const [task, end] of [
+      ['z', alsoFailed ? 'failed' : 'succeeded'],
+      ['a', 'failed'],
+    ] as const) {
+      const attempt = [...it.active.values()].find((one) => one.task === task) ?? assert.fail();
+      it.step([{ type: 'attempt-ended', attempt, end }]);
+    }
+    while (it.commands.length > 0) it.step(it.commands.splice(0, 1));
+    assert.deepEqual([it.state.end, it.finished.get('slow')?.reason?.code], ['failed', 'failure-ends-instance']);
+    it.again('force-success', 'a');
+    it.step(it.commands.splice(0));
+    assert.deepEqual([[...it.ready.keys()], [...it.delayed.keys()]], [['b'], alsoFailed ? [] : ['slow']]);
+  }
+});

@@ -75,7 +75,13 @@ function seenAs(it: Both['it'], id: string): ModelState {
   const end = it.finished.get(id);
   const { code } = end?.reason ?? {};
   if (end?.state === 'skipped')
-    return code === SKIPPED_BY_OPERATOR ? 'skipped*' : code === 'condition-false' ? 'skipped?' : 'skipped';
+    return code === SKIPPED_BY_OPERATOR
+      ? 'skipped*'
+      : code === 'condition-false'
+        ? 'skipped?'
+        : code === 'failure-ends-instance'
+          ? 'skipped!'
+          : 'skipped';
   if (end?.state === 'lost') throw new Error('no task ends lost');
   if (end !== undefined) return end.state;
   if (it.ready.has(id) || it.delayed.has(id) || it.held.has(id)) return 'line';

@@ -4,8 +4,8 @@ import type { GenerationMode } from '../view.ts';
 import type { Fate } from './reference.ts';
 
 /**
- * What an instance and its tasks are, as sets would tell it: no counters, no lines, no events. `skipped*` is what an operator skipped. After
- * anything that happens, everything that follows is found by looking at all tasks again and again until nothing changes: slow, and plain.
+ * What an instance and its tasks are, as sets would tell it: no counters, no lines, no events. `skipped*` is what an operator skipped, `skipped?` what
+ * its condition did, `skipped!` what the failure of another task did. After anything that happens, everything that follows is found by looking at all tasks again and again until nothing changes: slow, and plain.
  */
 export interface Model {
   readonly definition: WorkflowDefinition;
@@ -23,7 +23,7 @@ export interface Model {
 }
 
 export type ModelState = 'waiting' | 'line' | 'running' | ModelEnd;
-type ModelEnd = 'succeeded' | 'failed' | 'skipped' | 'skipped*' | 'skipped?' | 'stopped';
+type ModelEnd = 'succeeded' | 'failed' | 'skipped' | 'skipped*' | 'skipped?' | 'skipped!' | 'stopped';
 
 const isEnd = (state: ModelState | undefined): state is ModelEnd =>
   state !== undefined && !['waiting', 'line', 'running'].includes(state);
@@ -83,7 +83,7 @@ function failed(model: Model, task: string): Model {
     !model.ending &&
     model.state !== 'stopping';
   if (!strikes) return after;
-  const line = tasksThatAre(after, 'line').map((id) => [id, id in model.again ? 'stopped' : 'skipped'] as const);
+  const line = tasksThatAre(after, 'line').map((id) => [id, id in model.again ? 'stopped' : 'skipped!'] as const);
   return { ...after, ending: true, tasks: { ...after.tasks, ...Object.fromEntries(line) } };
 }
 
@@ -116,7 +116,7 @@ function skipped(model: Model, task: string, no: (code: string) => Model): Model
 
 function meets(end: ModelEnd, accepts: readonly string[]): boolean {
   if (end === 'skipped*') return accepts.includes('succeeded') || accepts.includes('skipped');
-  return accepts.includes(end === 'skipped?' ? 'skipped' : end);
+  return accepts.includes(end === 'skipped?' || end === 'skipped!' ? 'skipped' : end);
 }
 
 /** What becomes of a task that waits, by the tasks that it needs alone. */
@@ -133,7 +133,7 @@ function next(model: Model, { id, needs, if: condition }: TaskDefinition): Model
       return 'skipped';
     if (ends.some((end) => !isEnd(end))) return 'waiting';
   }
-  if (model.ending && !entries.some(([, accepts]) => accepts.includes('failed'))) return 'skipped';
+  if (model.ending && !entries.some(([, accepts]) => accepts.includes('failed'))) return 'skipped!';
   if (condition === 'false') return 'skipped?';
   return condition === undefined || condition === 'true' ? 'line' : 'failed';
 }
@@ -196,8 +196,8 @@ export function begun(model: Model, before: Model, ran: ReadonlySet<string>, mod
     if (mode === 'from') return id !== task && !below(before.definition, task).has(id);
     if (mode === 'recover')
       return end === 'succeeded' || end === 'skipped*' || (end === 'skipped?' && settled(before, id));
-    const neverRan = (end === 'skipped' || end === 'skipped?' || end === 'stopped') && !ran.has(id);
-    return id !== task && !(neverRan && below(before.definition, task).has(id));
+    const neverRan = ['skipped', 'skipped?', 'skipped!', 'stopped'].includes(end ?? '') && !ran.has(id);
+    return id !== task && !(neverRan && becauseOf(before, task).has(id));
   };
   const refused = refusal(before, mode, task);
   const carried = Object.keys(before.tasks).filter(
@@ -208,6 +208,17 @@ export function begun(model: Model, before: Model, ran: ReadonlySet<string>, mod
   if (refused !== undefined) return started({ ...after, refused });
   if (mode === 'only') return started({ ...after, alone: task });
   return started(mode === 'force-success' && after.tasks[task] === 'waiting' ? set(after, task, 'succeeded') : after);
+}
+
+/** What had not run because of a task: what is below it; if no other failed, also what its failure ended, and what is below that. */
+function becauseOf(before: Model, task: string): Set<string> {
+  const { definition, tasks } = before;
+  const reached = below(definition, task);
+  const others = Object.keys(tasks).filter((id) => id !== task && tasks[id] === 'failed');
+  if (others.some((id) => definition.tasks[id]?.allowFailure !== true)) return reached;
+  for (const id of tasksThatAre(before, 'skipped!'))
+    for (const also of [id, ...below(definition, id)]) reached.add(also);
+  return reached;
 }
 
 /** A generation that ends before it began keeps what was done before. */
