@@ -1,9 +1,9 @@
-import { setTimeout as pause } from 'node:timers/promises';
 import type { Bar } from '../figures.ts';
 import { figure } from '../figures.ts';
 import type { Measured } from '../result.ts';
 import { withCluster } from '../run.ts';
 import type { BenchOptions } from '../run.ts';
+import { until } from '../timings.ts';
 
 const RUNS = 60;
 const DELAY_MS = 1000;
@@ -17,11 +17,12 @@ export function fixedDelay(options: BenchOptions): Promise<Measured> {
     await workers[0]?.join();
     const tasks = { t1: { uses: 'processor', with: { processor: 'noop' } } };
     await rest.publish({ name: 'again', tasks, triggers: [{ id: 'again', fixedDelay: `${DELAY_MS}ms` }] });
-    await pause((runs + 4) * (DELAY_MS + 30));
+    const ended = 'select count(*) from instance_end';
+    await until(`${runs} runs`, DELAY_MS, async () => (await database.number(ended)) >= runs + 4);
     const rows = await database.rows(
-      `select extract(epoch from i.created_at - lag(e.ended_at) over (order by i.id))::float8 * 1000 as made,
-              extract(epoch from t.started_at - lag(e.ended_at) over (order by i.id))::float8 * 1000 as ran
-         from workflow_instance i join instance_end e on e.instance_id = i.id join finished_task t on t.instance_id = i.id order by i.id offset 2 limit $1`,
+      `select extract(epoch from i.created_at - lag(e.ended_at) over (order by i.run_time))::float8 * 1000 as made,
+              extract(epoch from t.started_at - lag(e.ended_at) over (order by i.run_time))::float8 * 1000 as ran
+         from workflow_instance i join instance_end e on e.instance_id = i.id join finished_task t on t.instance_id = i.id order by i.run_time offset 2 limit $1`,
       [runs],
     );
     const early = rows.filter(({ made }) => Number(made) < DELAY_MS);

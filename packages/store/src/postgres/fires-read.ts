@@ -25,7 +25,7 @@ const TAKE_DUE = {
 /** Locks: follow-ups of ended instances and their schedules, both with SKIP LOCKED. */
 const TAKE_ENDED = {
   name: 'fires-ended',
-  text: `select f.id as followup_id, f.instance_id as ended_instance, extract(epoch from f.created_at) * 1000 as ended_ms, ${COLUMNS},
+  text: `select f.id as followup_id, f.instance_id as ended_instance, extract(epoch from coalesce((select e.ended_at from instance_end e where e.instance_id = f.instance_id order by e.generation desc limit 1), f.created_at)) * 1000 as ended_ms, ${COLUMNS},
                 extract(epoch from clock_timestamp()) * 1000 as now_ms
            from followup f join schedule s on s.id = f.subject_id ${JOINS}
           where f.kind = 'schedule' and ($2::bigint is null or s.id = $2)
@@ -81,7 +81,7 @@ export function takenFrom([ended = [], due = []]: readonly Rows[]): TakenRows {
   const awaited = ended.filter((row) => row.awaiting === row.ended_instance);
   return {
     due: due.map((row) => takenRow(row, { dueMs: Math.round(Number(row.due_ms)) })),
-    ended: awaited.map((row) => takenRow(row, { endedAtMs: Math.round(Number(row.ended_ms)) })),
+    ended: awaited.map((row) => takenRow(row, { endedAtMs: Math.ceil(Number(row.ended_ms)) })),
     followups: ended.map((row): string => row.followup_id),
   };
 }

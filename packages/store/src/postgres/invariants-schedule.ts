@@ -2,22 +2,22 @@ import type { Invariant } from '../doctor.ts';
 
 /** How long something due may be left lying before that is a finding and not just a busy moment. */
 const PATIENCE = "interval '1 minute'";
-/** Retention never removes what is as young as this. */
-const YOUNG = "interval '1 hour'";
+/** Looked at every minute, and never as old as what retention removes. */
+const YOUNG = "interval '10 minutes'";
 
 const NAMED = `format('schedule %s (trigger %s of workflow %s)', s.id, s.trigger_id, s.workflow_id)`;
 
 const STUCK = `from schedule s where s.awaiting is not null and not exists (select from live_instance l where l.id = s.awaiting)
              and not exists (select from followup f where f.kind = 'schedule' and f.subject_id = s.id and f.instance_id = s.awaiting)`;
 
-/** What starts instances by the clock. */
+/** What starts instances by the clock. Of schedules there may be a million: all of them are only looked at when a person asks. */
 export const SCHEDULE_RULES: readonly Invariant[] = [
   {
     name: 'schedule-without-next',
     explanation: 'a schedule that is to fire has a next time, or waits for the end of an instance',
     why: 'a check of its table refuses anything else',
     meaning: 'the check was dropped, and the row written by hand',
-    pace: 'slow',
+    pace: 'doctor',
     sql: `select null::bigint as instance_id, ${NAMED} as message from schedule s
            where s.deleted_at is null and s.enabled and not s.exhausted and s.paused_at is null and s.next_at is null and s.awaiting is null`,
     remedy: { byHand: '`keelson schedule pause NAME`, then `keelson schedule resume NAME`: it counts from then' },
@@ -43,7 +43,7 @@ export const SCHEDULE_RULES: readonly Invariant[] = [
     explanation: "a schedule names its workflow's latest version",
     why: 'an apply changes both in one transaction',
     meaning: 'the workflow was changed by hand: its schedules start what was',
-    pace: 'slow',
+    pace: 'doctor',
     sql: `select null::bigint as instance_id, ${NAMED} as message
             from schedule s join workflow w on w.id = s.workflow_id left join workflow_version v on v.id = s.version_id
            where s.deleted_at is null and (w.deleted_at is not null or v.id is null or v.workflow_id <> w.id or v.version <> w.latest_version)`,

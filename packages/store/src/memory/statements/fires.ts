@@ -72,9 +72,13 @@ export const FIRES: Emulations = {
     return taken;
   },
 
-  *'fires-ended'(it, { followup, schedule }, [limit, only]) {
+  *'fires-ended'(it, { followup, schedule, instance_end }, [limit, only]) {
     const one = orNull(id)(only);
     const told = it.all(followup, (row) => row.kind === 'schedule' && (one === null || row.subject_id === one));
+    const endOf = (instance: string): number | undefined =>
+      it
+        .all(instance_end, (row) => row.instance_id === instance)
+        .toSorted((a, b) => b.row.generation - a.row.generation)[0]?.row.ended_at;
     const taken: Answer = [];
     for (const found of inOrder(told, (row) => row.id)) {
       if (taken.length >= number(limit)) break;
@@ -86,7 +90,12 @@ export const FIRES: Emulations = {
       const held = yield* it.lock(of, 'no key update', 'skip', stays);
       if (held === undefined) continue;
       const { id: followup_id, instance_id: ended_instance, created_at } = found.row;
-      taken.push({ ...(joined(it, held.row) ?? seen), followup_id, ended_instance, ended_ms: String(created_at) });
+      taken.push({
+        ...(joined(it, held.row) ?? seen),
+        followup_id,
+        ended_instance,
+        ended_ms: String(endOf(found.row.instance_id) ?? created_at),
+      });
     }
     return taken;
   },

@@ -43,6 +43,7 @@ create table schedule (
 ) with (fillfactor = 80);
 create unique index schedule_by_trigger on schedule (workflow_id, trigger_id) where deleted_at is null;
 create index schedule_by_next on schedule (next_at) where next_at is not null;
+create index schedule_awaiting on schedule (awaiting) where awaiting is not null;
 
 -- One row per schedule and time: what became of it. The key is what makes a second fire of the same time impossible.
 create table fire (
