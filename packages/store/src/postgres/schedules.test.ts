@@ -6,6 +6,7 @@ import { draftOf, openWorld } from '../testing/world.ts';
 import type { World } from '../testing/world.ts';
 import { createCalendars } from './calendars.ts';
 import { createSchedules } from './schedules.ts';
+import { createVerifier } from './verify.ts';
 
 const EVERY: TriggerDefinition = {
   id: 'often',
@@ -123,4 +124,29 @@ test('thousands of schedules are applied and looked up by pages', async (t) => {
   assert.equal(first.items.length, 100);
   const second = await schedules.list({ project: 'p' }, { limit: 100, cursor: first.next ?? '' });
   assert.equal(second.items.length, 20);
+});
+
+test('verify finds an instance that no fire started, and a second one of the same time', async (t) => {
+  const world = await openWorld(t);
+  const applied = await world.apply(scheduled('w', EVERY));
+  await world.sql(`update schedule set next_due = '2026-01-01', next_at = '2026-01-01'`);
+  const id = await world.start(applied);
+  const copies = `insert into workflow_instance (id, workflow_id, version_id, params, run_time, trigger, priority, created_by, schedule_id)
+    select i.id + n, i.workflow_id, i.version_id, params, '2026-01-01', 'schedule', 0, 'schedule often', s.id
+      from workflow_instance i, generate_series(1, 3) n, schedule s where i.id = $1`;
+  await world.sql(copies, [id]);
+  const [first, second, other] = [1, 2, 3].map((n) => String(Number(id) + n));
+  await world.sql(
+    `insert into fire (schedule_id, due_at, outcome, instance_id) select id, '2026-01-01', 'fired', $1 from schedule`,
+    [first],
+  );
+  await world.sql(`alter table workflow_instance disable trigger append_only`);
+  await world.sql(`update workflow_instance set run_time = '2026-01-02' where id = $1`, [other]);
+  const found: string[][] = [];
+  for await (const { violations } of createVerifier(world.pool).verify())
+    for (const { instanceId, check, found: what } of violations) if (check === 'fire') found.push([instanceId, what]);
+  assert.deepEqual(found, [
+    [second, `it started instance ${first}`],
+    [other, 'no such fire'],
+  ]);
 });
