@@ -70,7 +70,7 @@ function newGeneration(rows: Rows, mode: GenerationMode, task: string | undefine
   rows.plan = compileWorkflow(definition);
   rows.live = freshLive(definition, generation, queued);
   rows.state = { loads: 0 };
-  for (const ended of [rows.ends, rows.finished]) ended.clear();
+  for (const ended of [rows.ends, rows.finished, rows.carried]) ended.clear();
   rows.earlier.length = 0;
   rows.commands.length = 0;
   rows.finishedSubtasks.length = 0;
@@ -80,10 +80,11 @@ function newGeneration(rows: Rows, mode: GenerationMode, task: string | undefine
   if (!queued) rows.commands.push({ type: 'begin', mode, ...named, by: 'test' });
 }
 
-function priorEnd({ finished, earlier }: Rows, id: string): PriorEnd {
+function priorEnd({ finished, earlier, carried, prior }: Rows, id: string): PriorEnd {
   const row = finished.get(id);
   must(row !== undefined, `${id} has ended`);
-  const ran = row.attempt > 0 || row.startedAgoMs !== undefined || earlier.some(({ task }) => task === id);
+  const began = row.attempt > 0 || row.startedAgoMs !== undefined || earlier.some(({ task }) => task === id);
+  const ran = carried.has(id) ? prior.get(id)?.ran === true : began;
   const { state, reason = null, outputs = {} } = row;
   return { state, reason, ran, artifacts: (row.artifacts?.length ?? 0) > 0, outputs };
 }

@@ -26,6 +26,8 @@ export function newRows(definition: WorkflowDefinition, queued: boolean) {
     /** How the tasks ended in the generation before, and their rows. */
     prior: new Map<string, PriorEnd>(),
     priorRows: new Map<string, InstanceChanges['finished'][number]>(),
+    /** Those of them that hold in this generation. */
+    carried: new Set<string>(),
     earlier: [] as InstanceChanges['earlier'][number][],
     broadcasts: new Map<string, BroadcastRecord>(),
     finishedSubtasks: [] as InstanceChanges['finishedSubtasks'][number][],

@@ -145,6 +145,7 @@ function writeCarried(rows: Rows, { carried }: InstanceChanges): void {
     must(prior !== undefined && !rows.ends.has(task), `${task} is carried, and once`);
     rows.ends.set(task, prior.state);
     rows.finished.set(task, prior);
+    rows.carried.add(task);
   }
 }
 
