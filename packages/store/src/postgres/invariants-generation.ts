@@ -1,4 +1,5 @@
 import type { Invariant } from '../doctor.ts';
+import { oldestLive } from './invariants-live.ts';
 
 /** Of the generations after the first only so many of the newest instances' are looked at; `keelson verify` reads all. */
 const NEWEST = 10_000;
@@ -87,7 +88,7 @@ export const GENERATION_RULES: readonly Invariant[] = [
     pace: 'slow',
     sql: `select l.id as instance_id, format('alive in generation %s with version %s; told: generation %s, version %s', l.generation, l.version_id,
                    coalesce(g.generation, 1), coalesce(g.version_id, i.version_id)) as message
-            from live_instance l join workflow_instance i on i.id = l.id
+            from (${oldestLive()}) l join workflow_instance i on i.id = l.id
             left join lateral (select generation, version_id from instance_generation where instance_id = l.id order by generation desc limit 1) g on true
            where (l.generation, l.version_id) is distinct from (coalesce(g.generation, 1), coalesce(g.version_id, i.version_id))`,
     remedy: {
