@@ -14,7 +14,7 @@ export function isQuiet({ database: { tables }, ledger }: World, { client }: Clu
     tables.active.tuples.size === 0 &&
     tables.followup.tuples.size === 0 &&
     committedRows(tables.schedule).every(({ next_at, awaiting }) => next_at === null && awaiting === null) &&
-    committedRows(tables.backfill).every(({ state }) => state !== 'running')
+    committedRows(tables.backfill).every(({ state }) => state === 'done' || state === 'cancelled')
   );
 }
 

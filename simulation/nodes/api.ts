@@ -1,5 +1,5 @@
 import type { MemoryStore } from '../../packages/store/src/memory/open.ts';
-import type { BackfillDraft, GenerationRequest, LiveOperation } from '@keelson/store';
+import type { BackfillDraft, BackfillOperation, GenerationRequest, LiveOperation } from '@keelson/store';
 import type { Request } from '../network/network.ts';
 
 export interface StartCall {
@@ -31,6 +31,13 @@ export async function answerApi(store: MemoryStore, { path, body }: Request): Pr
   if (path === 'api/backfill') {
     const outcome = await store.backfills.create(JSON.parse(body) as BackfillDraft);
     store.signals.send('followup', 'backfill');
+    return outcome;
+  }
+  if (path === 'api/steer') {
+    const { backfillId, operation } = JSON.parse(body) as { backfillId: string; operation: BackfillOperation };
+    const outcome = await store.backfills.operate(backfillId, operation, 'client');
+    store.signals.send('followup', 'backfill');
+    store.signals.send('command');
     return outcome;
   }
   if (path === 'api/begin') {

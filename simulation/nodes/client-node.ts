@@ -97,13 +97,10 @@ function openCaller(world: World): Caller {
   };
   const act = async (life: Life, wanted: Act): Promise<void> => {
     for (let tries = 0; tries < MOST_TRIES; tries++) {
-      const [path, body] =
-        wanted.kind === 'begin' ? ['api/begin', wanted.request] : ['api/operate', { ...wanted, kind: undefined }];
+      const [path, body] = callOf(wanted);
       const answer = await ask<{ kind: string }>(life, path, body);
       if (answer !== undefined) {
-        const what = wanted.kind === 'begin' ? wanted.request.mode : wanted.operation.type;
-        const id = wanted.kind === 'begin' ? wanted.request.instanceId : wanted.instanceId;
-        return world.trace.note(life.name, `asked ${what} of instance ${id}: ${JSON.stringify(answer)}`);
+        return world.trace.note(life.name, `asked ${path} ${JSON.stringify(body)}: ${JSON.stringify(answer)}`);
       }
       await rest(life);
     }
@@ -113,6 +110,17 @@ function openCaller(world: World): Caller {
     world.trace.note(life.name, 'has made a backfill');
   };
   return { start, act, backfill };
+}
+
+function callOf(act: Act): readonly [path: string, body: object] {
+  switch (act.kind) {
+    case 'begin':
+      return ['api/begin', act.request];
+    case 'steer':
+      return ['api/steer', { backfillId: act.backfillId, operation: act.operation }];
+    case 'operate':
+      return ['api/operate', { instanceId: act.instanceId, operation: act.operation }];
+  }
 }
 
 export function openClientNode(world: World, name: string): ClientNode {

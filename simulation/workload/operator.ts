@@ -1,13 +1,14 @@
-import type { GenerationMode, GenerationRequest, LiveOperation } from '@keelson/store';
+import type { BackfillOperation, GenerationMode, GenerationRequest, LiveOperation } from '@keelson/store';
 import { committedRows } from '../../packages/store/src/memory/database.ts';
 import type { Dice } from '../clock/random.ts';
 import type { ClientNode } from '../nodes/client-node.ts';
 import type { World } from '../world/world.ts';
 
-/** What an operator does to an instance: leaves a command, or begins its next generation. */
+/** What an operator does: leaves a command for an instance, begins its next generation, or steers a backfill. */
 export type Act =
   | { readonly kind: 'operate'; readonly instanceId: string; readonly operation: LiveOperation }
-  | { readonly kind: 'begin'; readonly request: GenerationRequest };
+  | { readonly kind: 'begin'; readonly request: GenerationRequest }
+  | { readonly kind: 'steer'; readonly backfillId: string; readonly operation: BackfillOperation };
 
 /** How often it is looked whether somebody has left an instance paused. */
 const RESUME_EVERY_MS = 2000;
@@ -35,6 +36,8 @@ export function startOperator(world: World, client: ClientNode, dice: Dice, faul
     for (const { id, state } of committedRows(world.database.tables.live_instance))
       if (state === 'paused' || state === 'pausing')
         client.act({ kind: 'operate', instanceId: id, operation: { type: 'resume' } });
+    for (const { id, state } of committedRows(world.database.tables.backfill))
+      if (state === 'paused') client.act({ kind: 'steer', backfillId: id, operation: { kind: 'resume' } });
     timeline.after(RESUME_EVERY_MS, resumeAll);
   };
   return {
@@ -47,6 +50,9 @@ export function startOperator(world: World, client: ClientNode, dice: Dice, faul
 
 function drawAct(world: World, dice: Dice): Act | undefined {
   const { tables } = world.database;
+  const [backfill] = committedRows(tables.backfill);
+  if (backfill !== undefined && dice.chance(0.3))
+    return { kind: 'steer', backfillId: backfill.id, operation: drawSteering(dice) };
   const instances = committedRows(tables.workflow_instance);
   if (instances.length === 0) return undefined;
   const { id: instanceId, version_id: versionId } = dice.pick(instances);
@@ -62,6 +68,11 @@ function drawAct(world: World, dice: Dice): Act | undefined {
   const named = mode === 'rerun' || mode === 'recover' ? {} : { task };
   const request = { instanceId, after, mode, ...named, versionId, taskCount: tasks.length, params: {}, by: 'operator' };
   return { kind: 'begin', request };
+}
+
+function drawSteering(dice: Dice): BackfillOperation {
+  if (dice.chance(0.15)) return { kind: 'cancel', stop: dice.chance(0.5) };
+  return { kind: dice.chance(0.6) ? 'pause' : 'resume' };
 }
 
 /** What the API looks at before it asks. */
