@@ -1,4 +1,4 @@
-import type { Engine, ReportedEnd } from '../engine.ts';
+import type { Engine, ReportedEnd, TaskKey } from '../engine.ts';
 import { generationKey } from '../ids.ts';
 import { activeOfCall, activeOfFrom, claimCall, claimedFrom, startedCall } from './claim.ts';
 import type { OpenSession, Rows } from './session.ts';
@@ -74,12 +74,8 @@ export function createEngine(open: OpenSession, lanes = 2): Engine & { close(): 
       );
     },
     results: async (keys) => {
-      const columns = [
-        keys.map(({ instanceId }) => instanceId),
-        keys.map(({ generation }) => generation),
-        keys.map(({ task }) => task),
-      ];
-      return first(await notes.run([{ statement: RESULTS, values: columns }])).map((row) => ({
+      const values = keyColumns(keys);
+      return first(await notes.run([{ statement: RESULTS, values }])).map((row) => ({
         instanceId: row.instance_id,
         generation: row.generation,
         task: row.task,
@@ -89,12 +85,7 @@ export function createEngine(open: OpenSession, lanes = 2): Engine & { close(): 
       }));
     },
     broadcasts: async (keys, mostResultBytes = Infinity) => {
-      const values = [
-        keys.map(({ instanceId }) => instanceId),
-        keys.map(({ generation }) => generation),
-        keys.map(({ task }) => task),
-        mostResultBytes,
-      ];
+      const values = [...keyColumns(keys), mostResultBytes];
       return first(await notes.run([{ statement: BROADCASTS, values }])).map((row) => ({
         instanceId: row.instance_id,
         generation: row.generation,
@@ -124,6 +115,14 @@ export function createEngine(open: OpenSession, lanes = 2): Engine & { close(): 
       await Promise.all([steps.close(), notes.close(), sweeper.close()]);
     },
   };
+}
+
+function keyColumns(keys: readonly TaskKey[]): unknown[][] {
+  return [
+    keys.map(({ instanceId }) => instanceId),
+    keys.map(({ generation }) => generation),
+    keys.map(({ task }) => task),
+  ];
 }
 
 function deferred({
