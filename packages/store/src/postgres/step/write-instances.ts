@@ -50,7 +50,7 @@ const END_INSTANCES = {
  */
 const DELETE_LIVE = {
   name: 'delete-live',
-  text: `with gone as (delete from live_instance where id = any($1::bigint[]) returning *), ${endedFollowups('gone')} select distinct kind from told order by kind`,
+  text: `with gone as (delete from live_instance where id = any($1::bigint[]) returning id, workflow_id, limited, schedule_id, backfill_id), ${endedFollowups('gone')} select distinct kind from told order by kind`,
 };
 /** Whether it is the call that deletes the live rows of what has ended. */
 export const deletesLive = ({ statement }: Call): boolean => statement === DELETE_LIVE;
