@@ -1,6 +1,6 @@
 import type { Database } from '../database.ts';
 import { readCounters } from '../counters.ts';
-import { atMost, figure, p99AtMost } from '../figures.ts';
+import { atMost, figure } from '../figures.ts';
 import type { Measured } from '../result.ts';
 import { times } from '../rest.ts';
 import { withCluster } from '../run.ts';
@@ -47,7 +47,6 @@ export function serial(options: BenchOptions): Promise<Measured> {
     return {
       figures: {
         'end to next task running': figure('ms', task, atMost(20)),
-        'the same, p99': figure('ms', task, p99AtMost(20)),
         'end to next instance running': figure('ms', running),
         'all queued': figure('ms', [queued]),
         'instances per second': figure('/s', [(instances * 1000) / all]),
