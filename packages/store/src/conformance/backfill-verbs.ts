@@ -28,8 +28,14 @@ export const backfillVerbs: fc.Arbitrary<Verb> = fc.oneof(
     })
     .map(({ dependent, parallel, onFailure, again, key, times }): Verb => async ({ bench }) => {
       const member = (workflowId: string, needs: readonly number[]): BackfillMember => ({
-        ...{ workflowId, needs, versionId: '1', version: 1, taskCount: bench.plan.taskCount },
-        ...{ project: 'p', workflow: `w${workflowId}`, projectParams: {} },
+        workflowId,
+        needs,
+        versionId: '1',
+        version: 1,
+        taskCount: bench.plan.taskCount,
+        project: 'p',
+        workflow: `w${workflowId}`,
+        projectParams: {},
       });
       const members = [member('1', []), ...(dependent ? [member('2', [0])] : [])];
       const runs: BackfillDraft['runs'] = TIMES.slice(0, times).flatMap((runTime) =>

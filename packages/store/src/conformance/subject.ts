@@ -92,7 +92,8 @@ async function empty(pool: pg.Pool): Promise<void> {
     [EMPTIED],
   );
   await pool.query(`truncate ${rows.map(({ name }) => name).join(', ')} restart identity`);
-  for (const sequence of ['instance_id', 'attempt_id', 'backfill_id']) await pool.query(`alter sequence ${sequence} restart`);
+  for (const sequence of ['instance_id', 'attempt_id', 'backfill_id'])
+    await pool.query(`alter sequence ${sequence} restart`);
 }
 
 function over(pool: pg.Pool, open: OpenSession): Subject {

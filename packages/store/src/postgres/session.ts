@@ -70,6 +70,7 @@ interface Connector {
 /** Connects at the first use, and anew after the connection was lost. */
 export function openSession(settings: ConnectionSettings, { answerWithinMs }: SessionBounds = {}): Session {
   let connection: { readonly client: pg.Client; readonly ready: Promise<pg.Client> } | undefined;
+  let closed = false;
   /** Settles when the transaction under way has ended: nothing may slip into it. */
   let open: Promise<void> | undefined;
 
@@ -77,7 +78,11 @@ export function openSession(settings: ConnectionSettings, { answerWithinMs }: Se
     if (connection?.client === client) connection = undefined;
   };
   const connector: Connector = {
-    connect: () => (connection ??= connectTo(settings, answerWithinMs ?? QUERY_TIMEOUT_MS, forget)).ready,
+    connect: () => {
+      // Whoever still uses it must not hold the process open with a connection that nobody closes any more.
+      if (closed) return Promise.reject(new ConnectionLost(false, new Error('the session has been closed')));
+      return (connection ??= connectTo(settings, answerWithinMs ?? QUERY_TIMEOUT_MS, forget)).ready;
+    },
     drop: (client) => {
       forget(client);
       void client.end().catch(() => undefined);
@@ -103,6 +108,7 @@ export function openSession(settings: ConnectionSettings, { answerWithinMs }: Se
       }
     },
     close: async () => {
+      closed = true;
       const last = connection;
       connection = undefined;
       await last?.ready.catch(() => undefined);
