@@ -18,7 +18,9 @@ import { meetingPlace, published } from '../packages/store/src/testing/shared-se
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const KEEPER = join(ROOT, 'packages/store/src/testing/keeper.ts');
 const CONCURRENCY = 2;
-const FILE_LIMIT_MS = 15 * 60_000;
+const TEST_LIMIT_MS = 15 * 60_000;
+/** A file whose process does not end would keep the run open for ever. */
+const RUN_LIMIT_MS = 45 * 60_000;
 
 const files = testFiles(process.argv.slice(2));
 if (files.length === 0) {
@@ -28,7 +30,12 @@ if (files.length === 0) {
   const interrupted = new AbortController();
   process.once('SIGINT', () => interrupted.abort());
   process.once('SIGTERM', () => interrupted.abort());
+  const overdue = setTimeout(() => {
+    console.error(`test: not done after ${RUN_LIMIT_MS / 60_000} minutes; what still runs is ended`);
+    interrupted.abort();
+  }, RUN_LIMIT_MS);
   const passed = await withPostgres(() => runTests(files, interrupted.signal));
+  clearTimeout(overdue);
   process.exitCode = passed && !interrupted.signal.aborted ? 0 : 1;
 }
 
@@ -61,7 +68,7 @@ async function runTests(paths: string[], signal: AbortSignal): Promise<boolean> 
   let failed = 0;
   const seeded =
     process.env['CI'] === undefined ? [] : ['--import', new URL('fast-check-seed.ts', import.meta.url).href];
-  const stream = run({ files: paths, concurrency: CONCURRENCY, timeout: FILE_LIMIT_MS, signal, execArgv: seeded });
+  const stream = run({ files: paths, concurrency: CONCURRENCY, timeout: TEST_LIMIT_MS, signal, execArgv: seeded });
   stream.on('test:pass', ({ name }) => {
     // A file without tests passes under its own name.
     if (!known.has(name) && !known.has(join(ROOT, name))) ran += 1;

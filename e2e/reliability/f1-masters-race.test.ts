@@ -28,7 +28,7 @@ const COMMIT_PATHS = [
   'write-ready',
   'delete-live',
   'withdraw-ready',
-  'stop',
+  'operate-steer',
   'claim',
   'started',
   'timer-release',

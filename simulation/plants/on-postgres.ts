@@ -6,6 +6,8 @@ import type { Plant } from './plant.ts';
 
 const REGISTER = fileURLToPath(new URL('./register.ts', import.meta.url));
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
+/** More than a test may take: a bug that keeps its process from ending must not keep ours. */
+const LIMIT_MS = 180_000;
 
 /** Plant → the test on a real PostgreSQL that must fail with it. */
 const CAUGHT_BY: Readonly<Record<string, TestName>> = {
@@ -49,24 +51,27 @@ function told(name: string, { file, test }: TestName, caught: boolean, print: (l
   return caught ? 0 : 1;
 }
 
-/** Runs this one test in a process of its own; a test that is not there passes for none. */
+/** Runs this one test in a process of its own. A test that is not there is an error; one that hangs has not passed. */
 function passes({ file, test }: TestName, env: Readonly<Record<string, string>>): Promise<boolean> {
   return new Promise((resolve, reject) => {
     const pattern = `^${test.replace(/[.*+?^${}()|[\]\\/]/g, '\\$&')}$`;
-    const args = ['--test', '--test-timeout=120000', '--test-reporter=tap', `--test-name-pattern=${pattern}`, file];
+    const args = ['--test', '--test-isolation=none', '--test-timeout=120000', '--test-reporter=tap'];
     // Through the environment it reaches the processes that the test starts, too.
     const NODE_OPTIONS = `--import=${pathToFileURL(REGISTER).href}`;
     const { NODE_TEST_CONTEXT: _outer, ...inherited } = process.env;
-    const child = spawn(process.execPath, args, {
+    const child = spawn(process.execPath, [...args, `--test-name-pattern=${pattern}`, file], {
       cwd: ROOT,
+      timeout: LIMIT_MS,
+      killSignal: 'SIGKILL',
       env: { ...inherited, NODE_OPTIONS, ...env },
       stdio: ['ignore', 'pipe', 'ignore'],
     });
     let output = '';
     child.stdout.on('data', (text: Buffer) => (output += text.toString()));
     child.on('error', reject);
-    child.on('close', (code) => {
-      if (!/^# (pass|fail) [1-9]/m.test(output)) reject(new Error(`${file} has no test "${test}"`));
+    child.on('close', (code, signal) => {
+      if (signal !== null) resolve(false);
+      else if (!/^# (pass|fail) [1-9]/m.test(output)) reject(new Error(`${file} has no test "${test}"`));
       else resolve(code === 0);
     });
   });

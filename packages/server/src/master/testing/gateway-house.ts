@@ -63,7 +63,10 @@ export async function openGatewayHouse(t: TestContext): Promise<GatewayHouse> {
   const app = Fastify({ logger: false });
   await app.register(master.routes, { prefix: '/worker/v1' });
   await app.listen({ port: 0, host: '127.0.0.1' });
+  const holds = new Set<() => Promise<void>>();
   t.after(async () => {
+    // A test that failed in the middle has not given them back, and the master would wait for them.
+    await Promise.all([...holds].map((free) => free()));
     await master.stop();
     app.server.closeAllConnections();
     await app.close();
@@ -97,10 +100,13 @@ export async function openGatewayHouse(t: TestContext): Promise<GatewayHouse> {
       const client = await pool.connect();
       await client.query('begin');
       await client.query(text, [...values]);
-      return async () => {
+      const free = async (): Promise<void> => {
+        if (!holds.delete(free)) return;
         await client.query('rollback');
         client.release();
       };
+      holds.add(free);
+      return free;
     },
     start: (name, tasks) => startInstance(store, pool, name, tasks),
   };
