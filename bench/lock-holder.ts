@@ -2,7 +2,7 @@
  * A process that holds row locks on a session of the engine's own making, in the middle of a large read: it locks its row, asks for more
  * than any buffer takes, and stops itself. Started by the bench of failovers.
  */
-import { openSession } from '../packages/store/src/postgres/session.ts';
+import { openSession } from '../packages/store/src/postgres/connection/session.ts';
 import type { Answer } from './child.ts';
 
 interface Hold {

@@ -30,7 +30,8 @@ const MASTER = 'packages/server/src/master';
 const STORE = 'packages/store/src/postgres';
 const MASTER_FILES =
   'claims commands due handover assignment outcome plans report-step reports renewals kills master gateway/register gateway/authenticate gateway/poll gateway/reconcile gateway/report gateway/talk gateway/routes';
-const STORE_FILES = 'step/step step/read-commands step/read-reports claim engine workers timers session';
+const STORE_FILES =
+  'engine/step/step engine/step/read-commands engine/step/read-reports engine/claim engine/engine engine/timers workers/workers connection/session';
 const FILES = [
   ...MASTER_FILES.split(' ').map((name) => `${MASTER}/${name}.ts`),
   ...STORE_FILES.split(' ').map((name) => `${STORE}/${name}.ts`),
@@ -179,7 +180,7 @@ test('F3: a master dies at each step of taking over, and the next one too', asyn
 
 test('F3 reports the plant failover-set-first-and-handled-later', async (t) => {
   const stage = await openStage(t, 'failover-set-first-and-handled-later');
-  const { violations, kills } = await takeOver(stage, `await:${STORE}/workers.ts:expire:2`);
+  const { violations, kills } = await takeOver(stage, `await:${STORE}/workers/workers.ts:expire:2`);
   assert.ok(kills > 0, 'no master died between the two transactions');
   assert.match(violations.join('\n'), /not everything had ended|had to help/);
 });

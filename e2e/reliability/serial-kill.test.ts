@@ -14,7 +14,7 @@ import { databaseViolations, ledgerViolations } from '../support/verdict.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { allEnded, publish, startOnce } from './workload.ts';
 
-const FILES = ['packages/server/src/master/admission.ts', 'packages/store/src/postgres/admission.ts'];
+const FILES = ['packages/server/src/master/admission.ts', 'packages/store/src/postgres/engine/admission.ts'];
 const ENDED_WITHIN_MS = 30_000;
 
 /** Runs that overlap, and runs in another order than that of the starts. */

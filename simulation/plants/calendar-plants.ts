@@ -10,7 +10,7 @@ export const CALENDAR_PLANTS: readonly Plant[] = [
     runsOn: 'simulation',
     patches: [
       {
-        file: 'packages/store/src/postgres/fires-write.ts',
+        file: 'packages/store/src/postgres/schedules/fires-write.ts',
         find: `    insert into fire (schedule_id, due_at, outcome, reason, instance_id)
     select schedule_id, due_at, outcome, reason::jsonb, instance_id from planned order by schedule_id, due_at
     on conflict (schedule_id, due_at) do nothing returning outcome, instance_id`,
@@ -41,7 +41,7 @@ export const CALENDAR_PLANTS: readonly Plant[] = [
     runsOn: 'simulation',
     patches: [
       {
-        file: 'packages/store/src/postgres/ended.ts',
+        file: 'packages/store/src/postgres/engine/ended.ts',
         find: 'g where g.limited and s.workflow_id',
         replace: 'g where false and s.workflow_id',
       },
@@ -54,12 +54,12 @@ export const CALENDAR_PLANTS: readonly Plant[] = [
     runsOn: 'simulation',
     patches: [
       {
-        file: 'packages/store/src/postgres/admission.ts',
+        file: 'packages/store/src/postgres/engine/admission.ts',
         find: 'const room = slots === null ? waiting.length : Math.max(0, slots - held);',
         replace: 'const room = slots === null || held >= 0 ? waiting.length : 0;',
       },
       {
-        file: 'packages/store/src/postgres/admission.ts',
+        file: 'packages/store/src/postgres/engine/admission.ts',
         find: 'else least(greatest(c.slots - h.held, 0), $2) end as most',
         replace: 'else $2 end as most',
       },
@@ -76,7 +76,7 @@ export const CALENDAR_PLANTS: readonly Plant[] = [
     runsOn: 'simulation',
     patches: [
       {
-        file: 'packages/store/src/postgres/step/write-held.ts',
+        file: 'packages/store/src/postgres/engine/step/write-held.ts',
         find: 'from gone where cause is null and not fan_out order by priority desc, instance_id, task',
         replace: 'from gone where false',
       },

@@ -1,7 +1,7 @@
 import type { Plant } from './plant.ts';
 
 const MASTER = 'packages/server/src/master';
-const STEP = 'packages/store/src/postgres/step';
+const STEP = 'packages/store/src/postgres/engine/step';
 const MEMORY = 'packages/store/src/memory/statements';
 const RUNTIME = 'packages/worker/src/runtime';
 
@@ -150,7 +150,7 @@ export const CLUSTER_PLANTS: readonly Plant[] = [
         replace: "if (windingUp || attempt.attempt > (event.end === 'lost' ? 9 : retry.max) || tooMany",
       },
       {
-        file: 'packages/store/src/postgres/step/write-broadcasts.ts',
+        file: 'packages/store/src/postgres/engine/step/write-broadcasts.ts',
         find: '             from wanted\n',
         replace: `             from (select w.instance_id, w.task, w.generation, w.attempt, w.index, w.state, w.delay_ms, w.nonce,
                           case when exists (select from worker_incarnation i where i.id = w.incarnation_id and i.state <> 'dead') then w.incarnation_id
@@ -173,7 +173,7 @@ export const CLUSTER_PLANTS: readonly Plant[] = [
     runsOn: 'postgres',
     patches: [
       {
-        file: 'packages/store/src/postgres/connection.ts',
+        file: 'packages/store/src/postgres/connection/connection.ts',
         find: "  idle_in_transaction_session_timeout: '3000',\n",
         replace: '',
       },

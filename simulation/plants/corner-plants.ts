@@ -22,22 +22,22 @@ const CORNERS: readonly Corner[] = [
   {
     name: 'cut-reader-keeps-its-locks',
     breaks: 'a master that stops in the middle of a large read holds its row locks for as long as it likes',
-    file: `${STORE}/connection.ts`,
+    file: `${STORE}/connection/connection.ts`,
     find: "  tcp_user_timeout: '3000',\n",
     replace: '',
     caughtBy: {
-      file: `${STORE}/locks.race.test.ts`,
+      file: `${STORE}/connection/locks.race.test.ts`,
       test: 'row locks of a process that is cut off without a word are freed: reading',
     },
   },
   {
     name: 'listener-never-asked',
     breaks: 'a listening connection that was cut without a word is believed to be there',
-    file: `${STORE}/heartbeat.ts`,
+    file: `${STORE}/connection/heartbeat.ts`,
     find: "await client.query('select');",
     replace: '',
     caughtBy: {
-      file: `${STORE}/cut.race.test.ts`,
+      file: `${STORE}/connection/cut.race.test.ts`,
       test: 'a listener that was cut without a word notices it, listens anew and looks at everything again',
     },
   },
@@ -45,7 +45,7 @@ const CORNERS: readonly Corner[] = [
     name: 'binding-without-the-incarnation',
     breaks:
       'a claim binds to a worker without locking its incarnation: what a leave or an expiry reads meanwhile misses it',
-    file: `${STORE}/claim.ts`,
+    file: `${STORE}/engine/claim.ts`,
     find: "and state = 'live' and lease_until > clock_timestamp() for key share",
     replace: "and state = 'live' and lease_until > clock_timestamp()",
     caughtBy: {

@@ -2,7 +2,7 @@ import { appendFileSync, existsSync } from 'node:fs';
 import type { Failpoint, FailpointOrders, Fault } from './failpoint.ts';
 import type { Patch } from './plant.ts';
 
-const SESSION = 'packages/store/src/postgres/session.ts';
+const SESSION = 'packages/store/src/postgres/connection/session.ts';
 
 /** Where statements leave for PostgreSQL; what is put in there is `keelsonSql` below. */
 export const SQL_PATCHES: readonly Patch[] = [

@@ -13,7 +13,7 @@ const LIMIT_MS = 180_000;
 const CAUGHT_BY: Readonly<Record<string, TestName>> = {
   ...CORNER_TESTS,
   'cut-off-master-keeps-its-locks': {
-    file: 'packages/store/src/postgres/locks.race.test.ts',
+    file: 'packages/store/src/postgres/connection/locks.race.test.ts',
     test: 'row locks of a process that is cut off without a word are freed: idle',
   },
 };

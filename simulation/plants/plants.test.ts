@@ -15,7 +15,7 @@ import { ROOT, applyPatch, readSource } from './plant.ts';
 import { PLANTS } from './table.ts';
 
 const REGISTER = fileURLToPath(new URL('./register.ts', import.meta.url));
-const STARTS = 'packages/store/src/postgres/starts.ts';
+const STARTS = 'packages/store/src/postgres/engine/starts.ts';
 
 function assertParses(source: string, what: string): void {
   assert.doesNotThrow(

@@ -1,9 +1,9 @@
 import type { Plant } from './plant.ts';
 
-const STARTS = 'packages/store/src/postgres/starts.ts';
-const WORKERS = 'packages/store/src/postgres/workers.ts';
+const STARTS = 'packages/store/src/postgres/engine/starts.ts';
+const WORKERS = 'packages/store/src/postgres/workers/workers.ts';
 const COMMANDS = 'packages/server/src/master/commands.ts';
-const STEP = 'packages/store/src/postgres/step/step.ts';
+const STEP = 'packages/store/src/postgres/engine/step/step.ts';
 /** What stands for the SQL of WORKERS in the simulation. */
 const MEMORY_WORKERS = 'packages/store/src/memory/statements/workers.ts';
 

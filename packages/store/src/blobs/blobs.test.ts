@@ -8,7 +8,7 @@ import { describe, test } from 'node:test';
 import type { TestContext } from 'node:test';
 import { pathToFileURL } from 'node:url';
 import type { BlobStore } from '../blobs.ts';
-import { openPool } from '../postgres/connection.ts';
+import { openPool } from '../postgres/connection/connection.ts';
 import { startS3Server } from '../testing/s3-server.ts';
 import { migratedDatabase } from '../testing/migrated.ts';
 import { openBlobStore } from './open.ts';

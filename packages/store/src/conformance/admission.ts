@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 import { taskOf, workflowOf } from '@keelson/core/testing';
-import { createAdmission } from '../postgres/admission.ts';
-import { createEngine } from '../postgres/engine.ts';
+import { createAdmission } from '../postgres/engine/admission.ts';
+import { createEngine } from '../postgres/engine/engine.ts';
 import { assertNothingHot, blocked, claimAll, only, openBench } from './bench.ts';
 import type { Bench } from './bench.ts';
 import { holder } from './held.ts';

@@ -1,4 +1,4 @@
-import type { Call, OpenSession, Rows, Session, Transaction } from '../postgres/session.ts';
+import type { Call, OpenSession, Rows, Session, Transaction } from '../postgres/connection/session.ts';
 
 /** A transaction that has run its statements and has not committed. */
 export interface Held {

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 import { taskOf, workflowOf } from '@keelson/core/testing';
-import { createEngine } from '../postgres/engine.ts';
-import { createWorkers } from '../postgres/workers.ts';
+import { createEngine } from '../postgres/engine/engine.ts';
+import { createWorkers } from '../postgres/workers/workers.ts';
 import { blocked, claimAll, only, openBench } from './bench.ts';
 import { holder } from './held.ts';
 import type { Cases, Subject } from './subject.ts';

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 import { taskOf, workflowOf } from '@keelson/core/testing';
-import { createEngine } from '../postgres/engine.ts';
-import { createOperations } from '../postgres/operations.ts';
-import { createTimers } from '../postgres/timers.ts';
+import { createEngine } from '../postgres/engine/engine.ts';
+import { createOperations } from '../postgres/engine/operations.ts';
+import { createTimers } from '../postgres/engine/timers.ts';
 import { blocked, claimAll, only, openBench } from './bench.ts';
 import { holder } from './held.ts';
 import { again, runAll, settleAll } from './operations.ts';

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 import { taskOf, workflowOf } from '@keelson/core/testing';
-import { outcomeOf, sqlState } from '../postgres/errors.ts';
-import { call } from '../postgres/session.ts';
-import type { Session } from '../postgres/session.ts';
-import { activeCount, lockInstances } from '../postgres/step/read.ts';
+import { outcomeOf, sqlState } from '../postgres/connection/errors.ts';
+import { call } from '../postgres/connection/session.ts';
+import type { Session } from '../postgres/connection/session.ts';
+import { activeCount, lockInstances } from '../postgres/engine/step/read.ts';
 import { blocked, claimAll, openBench } from './bench.ts';
 import { holder } from './held.ts';
 import type { Cases, Subject } from './subject.ts';

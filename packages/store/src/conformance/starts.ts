@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { taskOf, workflowOf } from '@keelson/core/testing';
-import { ConnectionLost } from '../postgres/errors.ts';
-import { createStarts } from '../postgres/starts.ts';
+import { ConnectionLost } from '../postgres/connection/errors.ts';
+import { createStarts } from '../postgres/engine/starts.ts';
 import { blocked, openBench } from './bench.ts';
 import { holder } from './held.ts';
 import type { Cases } from './subject.ts';

@@ -6,10 +6,10 @@ import { newTables } from '../memory/schema.ts';
 import type { MemoryDatabase } from '../memory/database.ts';
 import { memorySchedules } from '../memory/schedules.ts';
 import { openMemorySession } from '../memory/session.ts';
-import { openPool } from '../postgres/connection.ts';
-import { ensurePartition, instanceIds } from '../postgres/partitions.ts';
-import { openSession, poolRunner } from '../postgres/session.ts';
-import type { OpenSession } from '../postgres/session.ts';
+import { openPool } from '../postgres/connection/connection.ts';
+import { ensurePartition, instanceIds } from '../postgres/schema/partitions.ts';
+import { openSession, poolRunner } from '../postgres/connection/session.ts';
+import type { OpenSession } from '../postgres/connection/session.ts';
 import type pg from 'pg';
 import { migratedDatabase } from '../testing/migrated.ts';
 

@@ -1,4 +1,4 @@
-import type { Call } from '../postgres/session.ts';
+import type { Call } from '../postgres/connection/session.ts';
 import type { Answer, MemoryDatabase } from './database.ts';
 import type { FlightInfo } from './session.ts';
 import { sessionEnded, sqlError } from './sql-error.ts';

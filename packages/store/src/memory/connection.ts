@@ -1,5 +1,5 @@
-import { ConnectionLost } from '../postgres/errors.ts';
-import type { Call, Rows } from '../postgres/session.ts';
+import { ConnectionLost } from '../postgres/connection/errors.ts';
+import type { Call, Rows } from '../postgres/connection/session.ts';
 import { createBackend } from './backend.ts';
 import type { Answer, MemoryDatabase } from './database.ts';
 import type { Disconnection, FlightHooks, FlightInfo } from './session.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ConnectionLost, outcomeOf } from '../postgres/errors.ts';
-import { call } from '../postgres/session.ts';
+import { ConnectionLost, outcomeOf } from '../postgres/connection/errors.ts';
+import { call } from '../postgres/connection/session.ts';
 import { openMemoryDatabase } from './database.ts';
 import type { Changed } from './database.ts';
 import { openMemorySession } from './session.ts';

@@ -1,5 +1,5 @@
-import { ConnectionLost } from '../postgres/errors.ts';
-import type { Call, Rows, Session, SessionBounds, Transaction } from '../postgres/session.ts';
+import { ConnectionLost } from '../postgres/connection/errors.ts';
+import type { Call, Rows, Session, SessionBounds, Transaction } from '../postgres/connection/session.ts';
 import { connect } from './connection.ts';
 import type { Connection } from './connection.ts';
 import type { MemoryDatabase } from './database.ts';

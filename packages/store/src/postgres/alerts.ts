@@ -1,8 +1,8 @@
 import type { JsonObject } from '@keelson/core';
 import type pg from 'pg';
 import type { Alert, Alerts } from '../alerts.ts';
-import { pageFrom, parseCursor } from './cursor.ts';
-import { isId, iso, isoOrNull } from './rows.ts';
+import { pageFrom, parseCursor } from './connection/cursor.ts';
+import { isId, iso, isoOrNull } from './connection/rows.ts';
 
 interface AlertRow {
   readonly id: string;

@@ -2,11 +2,11 @@ import { buffer } from 'node:stream/consumers';
 import type pg from 'pg';
 import type { ObjectStore } from '../blobs/object-store.ts';
 import type { LogName, LogPiece, Logs, LogSlice } from '../logs.ts';
-import { createLogSignals } from './log-signals.ts';
+import { createLogSignals } from './connection/log-signals.ts';
 import { createBatcher } from '../batcher.ts';
-import type { ConnectionSettings } from './connection.ts';
-import { openPool } from './connection.ts';
-import { outcomeOf } from './errors.ts';
+import type { ConnectionSettings } from './connection/connection.ts';
+import { openPool } from './connection/connection.ts';
+import { outcomeOf } from './connection/errors.ts';
 
 /** No chunk is larger, so a reader knows how far back a chunk that covers an offset can begin. */
 const CHUNK = 64 * 1024;

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { TestContext } from 'node:test';
 import { bind, namedWorkflow, openWorld } from '../testing/world.ts';
-import { createNodes } from './nodes.ts';
+import { createNodes } from './workers/nodes.ts';
 import { createTokens } from './tokens.ts';
-import { createWorkers } from './workers.ts';
+import { createWorkers } from './workers/workers.ts';
 
 async function registry(t: TestContext) {
   const world = await openWorld(t);

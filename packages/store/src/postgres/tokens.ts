@@ -4,8 +4,8 @@ import type pg from 'pg';
 import { StoreError } from '../store-error.ts';
 import { TOKEN_ROLES } from '../tokens.ts';
 import type { TokenHolder, TokenInfo, TokenRole, Tokens } from '../tokens.ts';
-import { isId, iso, isoOrNull } from './rows.ts';
-import { inTransaction } from './transaction.ts';
+import { isId, iso, isoOrNull } from './connection/rows.ts';
+import { inTransaction } from './connection/transaction.ts';
 
 const PREFIX = 'kls_';
 const TOKEN = /^kls_[A-Za-z0-9_-]{43}$/;

@@ -4,7 +4,7 @@
  * does not read because it stops itself first.
  */
 import pg from 'pg';
-import { clientConfig } from '../postgres/connection.ts';
+import { clientConfig } from '../postgres/connection/connection.ts';
 
 const [url = '', mode = ''] = process.argv.slice(2);
 const client = new pg.Client(clientConfig({ url, applicationName: 'lock-holder' }));

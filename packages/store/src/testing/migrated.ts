@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
-import { migrate } from '../postgres/migrate.ts';
+import { migrate } from '../postgres/schema/migrate.ts';
 import { testDatabase } from './postgres.ts';
 import type { CleanUp, TestDatabase } from './postgres.ts';
 
@@ -11,7 +11,7 @@ export async function migratedDatabase(test?: CleanUp): Promise<TestDatabase> {
 }
 
 async function schemaHash(): Promise<string> {
-  const directory = new URL('../postgres/migrations/', import.meta.url);
+  const directory = new URL('../postgres/schema/migrations/', import.meta.url);
   const hash = createHash('sha256');
   for (const file of (await readdir(directory)).toSorted()) hash.update(await readFile(new URL(file, directory)));
   return `schema_${hash.digest('hex').slice(0, 16)}`;

@@ -8,7 +8,7 @@ import type { Emulations } from './emulation.ts';
 
 const SETTLED_AFTER_MS = 30_000;
 
-/** Admissions: see postgres/admission.ts. */
+/** Admissions: see postgres/engine/admission.ts. */
 export const ADMISSION: Emulations = {
   *'admission-lock'(it, tables, [limit]) {
     const wanted = new Set(asked(it, tables, number(limit)).map(({ subject_id }) => subject_id));

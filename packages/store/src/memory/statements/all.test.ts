@@ -1,29 +1,28 @@
 import assert from 'node:assert/strict';
 import { readdir, readFile } from 'node:fs/promises';
 import { test } from 'node:test';
-import { INVARIANTS } from '../../postgres/invariants.ts';
+import { INVARIANTS } from '../../postgres/invariants/invariants.ts';
 import { emulated } from './all.ts';
 
 const POSTGRES = new URL('../../postgres/', import.meta.url);
 /** What masters run, apart from the files of a step. */
 const FILES = [
-  'backfills',
-  'backfill-turn',
-  'claim',
-  'engine',
-  'starts',
-  'admission',
-  'concurrency',
-  'operations',
-  'admission',
-  'partitions',
-  'workers',
-  'timers',
-  'fires-read',
-  'fires-write',
-  'quarantine',
-  'doctor-sweep',
-  'doctor-repair',
+  'engine/admission',
+  'engine/claim',
+  'engine/concurrency',
+  'engine/engine',
+  'engine/operations',
+  'engine/quarantine',
+  'engine/starts',
+  'engine/timers',
+  'backfills/backfills',
+  'backfills/backfill-turn',
+  'schedules/fires-read',
+  'schedules/fires-write',
+  'workers/workers',
+  'invariants/doctor-sweep',
+  'invariants/doctor-repair',
+  'schema/partitions',
 ];
 
 async function statementsIn(file: URL): Promise<string[]> {
@@ -38,7 +37,7 @@ async function statementsIn(file: URL): Promise<string[]> {
 }
 
 test('every statement that masters run has an emulation, and no other has', async () => {
-  const steps = (await readdir(new URL('step/', POSTGRES))).map((file) => `step/${file}`);
+  const steps = (await readdir(new URL('engine/step/', POSTGRES))).map((file) => `engine/step/${file}`);
   const files = [...steps, ...FILES.map((file) => `${file}.ts`)];
   const used = (await Promise.all(files.map((file) => statementsIn(new URL(file, POSTGRES))))).flat();
   assert.ok(used.length > 50, 'the statements are found');

@@ -18,7 +18,7 @@ const countsFrom = (values: readonly unknown[]) =>
     (typeof COUNTS)[number]
   >;
 
-/** Backfills: see postgres/backfills.ts and backfill-turn.ts. */
+/** Backfills: see postgres/backfills/backfills.ts and backfill-turn.ts. */
 export const BACKFILLS: Emulations = {
   'backfill-id': (it) => [{ id: it.next('backfill_id') }],
 

@@ -10,7 +10,7 @@ import { boundColumns, dispatched } from './step-line.ts';
 
 type Counted = Omit<BroadcastRow, 'since'>;
 
-/** Broadcasts and their subtasks: see postgres/step/read-broadcasts.ts, write-broadcasts.ts and engine.ts. */
+/** Broadcasts and their subtasks: see postgres/engine/step/read-broadcasts.ts, write-broadcasts.ts and engine.ts. */
 export const BROADCASTS: Emulations = {
   'step-broadcasts': (it, { broadcast }, [ids]) => {
     const wanted = new Set(idList(ids));

@@ -14,7 +14,7 @@ interface Said {
   readonly nonce: string;
 }
 
-/** Claims, notes of workers and what they are compared with: see postgres/claim.ts and engine.ts. */
+/** Claims, notes of workers and what they are compared with: see postgres/engine/claim.ts and engine.ts. */
 export const CLAIM: Emulations = {
   *claim(it, tables, [group, capabilities, slots, incarnations, nonce]) {
     const alive = yield* aliveForBinding(it, tables, new Set(idList(incarnations)));

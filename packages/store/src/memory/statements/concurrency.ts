@@ -5,7 +5,7 @@ import type { Emulations } from './emulation.ts';
 
 type Asked = Pick<ConcurrencyRow, 'workflow_id' | 'policy' | 'slots'>;
 
-/** Limits: see postgres/concurrency.ts. */
+/** Limits: see postgres/engine/concurrency.ts. */
 export const CONCURRENCY: Emulations = {
   *'set-limits'(it, tables, values) {
     const asked = unnest<Asked>(values, { workflow_id: id, policy: text, slots: orNull(number) });

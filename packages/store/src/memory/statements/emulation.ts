@@ -75,7 +75,7 @@ export function* alert(
   yield* it.insert(tables.alert, row);
 }
 
-/** Adds what has to follow elsewhere: see postgres/migrations/0006_followups.sql. */
+/** Adds what has to follow elsewhere: see postgres/schema/migrations/0006_followups.sql. */
 export function* followup(
   it: Execution,
   tables: Tables,

@@ -50,7 +50,7 @@ interface Planned {
   readonly awaited: boolean;
 }
 
-/** Fires: see postgres/fires-read.ts and fires-write.ts. */
+/** Fires: see postgres/schedules/fires-read.ts and fires-write.ts. */
 export const FIRES: Emulations = {
   *'fires-due'(it, { schedule }, [limit, asOf, only]) {
     const bound = Math.min(it.clock.now(), asOf === 'infinity' ? Infinity : time(asOf));

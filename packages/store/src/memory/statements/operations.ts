@@ -11,7 +11,7 @@ interface Ahead extends Pick<LiveRow, 'id' | 'generation' | 'priority'> {
   readonly state: string;
 }
 
-/** What people ask of instances: see postgres/operations.ts. */
+/** What people ask of instances: see postgres/engine/operations.ts. */
 export const OPERATIONS: Emulations = {
   *'operate-steer'(it, tables, [instance, kind, by, states]) {
     const ahead = yield* lookAhead(it, tables, id(instance));

@@ -8,7 +8,7 @@ import { endedFollowups } from './ended.ts';
 import { alert, inOrder, note } from './emulation.ts';
 import type { Emulations } from './emulation.ts';
 
-/** Counting, putting off, parking: see postgres/quarantine.ts. */
+/** Counting, putting off, parking: see postgres/engine/quarantine.ts. */
 export const QUARANTINE: Emulations = {
   *'count-try'(it, { live_instance, command: commands }, [ids]) {
     const wanted = new Set(idList(ids));

@@ -21,7 +21,7 @@ interface Asked {
 const KEY_AGE_MS = 7 * 24 * 60 * 60 * 1000;
 const FORGET_AT_ONCE = 1000;
 
-/** Starts: see postgres/starts.ts. */
+/** Starts: see postgres/engine/starts.ts. */
 export const STARTS: Emulations = {
   'instance-ids': (it, _tables, [count]) =>
     Array.from({ length: number(count) }, () => ({ id: it.next('instance_id') })),

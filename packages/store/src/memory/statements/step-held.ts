@@ -10,7 +10,7 @@ import { byTask, LINE, lineOf, lineUp } from './step-line.ts';
 
 type Place = 'delayed' | 'ready' | 'held';
 
-/** Pauses, skips and priorities of what is in line: see postgres/step/write-held.ts. */
+/** Pauses, skips and priorities of what is in line: see postgres/engine/step/write-held.ts. */
 export const STEP_HELD: Emulations = {
   *'hold-delayed'(it, tables, [ids]) {
     for (const row of yield* removeAll(it, tables.delayed, idList(ids))) {

@@ -88,7 +88,7 @@ export const boundColumns = (row: ActiveRow): Record<string, unknown> => {
   return { id, instance_id, task, generation, attempt, incarnation_id, nonce };
 };
 
-/** What a step writes of the line, and takes back from it: see postgres/step/write-line.ts. */
+/** What a step writes of the line, and takes back from it: see postgres/engine/step/write-line.ts. */
 export const STEP_LINE: Emulations = {
   *'write-delayed'(it, { delayed }, values) {
     type Asked = Omit<DelayedRow, 'due_at'> & { delay_ms: number };

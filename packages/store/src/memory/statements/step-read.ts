@@ -19,7 +19,7 @@ const live = ({
 const codeOf = (reason: unknown): unknown =>
   typeof reason === 'object' && reason !== null && 'code' in reason ? reason.code : undefined;
 
-/** What a step reads: see postgres/step/read.ts. */
+/** What a step reads: see postgres/engine/step/read.ts. */
 export const STEP_READ: Emulations = {
   *'step-lock'(it, { live_instance }, [ids]) {
     const wanted = new Set(idList(ids));

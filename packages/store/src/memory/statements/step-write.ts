@@ -66,7 +66,7 @@ function ended(run: EndedRun, active: ActiveRow | undefined, now: number) {
   };
 }
 
-/** What a step writes of runs, counters and instances: see postgres/step/write-tasks.ts and write-instances.ts. */
+/** What a step writes of runs, counters and instances: see postgres/engine/step/write-tasks.ts and write-instances.ts. */
 export const STEP_WRITE: Emulations = {
   *'write-live'(it, { live_instance }, values) {
     const changes = unnest<LiveChange>(values, {

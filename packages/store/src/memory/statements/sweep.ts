@@ -1,4 +1,4 @@
-import { INVARIANTS } from '../../postgres/invariants.ts';
+import { INVARIANTS } from '../../postgres/invariants/invariants.ts';
 import type { Execution, Found } from '../execution.ts';
 import type { ActiveRow, LiveRow } from '../rows.ts';
 import { keyOf } from '../schema.ts';
@@ -15,7 +15,7 @@ const UNCHECKED: Emulations = Object.fromEntries(
   INVARIANTS.map(({ name }): [string, Emulation] => [`check-${name}`, () => []]),
 );
 
-/** The sweeper's checks and repairs: see postgres/doctor-sweep.ts and invariants-driver.ts. */
+/** The sweeper's checks and repairs: see postgres/invariants/doctor-sweep.ts and driver.ts. */
 export const SWEEP: Emulations = {
   ...UNCHECKED,
 

@@ -10,7 +10,7 @@ const TIMEOUT_SLACK_MS = 5000;
 const strikeAt = ({ timeout_at, timeout_action }: ActiveRow): number =>
   timeout_at === null ? Infinity : timeout_at + (timeout_action === 'fail' ? TIMEOUT_SLACK_MS : 0);
 
-/** What falls due: see postgres/timers.ts. */
+/** What falls due: see postgres/engine/timers.ts. */
 export const TIMERS: Emulations = {
   *'timer-release'(it, tables, [limit]) {
     const due = it

@@ -9,7 +9,7 @@ const ofId = (row: IncarnationRow): string => row.id;
 const mayAsk = ({ state, revoked_at, lease_until }: IncarnationRow, now: number): boolean =>
   state !== 'dead' && revoked_at === null && lease_until > now;
 
-/** Incarnations and their leases: see postgres/workers.ts. */
+/** Incarnations and their leases: see postgres/workers/workers.ts. */
 export const WORKERS: Emulations = {
   *'worker-group'(it, { worker_group }, [name]) {
     yield* it.insert(worker_group, { name: text(name), lease_ms: 10_000 }, 'worker_group_pkey');

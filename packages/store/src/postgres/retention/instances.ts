@@ -1,5 +1,5 @@
 import { objectName } from '../logs.ts';
-import { inTransactionOf } from '../transaction.ts';
+import { inTransactionOf } from '../connection/transaction.ts';
 import { isDue } from './due.ts';
 import { remove } from './work.ts';
 import type { Work } from './work.ts';

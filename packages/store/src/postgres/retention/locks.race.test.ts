@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { TestContext } from 'node:test';
-import { openPool } from '../connection.ts';
-import { createInstances } from '../instances.ts';
-import { createOperations } from '../operations.ts';
-import { ensurePartition } from '../partitions.ts';
-import { openSession, poolRunner } from '../session.ts';
-import { createStarts } from '../starts.ts';
+import { openPool } from '../connection/connection.ts';
+import { createInstances } from '../instances/instances.ts';
+import { createOperations } from '../engine/operations.ts';
+import { ensurePartition } from '../schema/partitions.ts';
+import { openSession, poolRunner } from '../connection/session.ts';
+import { createStarts } from '../engine/starts.ts';
 import { namedWorkflow, openWorld } from '../../testing/world.ts';
 import type { World } from '../../testing/world.ts';
 import type { RetentionOutcome } from '../../retention.ts';

@@ -1,7 +1,7 @@
-import { SCHEMA } from '../connection.ts';
-import { sqlState } from '../errors.ts';
-import { attachPartition, PARTITION_SPAN, PARTITIONED_TABLES } from '../partitions.ts';
-import { inTransactionOf } from '../transaction.ts';
+import { SCHEMA } from '../connection/connection.ts';
+import { sqlState } from '../connection/errors.ts';
+import { attachPartition, PARTITION_SPAN, PARTITIONED_TABLES } from '../schema/partitions.ts';
+import { inTransactionOf } from '../connection/transaction.ts';
 import { removeLogObjects } from './instances.ts';
 import type { Work } from './work.ts';
 

@@ -2,8 +2,8 @@ import type pg from 'pg';
 import { PROJECT_SUBJECTS, SHORTEST_KEEP_MS } from '../../retention.ts';
 import type { Keep, Removed, RetentionChanges, RetentionPolicy, RetentionSubject } from '../../retention.ts';
 import { StoreError } from '../../store-error.ts';
-import { iso, isoOrNull } from '../rows.ts';
-import { inTransaction } from '../transaction.ts';
+import { iso, isoOrNull } from '../connection/rows.ts';
+import { inTransaction } from '../connection/transaction.ts';
 
 export const NOTHING: Removed = {
   instances: 0,

@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import type { Removed } from '../../retention.ts';
-import { inSnapshot } from '../transaction.ts';
+import { inSnapshot } from '../connection/transaction.ts';
 import { areLogsDue, isDue } from './due.ts';
 import { COUNT_FIRES, OLD_ROWS, UNUSED_BLOBS } from './others.ts';
 import { NOTHING } from './policy.ts';

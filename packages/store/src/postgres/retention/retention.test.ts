@@ -10,12 +10,12 @@ import type { Removed, Retention, RetentionRunOptions } from '../../retention.ts
 import { namedWorkflow, openWorld } from '../../testing/world.ts';
 import type { World } from '../../testing/world.ts';
 import { postgresBlobs } from '../blobs.ts';
-import { createDoctor } from '../doctor.ts';
-import { createInstances } from '../instances.ts';
+import { createDoctor } from '../invariants/doctor.ts';
+import { createInstances } from '../instances/instances.ts';
 import { createLogs } from '../logs.ts';
-import { ensurePartition } from '../partitions.ts';
-import { openSession } from '../session.ts';
-import { createVerifier } from '../verify.ts';
+import { ensurePartition } from '../schema/partitions.ts';
+import { openSession } from '../connection/session.ts';
+import { createVerifier } from '../verify/verify.ts';
 import { createRetention } from './retention.ts';
 
 const DEFINITION = namedWorkflow('demo', 'etl', [taskOf('a'), taskOf('b', ['a'])]);
