@@ -1,6 +1,6 @@
 /** Tables of docs/ that list what the code has as data: the error codes, and what each role may do. */
 import { PROBLEMS } from '@keelson/protocol';
-import { ROLE_PERMISSIONS } from '../packages/server/src/api/permissions.ts';
+import { ROLE_PERMISSIONS } from '../packages/server/src/api/http/permissions.ts';
 import { markdownTable } from './markdown-table.ts';
 
 export function problemTable(): string {

@@ -9,7 +9,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { definitionJsonSchema } from '@keelson/core';
 import { taskTypes } from '@keelson/tasks';
 import manifest from '../package.json' with { type: 'json' };
-import { openApiDocument } from '../packages/server/src/api/openapi-document.ts';
+import { openApiDocument } from '../packages/server/src/api/openapi/openapi-document.ts';
 import { generatedPages } from './docs-pages.ts';
 
 const ROOT = new URL('../', import.meta.url);

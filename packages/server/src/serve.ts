@@ -7,7 +7,7 @@ import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import { Registry } from 'prom-client';
 import { startAlert } from './alert/start.ts';
-import { answerClientError, answerFrameworkError } from './api/problems.ts';
+import { answerClientError, answerFrameworkError } from './api/http/problems.ts';
 import { apiRoutes, watchRoutes } from './api/routes.ts';
 import { endWithin } from './end-within.ts';
 import { startMaster } from './master/master.ts';

@@ -15,7 +15,7 @@ import { knownSchemaVersion } from '@keelson/store';
 import type { ServerNode, Store, WorkerNode } from '@keelson/store';
 import type { Api, ApiDeps } from './deps.ts';
 import { verifyReportOf } from '../verify-report.ts';
-import { restPage } from './rest-page.ts';
+import { restPage } from './http/rest-page.ts';
 
 export function operationRoutes(api: Api, { store, version }: ApiDeps): void {
   const schema = knownSchemaVersion();

@@ -9,7 +9,7 @@ import type { Store } from '@keelson/store';
 import { testDatabase } from '@keelson/store/testing';
 import { taskTypes } from '@keelson/tasks';
 import type { Role } from '@keelson/protocol';
-import { answerClientError, answerFrameworkError } from '../problems.ts';
+import { answerClientError, answerFrameworkError } from '../http/problems.ts';
 import { apiRoutes } from '../routes.ts';
 
 export interface ApiHarness {
