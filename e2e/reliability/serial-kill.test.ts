@@ -17,18 +17,23 @@ import { allEnded, publish, startOnce } from './workload.ts';
 const FILES = ['packages/server/src/master/admission.ts', 'packages/store/src/postgres/engine/admission.ts'];
 const ENDED_WITHIN_MS = 30_000;
 
-/** Runs that overlap, and runs in another order than that of the starts. */
+/**
+ * Runs of two instances that overlap, and runs in another order than that of the starts. One that was lost with its lease runs again in its
+ * own slot: that its attempts never overlap is the ledger's to say.
+ */
 async function outOfTurn(cluster: Cluster, started: readonly string[]): Promise<string[]> {
   const entries = (await cluster.ledger()).toSorted((one, other) => one.place - other.place);
   const found: string[] = [];
   let open: string | undefined;
   for (const { kind, instance } of entries) {
-    if (kind === 'S' && open !== undefined) found.push(`instance ${instance} ran while instance ${open} did`);
+    if (kind === 'S' && open !== undefined && open !== instance)
+      found.push(`instance ${instance} ran while instance ${open} did`);
     if (kind === 'S') open = instance;
     if (kind === 'E' && open === instance) open = undefined;
   }
   const ran = entries.filter(({ kind }) => kind === 'S').map(({ instance }) => instance);
-  if (JSON.stringify(ran) !== JSON.stringify(started)) found.push(`started ${started.join()}, ran ${ran.join()}`);
+  const inTurn = ran.filter((instance, place) => instance !== ran[place - 1]);
+  if (JSON.stringify(inTurn) !== JSON.stringify(started)) found.push(`started ${started.join()}, ran ${ran.join()}`);
   return found;
 }
 

@@ -32,7 +32,8 @@ interface Prepared {
 
 /** What fires when: the pure part of a fire, with what it has parsed before. */
 export function createFireMind(): PreparedMind {
-  const triggers = new LRUCache<string, CompiledTrigger>({ max: MOST_TRIGGERS });
+  // A bound by size, each of size 1: one by `max` would take its whole room at once.
+  const triggers = new LRUCache<string, CompiledTrigger>({ maxSize: MOST_TRIGGERS, sizeCalculation: () => 1 });
   const calendars = new LRUCache<string, Calendar>({ max: MOST_CALENDARS });
   const triggerOf = ({ trigger: text }: DueSchedule): CompiledTrigger => {
     const known = triggers.get(text);

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { test } from 'node:test';
+import { describe, test } from 'node:test';
 import type { TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { taskOf, workflowOf } from '@keelson/core/testing';
@@ -95,36 +95,39 @@ const DAMAGES: Readonly<Record<string, string>> = {
                            select instance_id, task, 1, 1, 'default', 'shell', 0, 'delay', now() + interval '1 hour' from ready`,
 };
 
-for (const [rule, sql] of Object.entries(DAMAGES)) {
-  test(`the sweeper of a running master mends ${rule}, and the instance ends as it should`, async (t) => {
-    const it = await house(t);
-    const metrics = master(t, it.store);
-    const id = await it.start();
-    it.store.signals.send('command');
-    await until('it is in line', async () => (await it.sql('select from ready')).length === 1);
-    await it.sql(sql);
-    await until('it is mended', async () => (metrics.sweeperRedrives[rule] ?? 0) > 0);
-    await until('it ends', async () => {
-      await runAll(it);
-      return (await it.sql('select from instance_end')).length === 1;
+// Each of them waits for a sweep, on a database of its own.
+describe('the sweeper', { concurrency: true }, () => {
+  for (const [rule, sql] of Object.entries(DAMAGES)) {
+    test(`of a running master mends ${rule}, and the instance ends as it should`, async (t) => {
+      const it = await house(t);
+      const metrics = master(t, it.store);
+      const id = await it.start();
+      it.store.signals.send('command');
+      await until('it is in line', async () => (await it.sql('select from ready')).length === 1);
+      await it.sql(sql);
+      await until('it is mended', async () => (metrics.sweeperRedrives[rule] ?? 0) > 0);
+      await until('it ends', async () => {
+        await runAll(it);
+        return (await it.sql('select from instance_end')).length === 1;
+      });
+      assert.equal((await it.store.instances.get(id))?.state, 'succeeded');
+      const noted = await it.sql(
+        `select events->0->>'rule' as rule, events->0->>'by' as by from history where events->0->>'type' = 'repaired'`,
+      );
+      assert.deepEqual(noted[0], { rule, by: 'sweeper' });
+      for await (const { violations } of it.store.verifier.verify()) assert.deepEqual(violations, []);
+      const broken = (await it.store.doctor.check()).filter(({ rows }) => rows.length > 0);
+      assert.deepEqual(broken, []);
     });
-    assert.equal((await it.store.instances.get(id))?.state, 'succeeded');
-    const noted = await it.sql(
-      `select events->0->>'rule' as rule, events->0->>'by' as by from history where events->0->>'type' = 'repaired'`,
-    );
-    assert.deepEqual(noted[0], { rule, by: 'sweeper' });
-    for await (const { violations } of it.store.verifier.verify()) assert.deepEqual(violations, []);
-    const broken = (await it.store.doctor.check()).filter(({ rows }) => rows.length > 0);
-    assert.deepEqual(broken, []);
-  });
-}
+  }
 
-test('a start whose command was lost is driven again, and nothing is counted where nothing is broken', async (t) => {
-  const it = await house(t);
-  await it.start();
-  await it.sql('delete from command');
-  const metrics = master(t, it.store);
-  await until('it begins', async () => (await it.sql('select from ready')).length === 1);
-  assert.deepEqual(metrics.sweeperRedrives, { 'instance-without-driver': 1 });
-  assert.deepEqual(metrics.sweeperFindings, {});
+  test('a start whose command was lost is driven again, and nothing is counted where nothing is broken', async (t) => {
+    const it = await house(t);
+    await it.start();
+    await it.sql('delete from command');
+    const metrics = master(t, it.store);
+    await until('it begins', async () => (await it.sql('select from ready')).length === 1);
+    assert.deepEqual(metrics.sweeperRedrives, { 'instance-without-driver': 1 });
+    assert.deepEqual(metrics.sweeperFindings, {});
+  });
 });

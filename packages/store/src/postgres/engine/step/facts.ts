@@ -10,7 +10,8 @@ export interface FactsCache {
 }
 
 export function factsCache(most = 50_000): FactsCache {
-  const cache = new LRUCache<string, InstanceFacts>({ max: most });
+  // A bound by size, each of size 1: one by `max` would take its whole room at once.
+  const cache = new LRUCache<string, InstanceFacts>({ maxSize: most, sizeCalculation: () => 1 });
   const keyOf = ({ instanceId, generation }: GenerationKey): string => generationKey(instanceId, generation);
   return {
     has: (key) => cache.has(keyOf(key)),
