@@ -1,10 +1,10 @@
-import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openChaosCluster } from '../chaos/cluster/cluster.ts';
 import type { ChaosCluster, ClusterPlan } from '../chaos/cluster/cluster.ts';
-import { parseLedger } from '../chaos/ledger/entry.ts';
 import type { Entry } from '../chaos/ledger/entry.ts';
+import { ledgerReader } from '../chaos/ledger/reader.ts';
 import { createClient } from '../chaos/load/client.ts';
 import type { Client } from '../chaos/load/client.ts';
 import type { Measured } from './result.ts';
@@ -17,7 +17,7 @@ export interface FailoverCluster {
   publish(definition: { readonly name: string; readonly tasks: object }): Promise<void>;
   /** @returns the id of the new instance */
   start(workflow: string): Promise<string>;
-  ledger(): Promise<Entry[]>;
+  ledger(): Promise<readonly Entry[]>;
 }
 
 type Plan = Partial<ClusterPlan> & Pick<ClusterPlan, 'masters' | 'slots'>;
@@ -58,7 +58,7 @@ export async function withFailoverCluster(
         const started = await client.until('POST', `projects/default/workflows/${workflow}/instances`, { body: {} });
         return (started as { id: string }).id;
       },
-      ledger: async () => parseLedger(await readFile(cluster.ledger, 'utf8').catch(() => '')),
+      ledger: ledgerReader(cluster.ledger),
     });
     return { ...measured, settings: await settingsOf(cluster) };
   } finally {

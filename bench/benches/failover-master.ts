@@ -61,14 +61,17 @@ function keepChains({ start, ledger }: FailoverCluster) {
   const ids = new Set<string>();
   const one = async (): Promise<void> => {
     while (!stopped) {
+      const before = (await ledger()).length;
       const id = await start('chain');
       ids.add(id);
-      while (!stopped && !(await ended(id))) await pause(100);
+      while (!stopped && !(await ended(id, before))) await pause(100);
       ids.delete(id);
     }
   };
-  const ended = async (id: string): Promise<boolean> =>
-    (await ledger()).some(({ kind, instance, task }) => kind === 'E' && instance === id && task === `t${LENGTH}`);
+  const ended = async (id: string, from: number): Promise<boolean> =>
+    (await ledger())
+      .slice(from)
+      .some(({ kind, instance, task }) => kind === 'E' && instance === id && task === `t${LENGTH}`);
   const lines = Array.from({ length: CHAINS }, one);
   return {
     alive: async () => [...ids],
@@ -81,10 +84,11 @@ function keepChains({ start, ledger }: FailoverCluster) {
 
 /** From the end of a task to the start of the next, in the quiet before a kill: what the machine can do at this moment. */
 function usualHops(entries: readonly Entry[]): number[] {
-  const lately = Date.now() - STEADY_MS;
-  return entries.flatMap(({ kind, instance, place, wallMs }) => {
-    if (kind !== 'E' || wallMs < lately) return [];
-    const next = entries.find((later) => later.kind === 'S' && later.instance === instance && later.place > place);
+  const since = Date.now() - STEADY_MS;
+  const lately = entries.slice(entries.findLastIndex(({ wallMs }) => wallMs < since) + 1);
+  return lately.flatMap(({ kind, instance, place, wallMs }) => {
+    if (kind !== 'E') return [];
+    const next = lately.find((later) => later.kind === 'S' && later.instance === instance && later.place > place);
     return next === undefined ? [] : [next.wallMs - wallMs];
   });
 }
@@ -124,13 +128,14 @@ function lastStarts(entries: readonly Entry[], until: number): Map<string, Entry
 }
 
 async function nextStarts(
-  ledger: () => Promise<Entry[]>,
+  ledger: () => Promise<readonly Entry[]>,
   chains: readonly string[],
   before: ReadonlyMap<string, Entry>,
   killedAt: number,
 ): Promise<number[]> {
+  const since = Math.min(...chains.map((id) => before.get(id)?.place ?? 0));
   for (const giveUpAt = performance.now() + DEADLINE_MS; performance.now() < giveUpAt; await pause(100)) {
-    const entries = await ledger();
+    const entries = (await ledger()).slice(since);
     const waits = chains.flatMap((id) => {
       const last = before.get(id);
       const own = entries.filter((entry) => entry.instance === id);

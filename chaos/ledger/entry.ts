@@ -12,12 +12,16 @@ export interface Entry extends Line {
 const FIELDS = 10;
 const isKind = (text: string | undefined): text is Line['kind'] => text === 'S' || text === 'B' || text === 'E';
 
-/** @throws when a line is not one that a task writes: then the ledger proves nothing */
-export function parseLedger(text: string): Entry[] {
+/**
+ * @param before how many lines precede the text
+ * @throws when a line is not one that a task writes: then the ledger proves nothing
+ */
+export function parseLedger(text: string, before = 0): Entry[] {
   const lines = text.split('\n');
   // What follows the last line end was being written when the reader came.
   lines.pop();
-  return lines.map((line, place) => {
+  return lines.map((line, index) => {
+    const place = before + index;
     const fields = line.split(' ');
     const [kind, instance = '', task = '', attempt, token = '', worker = '', pid, uptime, wall, code] = fields;
     if (fields.length !== FIELDS || !isKind(kind)) throw new Error(`line ${place + 1} of the ledger is none: ${line}`);

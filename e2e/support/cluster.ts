@@ -12,7 +12,7 @@ import type { ManagedProcess } from '../../chaos/cluster/process.ts';
 import { serverProcess, workerProcess } from '../../chaos/cluster/programs.ts';
 import { startProxy } from '../../chaos/cluster/proxy.ts';
 import type { Proxy } from '../../chaos/cluster/proxy.ts';
-import { parseLedger } from '../../chaos/ledger/entry.ts';
+import { ledgerReader } from '../../chaos/ledger/reader.ts';
 import type { Entry } from '../../chaos/ledger/entry.ts';
 import type { FailpointOrders, OrdersFile } from '../../simulation/plants/failpoint.ts';
 import type { Owner } from './dev-process.ts';
@@ -66,7 +66,7 @@ export interface Cluster {
   /** Not started yet: `process.start()`. */
   server(spec: ServerSpec): Promise<ServerNode>;
   worker(spec: WorkerSpec): Promise<WorkerNode>;
-  ledger(): Promise<Entry[]>;
+  ledger(): Promise<readonly Entry[]>;
   /** A shell task that writes its start, beats and end into the ledger; `exit` is its exit code for its first `failures` attempts. */
   task(seconds: number, exit?: { readonly code: number; readonly failures: number }): LedgerTask;
   /** The doctor's findings, a line each; empty: all is well. */
@@ -115,7 +115,7 @@ export async function openCluster(owner: Owner, databaseUrl: string): Promise<Cl
     rows: (sql, values = []) => rowsOf(databaseUrl, sql, values),
     server: (spec) => makeServer(house, spec),
     worker: (spec) => makeWorker(house, spec),
-    ledger: async () => parseLedger(await readFile(ledgerFile, 'utf8').catch(() => '')),
+    ledger: ledgerReader(ledgerFile),
     task: (seconds, exit) => ({
       run: `exec bash "$TASK_SCRIPT" ${seconds} ${exit?.code ?? 0} ${exit?.failures ?? 0}`,
       env: { LEDGER: ledgerFile, TASK_SCRIPT },
