@@ -56,6 +56,8 @@ export function startCommands(context: MasterContext, handover: Handover): Wakea
   };
 
   const round = async (): Promise<number> => {
+    const wait = context.crowd.waitMs();
+    if (wait > 0) return wait;
     if (careful) {
       await oneByOne();
       careful = false;

@@ -2,6 +2,7 @@ import type { Clock, Random, Reason } from '@keelson/core';
 import type { BoundAttempt, FollowupKind, MasterStore, Signals } from '@keelson/store';
 import type { Logger } from 'pino';
 import type { Complaints } from './complaints.ts';
+import type { Crowd } from './crowd.ts';
 import type { Line } from './line.ts';
 import type { MasterMetrics } from './metrics.ts';
 import type { Plans } from './plans.ts';
@@ -17,6 +18,7 @@ export interface MasterContext {
   readonly plans: Plans;
   readonly sessions: Sessions;
   readonly line: Line;
+  readonly crowd: Crowd;
   readonly metrics: MasterMetrics;
   /** What callers do wrong, said once. */
   readonly complaints: Complaints;

@@ -14,8 +14,6 @@ const BATCH = 500;
 const AHEAD = { fromMs: 4000, toMs: 500, crowdMs: 1000, most: 10_000, slice: 50 };
 /** Something is due that cannot be taken: another master has it, or the clock is in doubt. */
 const NOT_YET_MS = { first: 5, most: 250 };
-/** Commands of the first instances of a crowd wait no longer than this for the last of them to be made. */
-const CROWD_MS = 1000;
 
 /**
  * Makes instances by the clock. The index on the schedules' next times is the heap: this sleeps until the earliest of them, or until it is
@@ -67,15 +65,12 @@ export function startFires(context: MasterContext): WakeableLoop {
 
 /** Rounds until nothing more is due. Answers how much was taken. */
 async function fireAll(context: MasterContext, fire: (limit: number) => Promise<FireRound>): Promise<number> {
-  const { clock, signals } = context;
+  const { crowd, signals } = context;
   let taken = 0;
   let pending = false;
-  let told = clock.now();
-  // Who makes a crowd of instances makes all of them before it starts any: they have the same time.
   const tell = (): void => {
     if (pending) signals.send('command');
     pending = false;
-    told = clock.now();
   };
   try {
     for (;;) {
@@ -84,13 +79,15 @@ async function fireAll(context: MasterContext, fire: (limit: number) => Promise<
       pending ||= round.commands;
       follow(context, round);
       if (!round.more || context.closing()) return taken;
-      if (clock.now() - told >= CROWD_MS) tell();
+      crowd.grows();
+      if (crowd.waitMs() === 0) tell();
     }
   } catch (error) {
     // It may be committed all the same.
     pending = true;
     throw error;
   } finally {
+    crowd.ends();
     tell();
   }
 }

@@ -10,6 +10,7 @@ import { startBackfills } from './backfills.ts';
 import { startClaims } from './claims.ts';
 import { startCommands } from './commands.ts';
 import { createComplaints } from './complaints.ts';
+import { createCrowd } from './crowd.ts';
 import type { MasterContext } from './context.ts';
 import { createDeliveries } from './deliveries.ts';
 import { startDue } from './due.ts';
@@ -72,6 +73,7 @@ export function startMaster(dependencies: MasterDependencies): Master {
     sessions,
     plans: createPlans(store.definitions),
     line: createLine(),
+    crowd: createCrowd(clock),
     metrics: newMasterMetrics(),
     complaints: createComplaints(log, clock),
     wake: {

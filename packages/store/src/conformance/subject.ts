@@ -8,6 +8,7 @@ import { memorySchedules } from '../memory/schedules.ts';
 import { openMemorySession } from '../memory/session.ts';
 import { openPool } from '../postgres/connection/connection.ts';
 import { ensurePartition, instanceIds } from '../postgres/schema/partitions.ts';
+import type { NextId } from '../postgres/schema/partitions.ts';
 import { openSession, poolRunner } from '../postgres/connection/session.ts';
 import type { OpenSession } from '../postgres/connection/session.ts';
 import type pg from 'pg';
@@ -18,7 +19,7 @@ export type Row = Readonly<Record<string, unknown>>;
 /** A database that the engine can live on, seen from outside. */
 export interface Subject {
   readonly open: OpenSession;
-  readonly nextId: () => Promise<string>;
+  readonly nextId: NextId;
   /** Committed rows, in the driver's shapes; columns that hold times are left out. */
   rows(table: string): Promise<Row[]>;
   /** Lets an incarnation's lease be over, and be a short one. */

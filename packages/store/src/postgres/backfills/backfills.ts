@@ -11,6 +11,7 @@ import type {
 import { again } from '../connection/again.ts';
 import { backfillTurn, countCall, LEAVE_OUT, NOTE_EVENT } from './backfill-turn.ts';
 import { call } from '../connection/session.ts';
+import type { NextId } from '../schema/partitions.ts';
 import type { Call, OpenSession, Session } from '../connection/session.ts';
 
 const NEW_ID = { name: 'backfill-id', text: "select nextval('backfill_id') as id" };
@@ -86,7 +87,7 @@ const RUNS_AT_ONCE = 10_000;
  */
 export function createBackfills(
   open: OpenSession,
-  nextId: () => Promise<string>,
+  nextId: NextId,
   clock: Clock = systemClock,
 ): Backfills & { close(): Promise<void> } {
   const turns = open();
@@ -103,7 +104,7 @@ export function createBackfills(
       return rows.map((row) => ({ id: row.id, room: row.room, versionIds: row.version_ids }));
     },
     turn: async (id, room, mind) => {
-      const instanceIds = await Promise.all(Array.from({ length: room }, nextId));
+      const instanceIds = await Promise.all(Array.from({ length: room }, () => nextId(room)));
       return backfillTurn(turns, id, instanceIds, mind);
     },
     noteError: async (id, error) => void (await turns.run([call(NOTE_ERROR, id, error)])),

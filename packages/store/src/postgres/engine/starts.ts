@@ -7,6 +7,7 @@ import { outcomeOf } from '../connection/errors.ts';
 import { newInstances } from './new-instances.ts';
 import { call } from '../connection/session.ts';
 import type { Runner } from '../connection/session.ts';
+import type { NextId } from '../schema/partitions.ts';
 
 /**
  * All of some starts in one statement. A key that is taken yields no row and writes nothing; an id that is there already (the statement
@@ -65,7 +66,7 @@ interface Starter {
  *
  * @param nextId hands out ids of instances, each once
  */
-export function createStarts(runner: Runner, nextId: () => Promise<string>, clock: Clock = systemClock): Starts {
+export function createStarts(runner: Runner, nextId: NextId, clock: Clock = systemClock): Starts {
   const starter: Starter = { runner, clock };
   const batcher = createBatcher<Asked>(MOST_AT_ONCE, START_LANES, (batch) => startBatch(starter, batch), clock);
   return {

@@ -15,6 +15,7 @@ import type { Taken, TakenRows } from './fires-read.ts';
 import { isFireCall, putOffCall, writeCalls } from './fires-write.ts';
 import type { Decided, Unable } from './fires-write.ts';
 import type { CalendarContent } from '../../fires.ts';
+import type { NextId } from '../schema/partitions.ts';
 import type { OpenSession, Rows, Session, Transaction } from '../connection/session.ts';
 
 /** Fires of one transaction, but for those of the schedule that reaches it. */
@@ -37,11 +38,7 @@ const NOTHING: FireRound = {
  * @param nextId hands out ids of instances, each once
  * @param now milliseconds, monotonic
  */
-export function createFires(
-  open: OpenSession,
-  nextId: () => Promise<string>,
-  now: () => number,
-): Fires & { close(): Promise<void> } {
+export function createFires(open: OpenSession, nextId: NextId, now: () => number): Fires & { close(): Promise<void> } {
   const session = open();
   const taker: Taker = { session, nextId, now };
   return {
@@ -54,7 +51,7 @@ export function createFires(
 
 interface Taker {
   readonly session: Session;
-  readonly nextId: () => Promise<string>;
+  readonly nextId: NextId;
   readonly now: () => number;
 }
 
@@ -139,7 +136,7 @@ async function decideAll(
   all: readonly Taken[],
   calendars: ReadonlyMap<string, CalendarContent>,
   mind: FireMind,
-  nextId: () => Promise<string>,
+  nextId: NextId,
   asOfMs: number,
 ): Promise<{ decided: Decided[]; idle: Taken[]; unable: Unable[] }> {
   const decided: Decided[] = [];
@@ -162,13 +159,20 @@ async function decideAll(
       unable.push({ taken, error: messageOf(error) });
     }
   }
+  return { decided: await withIds(decided, nextId), idle, unable };
+}
+
+async function withIds(decided: readonly Decided[], nextId: NextId): Promise<Decided[]> {
+  const firedBy = ({ decision }: Decided): number =>
+    decision.fires.filter(({ outcome: what }) => what === 'fired').length;
+  let more = decided.reduce((sum, one) => sum + firedBy(one), 0);
   const complete: Decided[] = [];
   for (const one of decided) {
     const instanceIds: string[] = [];
-    for (const { outcome: what } of one.decision.fires) if (what === 'fired') instanceIds.push(await nextId());
+    for (let left = firedBy(one); left > 0; left--) instanceIds.push(await nextId(more--));
     complete.push({ ...one, instanceIds });
   }
-  return { decided: complete, idle, unable };
+  return complete;
 }
 
 function outcome(

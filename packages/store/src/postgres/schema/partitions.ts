@@ -28,6 +28,9 @@ const TAKE_IDS = {
   text: "select nextval('instance_id') as id from generate_series(1, $1)",
 };
 
+/** Hands out ids of instances, each once. Who is about to take more of them says how many, so that they are fetched at once. */
+export type NextId = (more?: number) => Promise<string>;
+
 /**
  * Instance ids, taken in blocks. An id is only handed out once the partitions for it and for the block after it exist, so no
  * insert ever meets a missing partition. Ids that were not used soon are dropped: retention might have removed their partition meanwhile.
@@ -38,14 +41,14 @@ export function instanceIds(
   runner: Runner,
   ensurePartition: (index: bigint) => Promise<void>,
   blockSize = 100,
-): () => Promise<string> {
+): NextId {
   let block: string[] = [];
   let takenAt = 0;
   let refill: Promise<void> | undefined;
   let ensured = -1n;
-  const fill = async (): Promise<void> => {
+  const fill = async (more: number): Promise<void> => {
     takenAt = performance.now();
-    const [rows = []] = await runner.run([call(TAKE_IDS, blockSize)]);
+    const [rows = []] = await runner.run([call(TAKE_IDS, Math.max(blockSize, more))]);
     const fresh = rows.map((row): string => row.id);
     const last = BigInt(fresh.at(-1) ?? '0') / PARTITION_SPAN;
     if (last > ensured) {
@@ -55,12 +58,12 @@ export function instanceIds(
     }
     block = fresh.toReversed();
   };
-  return async () => {
+  return async (more = 1) => {
     for (;;) {
       if (performance.now() - takenAt > IDS_GOOD_MS) block = [];
       const id = block.pop();
       if (id !== undefined) return id;
-      refill ??= fill().finally(() => (refill = undefined));
+      refill ??= fill(more).finally(() => (refill = undefined));
       await refill;
     }
   };
