@@ -108,7 +108,9 @@ export function tableOf({
         p99 ?? '',
         samples,
         unit,
-        bar === undefined ? '' : `${bar.of ?? ''} ${bar.bound} ${bar.value} ${met === true ? 'met' : 'NOT MET'}`,
+        bar === undefined
+          ? ''
+          : `${bar.of === undefined ? '' : `${bar.of} `}${bar.bound} ${bar.value} ${met === true ? 'met' : 'NOT MET'}`,
       ]),
     ),
     ...Object.entries(costs).map(
@@ -122,5 +124,5 @@ export function tableOf({
 }
 
 function row([name, ...cells]: readonly (string | number)[]): string {
-  return `  ${String(name).padEnd(44)}${cells.map((cell) => String(cell).padStart(10)).join('')}`;
+  return `  ${String(name).padEnd(44)}${cells.map((cell) => ` ${String(cell).padStart(9)}`).join('')}`.trimEnd();
 }

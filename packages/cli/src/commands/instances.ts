@@ -5,42 +5,40 @@ import type { Command } from 'commander';
 import type { ConnectedOptions } from '../command.ts';
 import { connected, examples, integer } from '../command.ts';
 import { connect } from '../connection/connect.ts';
-import { parseWorkflowName } from '../names.ts';
-import { oneOf } from '../start-options.ts';
+import { begunBy, readFilter } from '../operations/selection.ts';
+import type { FilterOptions } from '../operations/selection.ts';
 import { stateSymbol, stateText } from '../terminal/states.ts';
 import { tableLines } from '../terminal/table.ts';
 import type { Paint, Terminal } from '../terminal/terminal.ts';
 import { painter, printJson, printLines, remark } from '../terminal/terminal.ts';
 import { elapsedText, localTime, plain } from '../terminal/text.ts';
 
-interface InstancesOptions extends ConnectedOptions {
-  readonly project?: string;
-  readonly state?: string;
+interface InstancesOptions extends ConnectedOptions, Omit<FilterOptions, 'workflow'> {
   readonly limit: number;
 }
 
 export function define(command: Command, terminal: Terminal): void {
   connected(command)
     .argument('[name]', 'only of this [project/]workflow')
-    .option('-p, --project <name>', 'only of this project')
-    .option('-s, --state <state>', `only in this state: ${INSTANCE_STATES.join(', ')}`)
+    .option('-p, --project <name>', 'those of this project')
+    .option('-s, --state <state>', `those in this state: ${INSTANCE_STATES.join(', ')}`);
+  begunBy(command)
     .option('-n, --limit <n>', 'how many at most', integer(1, 100_000), 20)
     .action(async (name: string | undefined, options: InstancesOptions) => instances(terminal, name, options));
   examples(command, [
     ['keelson instances', 'the newest 20'],
     ['keelson instances demo/daily-sales --state failed', 'those of one workflow that failed'],
+    ['keelson instances --trigger schedule --run-from 2026-03-01', 'what schedules have begun for March and later'],
   ]);
 }
 
 async function instances(terminal: Terminal, name: string | undefined, options: InstancesOptions): Promise<void> {
-  const { project, workflow } =
-    name === undefined ? { project: options.project, workflow: undefined } : named(name, options.project);
-  const state = options.state === undefined ? undefined : oneOf('--state', options.state, INSTANCE_STATES);
+  const filter = readFilter({ ...options, ...(name !== undefined && { workflow: name }) });
   const client = await connect(terminal, options);
   const items: Instance[] = [];
   let more = false;
   const limit = Math.min(options.limit, MAX_PAGE);
-  for await (const item of allItems((cursor) => client.listInstances({ project, workflow, state, limit, cursor }))) {
+  for await (const item of allItems((cursor) => client.listInstances({ ...filter, limit, cursor }))) {
     more = items.length === options.limit;
     if (more) break;
     items.push(item);
@@ -57,10 +55,6 @@ async function instances(terminal: Terminal, name: string | undefined, options: 
     ),
   );
   if (more) remark(terminal, `There are more; --limit N shows them`);
-}
-
-function named(name: string, project: string | undefined): { project: string; workflow: string } {
-  return parseWorkflowName(name.includes('/') || project === undefined ? name : `${project}/${name}`);
 }
 
 function row(item: Instance, paint: Paint, now: number): string[] {

@@ -45,6 +45,23 @@ test('instances: a table of as many as are asked for, over several pages', async
   assert.deepEqual(Object.fromEntries(query), { project: 'demo', workflow: 'daily', state: 'succeeded', limit: '2' });
 });
 
+test('instances: chosen by what began them and by their times; what is none is refused', async (context) => {
+  const api = await testApi(context, { 'GET instances': () => ({ items: [listed('3')], next: null }) });
+  const terminal = testTerminal({ env: api.env });
+  const times = ['--created-to', '2026-03-02T00:00:00Z', '--run-from', '2026-03-01T00:00:00Z'];
+  assert.equal(await runCli(['instances', '-p', 'demo', '--trigger', 'schedule', ...times], terminal), 0);
+  const { query } = api.calls[0] ?? assert.fail();
+  assert.deepEqual(Object.fromEntries(query), {
+    project: 'demo',
+    trigger: 'schedule',
+    createdTo: '2026-03-02T00:00:00Z',
+    runFrom: '2026-03-01T00:00:00Z',
+    limit: '20',
+  });
+  assert.equal(await runCli(['instances', '--trigger', 'cron'], terminal), 2);
+  assert.match(terminal.err(), /--trigger.*manual/s);
+});
+
 test('show: the tree, params, reason and outputs', async (context) => {
   const extract = endedTask('extract', 'succeeded');
   const load = endedTask('load', 'failed', {
