@@ -94,8 +94,8 @@ export const CALENDAR_PLANTS: readonly Plant[] = [
     patches: [
       {
         file: 'packages/core/src/backfill/turn.ts',
-        find: 'bench.halted() !== undefined || bench.counts.running >= view.parallel) break;',
-        replace: 'bench.halted() !== undefined) break;',
+        find: 'bench.counts.running >= view.parallel || starts.length',
+        replace: 'starts.length',
       },
     ],
   },

@@ -12,6 +12,11 @@ export const COMMANDS: readonly CommandEntry[] = [
   { name: 'apply', summary: 'publish workflow definitions, all or nothing', load: () => import('./commands/apply.ts') },
   { name: 'workflows', summary: 'list the workflows', load: () => import('./commands/workflows.ts') },
   {
+    name: 'delete',
+    summary: 'delete a workflow with its schedules',
+    load: () => import('./commands/delete.ts'),
+  },
+  {
     name: 'run',
     summary: 'start a workflow instance, and perhaps watch it to its end',
     load: () => import('./commands/run.ts'),

@@ -30,7 +30,7 @@ export interface FireMind {
   /** Names of the calendars that it has to know to decide. */
   calendarsOf(schedule: DueSchedule): readonly string[];
   /** May throw: then the schedule is put off, with what was thrown. */
-  decide(schedule: DueSchedule, calendars: CalendarSource, nowMs: number): FireDecision;
+  decide(schedule: DueSchedule, calendars: CalendarSource, nowMs: number, most: number): FireDecision;
 }
 
 /** The calendars of a project, by name. Undefined: there is none of that name. */

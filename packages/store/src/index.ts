@@ -26,6 +26,7 @@ export * from './store-error.ts';
 export type * from './store.ts';
 export type * from './timers.ts';
 export * from './tokens.ts';
+export type * from './used-keys.ts';
 export type * from './verify.ts';
 export type * from './why.ts';
 export type * from './workers.ts';

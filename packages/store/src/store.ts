@@ -19,6 +19,7 @@ import type { Signals } from './signals.ts';
 import type { Starts } from './starts.ts';
 import type { Timers } from './timers.ts';
 import type { Tokens } from './tokens.ts';
+import type { UsedKeys } from './used-keys.ts';
 import type { Verifier } from './verify.ts';
 import type { Why } from './why.ts';
 import type { Workers } from './workers.ts';
@@ -41,6 +42,7 @@ export interface Store {
   readonly schedules: Schedules;
   readonly calendars: Calendars;
   readonly instances: Instances;
+  readonly usedKeys: UsedKeys;
   readonly why: Why;
   readonly logs: Logs;
   readonly blobs: BlobStore;

@@ -220,3 +220,12 @@ test('a deleted thing answers without a body', async (context) => {
   assert.equal(await runCli(['secret', 'delete', 'KEY', '-p', 'demo'], terminal), 0);
   assert.equal(terminal.out(), 'Secret KEY of project demo is deleted\n');
 });
+
+test('delete: by its name, without a question where nobody sits', async (context) => {
+  const api = await testApi(context, {
+    'DELETE projects/*/workflows/*': (_call, response) => noContent(response),
+  });
+  const terminal = testTerminal({ env: api.env });
+  assert.equal(await runCli(['delete', 'demo/daily'], terminal), 0, terminal.err());
+  assert.equal(terminal.out(), 'Workflow demo/daily is deleted\n');
+});

@@ -77,6 +77,7 @@ const ROUTES: Readonly<Record<string, Route>> = {
   'PUT blobs/*': {},
   'GET projects': { response: pageOf(project) },
   'GET projects/*/workflows': { response: pageOf(workflow) },
+  'DELETE projects/*/workflows/*': {},
   'POST projects/*/workflows/*/instances': { request: startRequest, response: startResponse },
   'GET schedules': { response: pageOf(schedule) },
   'GET schedules/*/fires': { response: firesResponse },

@@ -35,12 +35,12 @@ function world(members: Members, times: number, options: Pick<BackfillView, 'par
     counts,
     state: () => state,
     setState: (to: BackfillView['state']): void => void (state = to),
-    turn: (ends: readonly BackfillEnd[], paramsOf: (seq: number) => RunParams = () => ({ params: {} })) => {
+    turn: (ends: readonly BackfillEnd[], paramsOf: (seq: number) => RunParams = () => ({ params: {} }), room = 100) => {
       const next = runs.filter((run) => run.state === 'pending').slice(0, options.parallel);
       const places = new Set([...next, ...ends].map(({ seq }) => place(seq)));
       const about = runs.filter(({ seq }) => places.has(place(seq)));
       const turned = turnBackfill(
-        { ...options, state, again: false, counts: counts(), members },
+        { ...options, room, state, again: false, counts: counts(), members },
         about,
         ends,
         paramsOf,
@@ -102,6 +102,16 @@ test('a time that had succeeded counts for those that follow; one that runs else
     code: 'running-now',
     message: 'instance 8 of this time is under way already',
   });
+});
+
+test('no more start than there are ids for, however many follow at once', () => {
+  const it = world(DIAMOND.slice(0, 2), 2, { parallel: 2, onFailure: 'continue' });
+  it.turn([]);
+  assert.equal(states(it), 'running waiting running waiting');
+  const both: BackfillEnd[] = [1, 3].map((seq) => ({ seq, state: 'succeeded' }));
+  assert.equal(it.turn(both, undefined, 1).starts.length, 1);
+  assert.equal(states(it), 'succeeded running succeeded pending');
+  assert.equal(it.turn([], undefined, 1).starts.length, 1);
 });
 
 test('what failed for want of parameters holds nobody for ever, even without room', () => {

@@ -13,6 +13,8 @@ export interface BackfillView {
   /** Runs under way at once. */
   readonly parallel: number;
   readonly onFailure: 'stop' | 'continue';
+  /** Instances that this turn may make, whatever else there is room for. */
+  readonly room: number;
   /** Runs the times that have succeeded already, too. */
   readonly again: boolean;
   readonly counts: BackfillCounts;
@@ -72,7 +74,8 @@ export function turnBackfill(
   for (const end of ends) bench.end(end);
   const starts: { seq: number; params: JsonObject }[] = [];
   for (const { seq } of runs) {
-    if (view.state !== 'running' || bench.halted() !== undefined || bench.counts.running >= view.parallel) break;
+    if (view.state !== 'running' || bench.halted() !== undefined) break;
+    if (bench.counts.running >= view.parallel || starts.length >= view.room) break;
     // Those that wait stand behind those that they wait for, so that one pass is enough.
     bench.follow(seq);
     if (bench.stateOf(seq) !== 'pending') continue;

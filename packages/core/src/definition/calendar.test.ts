@@ -10,7 +10,7 @@ exclude:
   - { date: 2026-05-14, name: Ascension Day, x-law: yes }
   - { from: 2026-12-24, to: 2026-12-31, name: Works holidays }
   - { yearly: 02-29 }
-  - { weekdays: [SAT-SUN] }
+  - { weekdays: [Sat-sun] }
 include:
   - { date: 2026-12-28, name: Stocktaking }
 `;

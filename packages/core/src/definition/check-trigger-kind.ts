@@ -120,7 +120,7 @@ function readDaily(
 
 /** `FRI-MON` is 5, 6, 7, 1: ranges go on over the end of the week. */
 export function weekdayNumbers(range: string): number[] {
-  const [from = '', to = from] = range.split('-');
+  const [from = '', to = from] = range.toUpperCase().split('-');
   const first = WEEKDAYS.indexOf(from);
   const length = (WEEKDAYS.indexOf(to) - first + 7) % 7;
   return Array.from({ length: length + 1 }, (_, index) => ((first + index) % 7) + 1);

@@ -15,8 +15,12 @@ export const DATE_PATTERN = /^\d{4}-\d\d-\d\d$/;
 export const YEARLY_PATTERN = /^\d\d-\d\d$/;
 /** A time of day: `09:00` or `09:00:30`. */
 export const CLOCK_PATTERN = /^([01]\d|2[0-3]):([0-5]\d)(?::([0-5]\d))?$/;
+/** Without a flag, which JSON Schema has not. */
+const WEEKDAY = ['MON', 'TUE', 'WED', 'THU', 'FRI', 'SAT', 'SUN']
+  .map((day) => day.replaceAll(/[A-Z]/g, (letter) => `[${letter}${letter.toLowerCase()}]`))
+  .join('|');
 /** `MON` or `MON-FRI`; capitals do not matter. */
-export const WEEKDAYS_PATTERN = /^(?:mon|tue|wed|thu|fri|sat|sun)(?:-(?:mon|tue|wed|thu|fri|sat|sun))?$/i;
+export const WEEKDAYS_PATTERN = new RegExp(`^(?:${WEEKDAY})(?:-(?:${WEEKDAY}))?$`);
 /** A time of a zone (`2026-12-01T08:00`), or one that names its offset itself. */
 export const LOCAL_TIME_PATTERN = /^\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d)?(?:Z|[+-]\d\d:\d\d)?$/;
 const DATE_OR_TIME_PATTERN = /^\d{4}-\d\d-\d\d(?:T\d\d:\d\d(?::\d\d)?(?:Z|[+-]\d\d:\d\d)?)?$/;

@@ -21,7 +21,7 @@ test('each kind becomes the model, and says no more than it has to', () => {
 - { id: r, fixedRate: 30s, start: 2026-12-01, end: 2026-12-31T18:00, enabled: false }
 - { id: d, fixedDelay: 100ms, misfire: skip, misfireThreshold: 5m, jitter: 2s }
 - { id: o, at: 2026-12-01T08:00, calendars: [b, a, b] }
-- { id: i, dailyInterval: { from: "09:00", to: "18:00:30", every: 30m, weekdays: [SAT-MON, WED] }, x-note: y }
+- { id: i, dailyInterval: { from: "09:00", to: "18:00:30", every: 30m, weekdays: [sat-Mon, WED] }, x-note: y }
 - { id: e, dailyInterval: { from: "22:00", to: "06:00", every: 2h, weekdays: [MON-SUN], x-a: 1 } }`);
   assert.deepEqual(issues, []);
   const common = { timezone: 'UTC', misfire: 'fire-once', params: {} };

@@ -101,6 +101,20 @@ test('ten years of a trigger of every 100 ms are passed over at once', () => {
   assert.equal(skipped.fires.length, 601);
 });
 
+test('a jitter longer than the period hides no time that can still fire, however many were missed', () => {
+  const given = { fixedRateMs: MINUTE, jitterMs: 60 * MINUTE, misfire: 'skip' };
+  const at = (dueMs: number): number => dueMs + jitterOf(60 * MINUTE, 'a/b/t', dueMs);
+  for (let minutes = 1200; minutes < 1300; minutes += 5) {
+    const nowMs = T0 + minutes * MINUTE;
+    const { fires, next } = plan(given, nowMs - T0, 1000);
+    const fired = new Set(fires.filter(({ outcome }) => outcome === 'fired').map(({ dueMs }) => dueMs));
+    for (let dueMs = T0; dueMs <= nowMs; dueMs += MINUTE) {
+      const hidden = at(dueMs) >= nowMs - MINUTE && !fired.has(dueMs) && dueMs < (next?.dueMs ?? Infinity);
+      assert.ok(!hidden, `${minutes} minutes on, ${new Date(dueMs).toISOString()}`);
+    }
+  }
+});
+
 test('whatever the rule, every time is decided about once, in order, and none of the future', () => {
   const given = fc.record({
     misfire: fc.constantFrom('fire-once', 'fire-all', 'skip'),

@@ -97,7 +97,7 @@ function fireInTurn(due: DueTrigger, first: NextTime, nowMs: number, most: numbe
 }
 
 function fireLatest(due: DueTrigger, first: NextTime, nowMs: number): FirePlan {
-  const { count, latest, next } = stretch(due, first, (time) => time.atMs <= nowMs, nowMs);
+  const { count, latest, next } = stretch(due, first, (time) => time.atMs <= nowMs, nowMs - due.trigger.jitterMs);
   const only = firedAt(latest, due.trigger, nowMs);
   const summed = `stands for ${counted(count)} times from ${timeText(first.dueMs)} on that could not fire when they were due`;
   const fire: PlannedTime = count === 1 ? only : { ...only, reason: { code: 'fired-late', message: summed } };
@@ -105,7 +105,9 @@ function fireLatest(due: DueTrigger, first: NextTime, nowMs: number): FirePlan {
 }
 
 function skipMissed(due: DueTrigger, first: NextTime, nowMs: number, most: number): FirePlan {
-  const { count, latest, next } = stretch(due, first, (time) => isMissed(time, due.trigger, nowMs), nowMs);
+  const { jitterMs, thresholdMs } = due.trigger;
+  const missed = (time: NextTime): boolean => isMissed(time, due.trigger, nowMs);
+  const { count, latest, next } = stretch(due, first, missed, nowMs - thresholdMs - jitterMs);
   const message =
     count === 1
       ? `it could not fire when it was due, ${ago(nowMs - latest.dueMs)} ago`
@@ -123,25 +125,32 @@ interface Stretch {
   readonly next?: NextTime;
 }
 
-/** From `first` on, the times for which `holds` is true without a break. */
-function stretch(due: DueTrigger, first: NextTime, holds: (time: NextTime) => boolean, nowMs: number): Stretch {
+/**
+ * From `first` on, the times for which `holds` is true without a break.
+ *
+ * @param surelyMs before it, it is true of all, whatever their jitter
+ */
+function stretch(due: DueTrigger, first: NextTime, holds: (time: NextTime) => boolean, surelyMs: number): Stretch {
   let count = 1;
   let latest = first;
   let next = nextTime(due.trigger, first.dueMs, due.scheduleKey, due.context);
-  // The jitter of neighbours differs: what the search by halves leaves over is few, and is found here.
+  // What the search by halves leaves over is found here.
   while (next !== undefined && holds(next)) {
     count++;
-    latest = count > MAX_COUNTED ? latestOf(due, next, holds, nowMs) : next;
+    latest = count > MAX_COUNTED ? latestOf(due, next, holds, surelyMs) : next;
     next = nextTime(due.trigger, latest.dueMs, due.scheduleKey, due.context);
   }
   return { count, latest, ...(next !== undefined && { next }) };
 }
 
-/** The latest such time, found by halving the time between: a trigger of every 100 ms may have been off for a year. */
-function latestOf(due: DueTrigger, known: NextTime, holds: (time: NextTime) => boolean, nowMs: number): NextTime {
+/**
+ * The latest of those that hold for sure, found by halving the time between: a trigger of every 100 ms may have been off for a year. Behind them
+ * one may hold and the one before it not, for the jitter of neighbours differs.
+ */
+function latestOf(due: DueTrigger, known: NextTime, holds: (time: NextTime) => boolean, surelyMs: number): NextTime {
   let latest = known;
   let low = known.dueMs;
-  let high = nowMs;
+  let high = surelyMs;
   while (high - low > 1) {
     const middle = Math.floor((low + high) / 2);
     const time = nextTime(due.trigger, middle, due.scheduleKey, due.context);

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { pageQuery } from './page.ts';
-import { id, jsonObject, name, reason, time } from './scalar.ts';
+import { id, jsonObject, name, reason, time, version } from './scalar.ts';
 import { priorityValue } from './instance-operation.ts';
 
 export const BACKFILL_STATES = ['running', 'paused', 'cancelled', 'done'] as const;
@@ -41,7 +41,7 @@ export const backfillRequest = z.strictObject({
   /** Of every task, added to its own; default -10, so that live schedules go first. */
   priority: priorityValue.optional(),
   /** Of the workflow; default: the latest. */
-  version: z.int().min(1).optional(),
+  version: version.optional(),
   /** Also times that have succeeded already. */
   again: z.boolean().optional(),
   /** Of the backfill, after a run that did not succeed; default `continue`. */

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { id, jsonObject, taskId, time } from './scalar.ts';
+import { id, jsonObject, taskId, time, version } from './scalar.ts';
 
 /** What an operator can ask of an instance or of one of its tasks. */
 export const INSTANCE_OPERATIONS = [
@@ -19,7 +19,10 @@ export type InstanceOperation = z.infer<typeof instanceOperation>;
  * The generation that the caller has seen. When it was followed by exactly this operation the answer is `already`, when by anything else
  * `generation-changed`: so a call whose answer was lost can be repeated.
  */
-const seenGeneration = z.int().min(1).max(2_147_483_647);
+const seenGeneration = version;
+
+/** Operations that need nothing said take no body, or an empty one. */
+export const nothing = z.strictObject({});
 
 export const priorityValue = z.int().min(-100).max(100);
 

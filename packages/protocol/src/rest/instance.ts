@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { pageQuery } from './page.ts';
-import { id, jsonObject, name, reason, time } from './scalar.ts';
+import { id, jsonObject, moment, name, reason, time, version } from './scalar.ts';
 import { taskInstance, taskState } from './task-instance.ts';
 
 export const INSTANCE_STATES = [
@@ -18,19 +18,13 @@ export const instanceState = z.enum(INSTANCE_STATES);
 export const INSTANCE_TRIGGERS = ['manual', 'schedule', 'backfill'] as const;
 export const instanceTrigger = z.enum(INSTANCE_TRIGGERS);
 
-/** RFC 3339 with an offset or `Z`, in the years that its text and PostgreSQL's `timestamptz` both can name. */
-const runTime = z.iso.datetime({ offset: true }).refine((text) => {
-  const year = new Date(text).getUTCFullYear();
-  return year >= 1 && year <= 9999;
-}, 'must lie in the years 1 to 9999 in UTC');
-
 /** `POST projects/{p}/workflows/{w}/instances`, with an optional header `Idempotency-Key`. */
 export const startRequest = z.strictObject({
   params: jsonObject.optional(),
   /** The time the run is for; default: now. */
-  runTime: runTime.optional(),
+  runTime: moment.optional(),
   /** Default: the latest. */
-  version: z.int().min(1).optional(),
+  version: version.optional(),
   /** Higher starts first among ready tasks of a worker group. */
   priority: z.int().min(-100).max(100).optional(),
 });
@@ -85,9 +79,6 @@ export const instanceDetail = countedInstance
   })
   .meta({ id: 'InstanceDetail' });
 export type InstanceDetail = z.infer<typeof instanceDetail>;
-
-/** An offset in a query is written with `+` as `%2B`; a `Z` needs nothing. */
-const moment = z.iso.datetime({ offset: true });
 
 /** Which instances; all of it has to hold. Ranges take their first moment and not their last one. */
 export const instanceCriteria = z.strictObject({

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { pageQuery } from './page.ts';
-import { id, jsonObject, time } from './scalar.ts';
+import { id, jsonObject, moment, time } from './scalar.ts';
 
 /** `GET doctor`: one finding per rule that the data must keep; a healthy system has no rows in any. */
 export const doctorReport = z
@@ -35,12 +35,12 @@ export const doctorRepairs = z
 export type DoctorRepairs = z.infer<typeof doctorRepairs>;
 
 /** `GET verify`: which instances. `since` is an instance's id or a time. */
-export const verifyQuery = z.object({
+export const verifyQuery = z.strictObject({
   instance: z
     .string()
     .regex(/^\d{1,18}$/, 'must be the id of an instance')
     .optional(),
-  since: z.union([z.string().regex(/^\d{1,18}$/), z.iso.datetime({ offset: true })]).optional(),
+  since: z.union([z.string().regex(/^\d{1,18}$/), moment]).optional(),
 });
 
 /** Where the rows are not what the history says, or the history breaks its rules; `more`: the rest was not looked at. */

@@ -1,12 +1,12 @@
 import { z } from 'zod';
-import { jsonObject, time } from './scalar.ts';
+import { jsonObject, moment, time } from './scalar.ts';
 
 /** Most fires that one preview shows. */
 export const MAX_PREVIEW = 1_000;
 
 /** `from` is inclusive; default: now. `count` fires of each trigger. */
-export const schedulePreviewQuery = z.object({
-  from: z.iso.datetime({ offset: true }).optional(),
+export const schedulePreviewQuery = z.strictObject({
+  from: moment.optional(),
   count: z.coerce.number().int().min(1).max(MAX_PREVIEW).default(10),
   trigger: z.string().min(1).max(128).optional(),
 });

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { pageQuery } from './page.ts';
-import { id, jsonObject, name, reason, time } from './scalar.ts';
+import { id, jsonObject, moment, name, reason, time } from './scalar.ts';
 
 export const fireOutcome = z.enum(['fired', 'misfired', 'skipped', 'failed']);
 export type RestFireOutcome = z.infer<typeof fireOutcome>;
@@ -70,8 +70,8 @@ export type RestScheduleEvent = z.infer<typeof scheduleEvent>;
 /** `from` is inclusive, `to` is not. */
 export const fireListQuery = pageQuery.extend({
   outcome: fireOutcome.optional(),
-  from: z.iso.datetime({ offset: true }).optional(),
-  to: z.iso.datetime({ offset: true }).optional(),
+  from: moment.optional(),
+  to: moment.optional(),
 });
 
 /** A page of fires, latest first; on the first page also what people did with the schedule. */

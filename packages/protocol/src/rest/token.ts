@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { id, time } from './scalar.ts';
+import { id, moment, time } from './scalar.ts';
 
 export const ROLES = ['admin', 'operator', 'viewer', 'worker'] as const;
 export const role = z.enum(ROLES);
@@ -8,7 +8,7 @@ export type Role = z.infer<typeof role>;
 export const createTokenRequest = z.strictObject({
   name: z.string().min(1).max(128),
   role,
-  expiresAt: z.iso.datetime({ offset: true }).optional(),
+  expiresAt: moment.optional(),
 });
 export type CreateTokenRequest = z.infer<typeof createTokenRequest>;
 

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { definitionIssue } from './issue.ts';
 import { pageQuery } from './page.ts';
-import { jsonObject, name, sha256, time } from './scalar.ts';
+import { jsonObject, name, sha256, time, version } from './scalar.ts';
 
 /** A file that belongs to a version: uploaded before `apply` as a blob, laid into every attempt's working directory. */
 export const versionFile = z
@@ -62,7 +62,9 @@ export type WorkflowDetail = z.infer<typeof workflowDetail>;
 /** `search` is a part of the name. */
 export const workflowListQuery = pageQuery.extend({ search: z.string().max(64).optional() });
 
-export const workflowVersionQuery = z.strictObject({ version: z.coerce.number().int().min(1).optional() });
+export const workflowVersionQuery = z.strictObject({
+  version: z.coerce.number().pipe(version).optional(),
+});
 
 /** `PUT projects/{p}/workflows/{w}` takes the source itself (YAML or JSON) as its body and answers this. */
 export const putWorkflowResponse = z

@@ -10,8 +10,8 @@ const CROWD_MS = 1000;
 export interface Crowd {
   /** Some are made, and more are due. */
   grows(): void;
-  /** All are made. */
-  ends(): void;
+  /** All are made. Answers whether there was a crowd. */
+  ends(): boolean;
   /** Milliseconds for which no command is to be applied; 0 when there is no crowd, or it takes too long. */
   waitMs(): number;
 }
@@ -20,7 +20,11 @@ export function createCrowd(clock: Clock): Crowd {
   let since: number | undefined;
   return {
     grows: () => void (since ??= clock.now()),
-    ends: () => (since = undefined),
+    ends: () => {
+      const grew = since !== undefined;
+      since = undefined;
+      return grew;
+    },
     waitMs: () => (since === undefined ? 0 : Math.max(0, since + CROWD_MS - clock.now())),
   };
 }

@@ -14,9 +14,6 @@ import { LRUCache } from 'lru-cache';
 /** Parsed once, and kept as long as they are in use: a trigger is some kilobytes. */
 const MOST_TRIGGERS = 20_000;
 const MOST_CALENDARS = 500;
-/** Times of one schedule that are decided about at once; more follow in the next round. */
-const MOST_TIMES = 100;
-
 /** A mind that can think about what is to come. */
 export interface PreparedMind extends FireMind {
   /** Forgets what was thought about before. */
@@ -61,19 +58,19 @@ export function createFireMind(): PreparedMind {
       try {
         const trigger = triggerOf(schedule);
         if (dueMs === undefined || !canPrepare(trigger)) return;
-        const decision = decideFires(schedule, trigger, { calendars: new Map() }, dueMs);
+        const decision = decideFires(schedule, trigger, { calendars: new Map() }, dueMs, 1);
         prepared.set(schedule.id, { schedule, decision });
       } catch {
         // It is said when its time has come.
       }
     },
     calendarsOf: (schedule) => triggerOf(schedule).definition.calendars ?? [],
-    decide: (schedule, source, nowMs) => {
+    decide: (schedule, source, nowMs, most) => {
       const trigger = triggerOf(schedule);
       const thought = prepared.get(schedule.id);
       if (thought !== undefined && prepared.delete(schedule.id) && stillHolds(thought, schedule, trigger, nowMs))
         return thought.decision;
-      return decideFires(schedule, trigger, contextOf(trigger, source), nowMs);
+      return decideFires(schedule, trigger, contextOf(trigger, source), nowMs, most);
     },
   };
 }
@@ -99,6 +96,7 @@ function decideFires(
   trigger: CompiledTrigger,
   context: FireContext,
   nowMs: number,
+  most: number,
 ): FireDecision {
   const { project, workflow, triggerId, dueMs, endedAtMs } = schedule;
   const scheduleKey = scheduleKeyOf(project, workflow, triggerId);
@@ -106,7 +104,7 @@ function decideFires(
     const next = nextTime(trigger, endedAtMs ?? nowMs, scheduleKey, context);
     return { fires: [], ...(next && { next }), awaits: false };
   }
-  const plan = planFires({ trigger, context, scheduleKey, dueMs }, nowMs, MOST_TIMES);
+  const plan = planFires({ trigger, context, scheduleKey, dueMs }, nowMs, most);
   const fires = plan.fires.map((time) => firedWith(time, schedule, trigger));
   const isDelay = trigger.definition.fixedDelayMs !== undefined;
   // Should the instance not be there to be waited for, the delay counts from here.

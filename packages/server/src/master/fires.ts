@@ -65,7 +65,7 @@ export function startFires(context: MasterContext): WakeableLoop {
 
 /** Rounds until nothing more is due. Answers how much was taken. */
 async function fireAll(context: MasterContext, fire: (limit: number) => Promise<FireRound>): Promise<number> {
-  const { crowd, signals } = context;
+  const { crowd, signals, wake } = context;
   let taken = 0;
   let pending = false;
   const tell = (): void => {
@@ -87,7 +87,7 @@ async function fireAll(context: MasterContext, fire: (limit: number) => Promise<
     pending = true;
     throw error;
   } finally {
-    crowd.ends();
+    if (crowd.ends()) wake.commands();
     tell();
   }
 }

@@ -67,6 +67,11 @@ function seen(row: Row): Row {
 
 export const postgresSubject: OpenSubject = async (t) => (await postgresSubjects(t))();
 
+/** One after the other by instance and task: all at the same moment would be taken in the order of the heap. */
+const END_DELAYS = `
+  update delayed d set due_at = clock_timestamp() - interval '1 ms' + o.place * interval '1 microsecond'
+    from (select ctid, row_number() over (order by instance_id, task collate "C") as place from delayed) o where d.ctid = o.ctid`;
+
 /** Subjects over one database, which each of them finds empty. */
 export async function postgresSubjects(t: TestContext): Promise<() => Promise<Subject>> {
   const { url } = await migratedDatabase(t);
@@ -107,7 +112,7 @@ function over(pool: pg.Pool, open: OpenSession): Subject {
       const ended = "set lease_until = clock_timestamp() - interval '1 second', lease_ms = 1";
       await pool.query(`update worker_incarnation ${ended} where id = $1`, [incarnation]);
     },
-    endDelays: async () => void (await pool.query('update delayed set due_at = clock_timestamp()')),
+    endDelays: async () => void (await pool.query(END_DELAYS)),
     addSchedule: async ({ trigger, dueMs, awaiting = null }) => {
       await pool.query(`insert into project (id, name) overriding system value values (1, 'p') on conflict do nothing`);
       await pool.query(
@@ -177,7 +182,17 @@ export function memorySubjectOf(database: MemoryDatabase): Subject {
     },
     endDelays: async () => {
       await change(database, function* (it, { delayed }) {
-        for (const found of it.all(delayed)) yield* it.update(found, (row) => ({ ...row, due_at: clock.now() }));
+        const inOrder = it
+          .all(delayed)
+          .toSorted(({ row: one }, { row: other }) =>
+            one.instance_id === other.instance_id
+              ? one.task < other.task
+                ? -1
+                : 1
+              : Number(one.instance_id) - Number(other.instance_id),
+          );
+        for (const [place, found] of inOrder.entries())
+          yield* it.update(found, (row) => ({ ...row, due_at: clock.now() - 1 + place / 1000 }));
       });
     },
     addSchedule: ({ trigger, dueMs = null, awaiting = null }) =>

@@ -14,6 +14,7 @@ import { createDoctor } from './invariants/doctor.ts';
 import { createEngine } from './engine/engine.ts';
 import { createFires } from './schedules/fires.ts';
 import { createInstances } from './instances/instances.ts';
+import { createUsedKeys } from './instances/used-keys.ts';
 import { createLogs } from './logs.ts';
 import { checkSchema } from './schema/schema-check.ts';
 import { createNodes } from './workers/nodes.ts';
@@ -96,6 +97,7 @@ export async function openStore(settings: StoreSettings): Promise<Store> {
     schedules: createSchedules(pool),
     calendars: createCalendars(pool),
     instances: createInstances(pool, definitions),
+    usedKeys: createUsedKeys(pool),
     why: createWhy(pool, definitions),
     logs,
     blobs,

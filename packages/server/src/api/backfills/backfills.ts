@@ -22,7 +22,7 @@ import { planBackfill } from './backfill-plan.ts';
 import type { BackfillPlan } from './backfill-plan.ts';
 import type { Api, ApiDeps } from '../deps.ts';
 import { restPage } from '../http/rest-page.ts';
-import { bodyHash } from '../instances/starts.ts';
+import { bodyHash, keyConflict, planOrRepeat } from '../http/repeated-call.ts';
 
 const named = z.object({ project: scalar.name, workflow: scalar.name });
 const byId = z.object({ id: scalar.id });
@@ -69,30 +69,45 @@ function createRoutes(api: Api, { store, wake }: ApiDeps): void {
       },
     },
     async (request, reply) => {
-      const { body } = request;
-      const plan = await planBackfill(store, request.params, body, Date.now());
+      const { params: name, body } = request;
       const key = request.headers['idempotency-key'];
-      const made = await store.backfills.create({
-        workflowId: plan.basis.workflowId,
-        members: plan.members,
-        parallel: body.parallel ?? DEFAULT_PARALLEL,
-        priority: body.priority ?? DEFAULT_PRIORITY,
-        onFailure: body.onFailure ?? 'continue',
-        again: body.again ?? false,
-        params: plan.params,
-        request: JSON.parse(JSON.stringify(body)),
-        createdBy: callerName(request),
-        runs: plan.runs,
-        ...(key !== undefined && { idempotency: { key, bodyHash: bodyHash(body) } }),
-      });
-      if (made.kind === 'key-conflict')
-        throw new ApiError('idempotency-key-conflict', `the key has made backfill ${made.id} with another body`);
+      const hash = bodyHash(body);
+      const planned = await planOrRepeat(
+        'backfill',
+        () => planBackfill(store, name, body, Date.now()),
+        async () =>
+          key === undefined ? undefined : store.usedKeys.backfill({ project: name.project, name: name.workflow }, key),
+        hash,
+      );
+      const made =
+        'before' in planned
+          ? { kind: 'existing', id: planned.before }
+          : await store.backfills.create({
+              ...draftOf(planned.plan, body),
+              createdBy: callerName(request),
+              ...(key !== undefined && { idempotency: { key, bodyHash: hash } }),
+            });
+      if (made.kind === 'key-conflict') throw keyConflict('backfill', made.id);
       // Also when it exists: the first call's wake-up may have been lost with its answer.
       wake.followup('backfill');
       reply.header('location', `/api/v1/backfills/${made.id}`);
       return reply.code(made.kind === 'existing' ? 200 : 201).send(await readBackfill(store, made.id));
     },
   );
+}
+
+function draftOf({ basis, members, params, runs }: BackfillPlan, body: BackfillRequest) {
+  return {
+    workflowId: basis.workflowId,
+    members,
+    parallel: body.parallel ?? DEFAULT_PARALLEL,
+    priority: body.priority ?? DEFAULT_PRIORITY,
+    onFailure: body.onFailure ?? ('continue' as const),
+    again: body.again ?? false,
+    params,
+    request: JSON.parse(JSON.stringify(body)),
+    runs,
+  };
 }
 
 function readRoutes(api: Api, { store }: ApiDeps): void {

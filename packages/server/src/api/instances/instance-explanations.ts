@@ -37,13 +37,13 @@ export function instanceExplanationRoutes(api: Api, { store }: ApiDeps): void {
       schema: {
         summary: 'List the steps that could not be made',
         params: byId,
-        response: { 200: z.object({ items: z.array(commandError) }) },
+        response: { 200: pageOf(commandError) },
       },
     },
     async ({ params }) => {
       const items = await store.instances.commandErrors(params.id);
       if (items.length === 0) await requireInstance(store, params.id);
-      return { items };
+      return { items, next: null };
     },
   );
   api.get(

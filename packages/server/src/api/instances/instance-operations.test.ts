@@ -223,3 +223,11 @@ test('in bulk each instance is answered for itself, and a dry run does nothing',
   const viewer = { authorization: `Bearer ${await it.tokenOf('viewer')}` };
   assert.equal((await it.call('POST', '/api/v1/instances/operations', asked, viewer)).statusCode, 403);
 });
+
+test('a field that an operation does not know is refused, and nothing is done', async (t) => {
+  const { call } = await apiHarness(t);
+  for (const path of ['pause', 'resume', 'stop', 'tasks/a/skip']) {
+    const answer = await call('POST', `/api/v1/instances/1/${path}`, { dryRun: true });
+    assert.deepEqual([answer.statusCode, answer.json().code], [422, 'invalid-request'], path);
+  }
+});

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import {
   forceSuccessRequest,
   instanceGeneration,
+  nothing,
   operationResponse,
   pageOf,
   priorityRequest,
@@ -66,7 +67,7 @@ function liveRoutes(api: Api, ask: Ask): void {
     const { permission, summary } = plain[operation];
     api.post(
       `/api/v1/instances/:id/${operation}`,
-      { config: { permission }, schema: { summary, params: byId, response } },
+      { preValidation, config: { permission }, schema: { summary, params: byId, body: nothing, response } },
       async (request, reply) => reply.code(202).send(await ask(request, request.params.id, { operation })),
     );
   }
@@ -118,8 +119,9 @@ function taskRoutes(api: Api, ask: Ask): void {
   api.post(
     '/api/v1/instances/:id/tasks/:task/skip',
     {
+      preValidation,
       config: { permission: 'tasks:skip' },
-      schema: { summary: 'Skip a task that has not started', params: byTask, response },
+      schema: { summary: 'Skip a task that has not started', params: byTask, body: nothing, response },
     },
     async (request, reply) => {
       const { id, task } = request.params;

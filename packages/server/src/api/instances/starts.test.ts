@@ -176,3 +176,34 @@ test('a start that is refused is logged and counted by its code', async (t) => {
   assert.match(body, /^keelson_starts_refused_total\{code="invalid-params"\} 1$/m);
   assert.match(body, /^keelson_starts_refused_total\{code="unknown-workflow"\} 1$/m);
 });
+
+test('a key answers with what it began, also when the workflow has changed since or is gone', async (t) => {
+  const { call } = await harness(t);
+  const headers = { 'idempotency-key': 'nightly-2' };
+  const body = { params: { dryRun: true } };
+  const { id } = (await call('POST', STARTS, body, headers)).json();
+  const workflow = '/api/v1/projects/demo/workflows/daily';
+  const other = 'name: daily\nproject: demo\nparams: { must: { type: string } }\ntasks: { a: { run: "true" } }\n';
+  assert.equal((await call('PUT', workflow, other, YAML)).statusCode, 200);
+  const repeated = await call('POST', STARTS, body, headers);
+  assert.deepEqual([repeated.statusCode, repeated.json().id], [200, id]);
+  assert.equal((await call('POST', STARTS, body)).json().code, 'invalid-params');
+  assert.equal((await call('POST', STARTS, { params: { x: 1 } }, headers)).json().code, 'idempotency-key-conflict');
+  assert.equal((await call('POST', STARTS, body, { 'idempotency-key': 'another' })).statusCode, 422);
+});
+
+test('versions and times that the database cannot name are refused as such', async (t) => {
+  const { call } = await harness(t);
+  const bodies = [
+    { version: 3_000_000_000 },
+    { runTime: '0000-01-01T00:00:00Z' },
+    { runTime: '2026-01-01T00:00:00+16:00' },
+  ];
+  for (const body of bodies) {
+    const answer = await call('POST', STARTS, body);
+    assert.deepEqual([answer.statusCode, answer.json().code], [422, 'invalid-request'], JSON.stringify(body));
+  }
+  for (const query of ['createdFrom=2026-01-01T00:00:00%2B16:00', 'runTo=0000-12-31T00:00:00Z'])
+    assert.equal((await call('GET', `/api/v1/instances?${query}`)).statusCode, 422, query);
+  assert.equal((await call('GET', '/api/v1/projects/demo/workflows/daily?version=3000000000')).statusCode, 422);
+});

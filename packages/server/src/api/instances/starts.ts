@@ -1,12 +1,14 @@
-import { createHash } from 'node:crypto';
+import type { FastifyReply } from 'fastify';
 import { Counter } from 'prom-client';
 import { z } from 'zod';
-import { canonicalJson } from '@keelson/core';
-import { ApiError, idempotencyKey, scalar, startRequest, startResponse } from '@keelson/protocol';
+import { idempotencyKey, scalar, startRequest, startResponse } from '@keelson/protocol';
+import type { StartRequest } from '@keelson/protocol';
 import { callerName } from '../http/authenticate.ts';
 import type { Api, ApiDeps } from '../deps.ts';
 import { freshReads } from '../http/fresh-read.ts';
 import { codeSent, pathOf } from '../http/problems.ts';
+import { bodyHash, keyConflict, planOrRepeat } from '../http/repeated-call.ts';
+import { absentInstance } from './instances.ts';
 import { resolvedParams } from './resolved-params.ts';
 import { unknownVersion } from '../definitions/workflows.ts';
 
@@ -22,12 +24,15 @@ export function startRoutes(api: Api, { store, wake, log, metrics }: ApiDeps): v
     labelNames: ['code'],
     registers: metrics === undefined ? [] : [metrics],
   });
-  const basisOf = freshReads(async (key) => {
-    const { project, workflow, version } = JSON.parse(key) as Named & { version?: number };
-    const found = await store.definitions.startBasis({ project, name: workflow }, version);
-    if (found === undefined) throw await unknownVersion(store, { project, workflow }, version);
-    return found;
-  });
+  const plan = planner(store);
+  const wakeAll = (): void => {
+    wake.command();
+    wake.followup('admission');
+  };
+  const answerBefore = async (reply: FastifyReply, id: string) => {
+    reply.header('location', `/api/v1/instances/${id}`);
+    return reply.code(200).send(await existing(store, id));
+  };
 
   api.post(
     '/api/v1/projects/:project/workflows/:workflow/instances',
@@ -51,52 +56,62 @@ export function startRoutes(api: Api, { store, wake, log, metrics }: ApiDeps): v
       },
     },
     async (request, reply) => {
-      const { project, workflow } = request.params;
-      const { body } = request;
-      const basis = await basisOf(JSON.stringify({ project, workflow, version: body.version }));
-      const runTime = new Date(body.runTime ?? Date.now()).toISOString();
-      const { definition, projectParams } = basis;
-      const params = resolvedParams({ definition, projectParams, start: body.params ?? {}, runTime });
-      const priority = body.priority ?? 0;
+      const { params: named, body } = request;
       const key = request.headers['idempotency-key'];
+      const hash = bodyHash(body);
+      const name = { project: named.project, name: named.workflow };
+      const used = async () => (key === undefined ? undefined : store.usedKeys.start(name, key));
+      const planned = await planOrRepeat('instance', () => plan(named, body), used, hash);
+      if ('before' in planned) {
+        // Its first wake-up may have been lost with its answer.
+        wakeAll();
+        return answerBefore(reply, planned.before);
+      }
+      const { basis, ...rest } = planned.plan;
       const outcome = await store.starts.start({
         workflowId: basis.workflowId,
         versionId: basis.versionId,
         taskCount: basis.taskCount,
-        params,
-        runTime,
-        priority,
+        ...rest,
         createdBy: callerName(request),
-        ...(key !== undefined && { idempotency: { key, bodyHash: bodyHash(body) } }),
+        ...(key !== undefined && { idempotency: { key, bodyHash: hash } }),
       });
-      if (outcome.kind === 'key-conflict') {
-        throw new ApiError(
-          'idempotency-key-conflict',
-          `the key has started instance ${outcome.instanceId} with another body`,
-        );
+      if (outcome.kind === 'key-conflict') throw keyConflict('instance', outcome.instanceId);
+      if (outcome.kind === 'existing') {
+        wakeAll();
+        return answerBefore(reply, outcome.instanceId);
       }
-      // Also when it exists: the first call's wake-up may have been lost with its answer.
-      const queued = outcome.kind === 'created' ? outcome.queued : undefined;
-      if (queued !== true) wake.command();
-      if (queued !== false) wake.followup('admission');
+      if (outcome.queued) wake.followup('admission');
+      else wake.command();
       const id = outcome.instanceId;
       reply.header('location', `/api/v1/instances/${id}`);
-      if (outcome.kind === 'existing') return reply.code(200).send(await existing(store, id));
-      return reply.code(201).send({ id, project, workflow, version: basis.version, runTime, priority, params });
+      return reply.code(201).send({ id, ...named, version: basis.version, ...rest });
     },
   );
 }
 
-/** Of the request as it was sent: what it leaves open (the version, the time) does not make it another one. */
-export function bodyHash(body: Parameters<typeof canonicalJson>[0]): string {
-  return createHash('sha256').update(canonicalJson(body)).digest('hex');
+/** Answers what a start call means now: version, time, parameters. Throws what is wrong with it. */
+function planner(store: ApiDeps['store']) {
+  const basisOf = freshReads(async (key) => {
+    const { project, workflow, version } = JSON.parse(key) as Named & { version?: number };
+    const found = await store.definitions.startBasis({ project, name: workflow }, version);
+    if (found === undefined) throw await unknownVersion(store, { project, workflow }, version);
+    return found;
+  });
+  return async ({ project, workflow }: Named, body: StartRequest) => {
+    const basis = await basisOf(JSON.stringify({ project, workflow, version: body.version }));
+    const { definition, projectParams } = basis;
+    const runTime = new Date(body.runTime ?? Date.now()).toISOString();
+    const params = resolvedParams({ definition, projectParams, start: body.params ?? {}, runTime });
+    return { basis, runTime, priority: body.priority ?? 0, params };
+  };
 }
 
+/** What the key has started. */
 async function existing(store: ApiDeps['store'], id: string) {
   const found = await store.instances.get(id);
-  // Retention has taken the instance, the key still stands.
-  if (found === undefined)
-    throw new ApiError('unknown-instance', `the key has started instance ${id}, which is no longer kept`);
+  // Retention may have taken it.
+  if (found === undefined) throw await absentInstance(store, id);
   const { project, workflow, version, runTime, priority, params } = found;
   return { id, project, workflow, version, runTime, priority, params };
 }

@@ -98,7 +98,12 @@ export const BACKFILLS: Emulations = {
     return asked;
   },
 
-  'backfill-due': (it, { backfill, followup }, [limit]) => {
+  *'backfill-due'(it, { backfill, followup }, [limit]) {
+    for (const untold of it.all(
+      followup,
+      (row) => row.kind === 'backfill' && it.byKey(backfill, row.subject_id) === undefined,
+    ))
+      yield* it.remove(untold);
     const told = it.all(followup, ({ kind }) => kind === 'backfill').map(({ row }) => row.subject_id);
     const hasRoom = (row: BackfillRow): boolean =>
       row.state === 'running' && row.pending > 0 && row.running < row.parallel;

@@ -114,7 +114,7 @@ export async function backfillTurn(
       await transaction.rollback();
       return undefined;
     }
-    const backfill = backfillFrom(row);
+    const backfill = backfillFrom(row, instanceIds.length);
     const turn = mind(backfill, found.map(runFrom), ended.flatMap(endFrom));
     const followups = ended.map(({ followup_id }): string => followup_id);
     const calls = writes(backfill, turn, instanceIds);
@@ -137,7 +137,7 @@ export async function backfillTurn(
   }
 }
 
-function backfillFrom(row: Rows[number]): LockedBackfill {
+function backfillFrom(row: Rows[number], room: number): LockedBackfill {
   const memberships = row.members as LockedBackfill['memberships'];
   const { waiting, pending, running, succeeded, failed, stopped, skipped } = row;
   return {
@@ -145,6 +145,7 @@ function backfillFrom(row: Rows[number]): LockedBackfill {
     state: row.state,
     parallel: row.parallel,
     onFailure: row.on_failure,
+    room,
     again: row.again,
     counts: { waiting, pending, running, succeeded, failed, stopped, skipped },
     members: memberships.map(({ project, workflow, needs }) => ({ name: `${project}/${workflow}`, needs })),

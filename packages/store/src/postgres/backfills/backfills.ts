@@ -61,9 +61,13 @@ const STOP_INSTANCES = {
   returning instance_id`,
 };
 
+/** What is told to a backfill that retention has removed is told to nobody. */
 const DUE = {
   name: 'backfill-due',
-  text: `select b.id, jsonb_path_query_array(b.members, '$[*].versionId') as version_ids,
+  text: `with untold as (
+           delete from followup f where f.kind = 'backfill' and not exists (select from backfill b where b.id = f.subject_id)
+         )
+         select b.id, jsonb_path_query_array(b.members, '$[*].versionId') as version_ids,
                 case when b.state = 'running' then least(b.pending + b.waiting, b.parallel - b.running
                   + (select count(*) from followup f where f.kind = 'backfill' and f.subject_id = b.id)) else 0 end::int as room
            from backfill b

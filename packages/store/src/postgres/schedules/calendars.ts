@@ -84,18 +84,22 @@ interface NamingRow {
   readonly workflow: string;
   readonly trigger: TriggerDefinition;
   readonly next_due: Date | null;
+  /** It fires at all, and waits for no instance to end. */
+  readonly moves: boolean;
 }
 
+/** All that name it are locked, and looked at then: one that is being resumed meanwhile counts as what it is afterwards. */
 async function moveSchedules(client: pg.PoolClient, project: string, calendar: string, by: string) {
   const { rows } = await client.query<NamingRow>(
-    `select s.id, w.name as workflow, s.trigger, s.next_due from schedule s join workflow w on w.id = s.workflow_id join project p on p.id = w.project_id
-      where p.name = $1 and s.deleted_at is null and s.enabled and s.paused_at is null and s.awaiting is null and s.trigger->'calendars' ? $2
+    `select s.id, w.name as workflow, s.trigger, s.next_due, s.enabled and s.paused_at is null and s.awaiting is null as moves
+       from schedule s join workflow w on w.id = s.workflow_id join project p on p.id = w.project_id
+      where p.name = $1 and s.deleted_at is null and s.trigger->'calendars' ? $2
       order by s.id for no key update of s`,
     [project, calendar],
   );
   const now = await databaseNow(client);
   // What is due already stays due: it is for the masters.
-  const movable = rows.filter(({ next_due }) => next_due === null || next_due.getTime() > now);
+  const movable = rows.filter(({ moves, next_due }) => moves && (next_due === null || next_due.getTime() > now));
   const calendars = await projectCalendars(
     client,
     movable.map(({ trigger }) => ({ project, trigger })),

@@ -18,7 +18,9 @@ import type { CalendarContent } from '../../fires.ts';
 import type { NextId } from '../schema/partitions.ts';
 import type { OpenSession, Rows, Session, Transaction } from '../connection/session.ts';
 
-/** Fires of one transaction, but for those of the schedule that reaches it. */
+/** Times of one schedule that are decided about at once; more follow in the next round. */
+const MOST_TIMES = 100;
+/** Fires of one transaction; beyond them each schedule still gets one: those that make up for missed times must not hold up those that are in time. */
 const MOST_PLANNED = 2000;
 
 const NOTHING: FireRound = {
@@ -144,15 +146,14 @@ async function decideAll(
   const unable: Unable[] = [];
   let planned = 0;
   for (const taken of all) {
-    // The rest stays due: those that make up for missed times must not make the transaction too large.
-    if (planned >= MOST_PLANNED) break;
     if (!taken.active) {
       idle.push(taken);
       continue;
     }
     try {
+      const most = planned < MOST_PLANNED ? MOST_TIMES : 1;
       const of = (name: string): CalendarContent | undefined => calendars.get(calendarKey(taken.projectId, name));
-      const decision = mind.decide(taken.schedule, of, Math.min(taken.nowMs, asOfMs));
+      const decision = mind.decide(taken.schedule, of, Math.min(taken.nowMs, asOfMs), most);
       planned += decision.fires.length;
       decided.push({ taken, decision, instanceIds: [] });
     } catch (error) {

@@ -12,16 +12,20 @@ export async function databaseNow(client: Queryable): Promise<number> {
 /** Calendars by project and name. */
 export type CompiledCalendars = ReadonlyMap<string, ReadonlyMap<string, Calendar>>;
 
-/** Locks: the calendars that these triggers name FOR KEY SHARE, in order, so that none of them is deleted meanwhile. */
+/**
+ * Locks: the calendars that these triggers name, in order: FOR KEY SHARE, so that none of them is deleted meanwhile, or FOR SHARE, so that none is
+ * changed either. The latter only before any schedule is locked: who changes a calendar locks schedules after it.
+ */
 export async function projectCalendars(
   client: Queryable,
   named: readonly { readonly project: string; readonly trigger: TriggerDefinition }[],
+  lock: 'key share' | 'share' = 'key share',
 ): Promise<CompiledCalendars> {
   const wanted = named.flatMap(({ project, trigger }) => (trigger.calendars ?? []).map((name) => [project, name]));
   if (wanted.length === 0) return new Map();
   const { rows } = await client.query<{ project: string; definition: CalendarDefinition }>(
     `select p.name as project, c.definition from calendar c join project p on p.id = c.project_id
-      where (p.name, c.name) in (select * from unnest($1::text[], $2::text[])) order by c.project_id, c.name for key share of c`,
+      where (p.name, c.name) in (select * from unnest($1::text[], $2::text[])) order by c.project_id, c.name for ${lock} of c`,
     [wanted.map(([project]) => project), wanted.map(([, name]) => name)],
   );
   const calendars = new Map<string, Map<string, Calendar>>();

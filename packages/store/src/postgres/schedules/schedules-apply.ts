@@ -82,7 +82,7 @@ async function knownCalendars(
   const named = versions.flatMap(({ draft }) =>
     draft.definition.triggers.map((trigger) => ({ project: draft.project, name: draft.name, trigger })),
   );
-  const calendars = await projectCalendars(client, named);
+  const calendars = await projectCalendars(client, named, 'share');
   for (const { project, name, trigger } of named)
     for (const calendar of trigger.calendars ?? [])
       if (calendars.get(project)?.has(calendar) !== true)
