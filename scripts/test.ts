@@ -89,8 +89,6 @@ async function withPostgres(action: () => Promise<boolean>): Promise<boolean> {
   const folder = await mkdtemp(join(tmpdir(), 'keelson-test-run-'));
   await chmod(folder, 0o755);
   process.env.KEELSON_TEST_POSTGRES_DIR = folder;
-  // Hundreds of processes load the same sources: the first one strips and compiles them for all.
-  process.env.NODE_COMPILE_CACHE ??= join(folder, 'compiled');
   const keeper = spawn(process.execPath, [KEEPER, '--while-stdin'], {
     detached: true,
     stdio: ['pipe', 'ignore', 'inherit'],
